@@ -1,0 +1,46 @@
+"""Who is asking: a person in the browser or a program with a key, as the rooms below see them.
+
+Selectors and services take a `Principal` and never a request, so that the browser, the REST API and the
+submission port are held to the same rules.
+"""
+
+import uuid
+from dataclasses import dataclass
+
+from apps.accounts.models import ApiKey, Role, User
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """One caller. `sees_everything` is true only for an organisation's own key with the admin role."""
+
+    organisation_id: uuid.UUID
+    role: Role
+    user: User | None = None
+    api_key: ApiKey | None = None
+
+    @classmethod
+    def of_user(cls, user: User) -> "Principal":
+        return cls(organisation_id=user.organisation_id, role=Role(user.role), user=user)
+
+    @classmethod
+    def of_key(cls, key: ApiKey) -> "Principal":
+        return cls(organisation_id=key.organisation_id, role=Role(key.role), user=key.user, api_key=key)
+
+    @property
+    def is_admin(self) -> bool:
+        return self.role == Role.ADMIN
+
+    @property
+    def sees_everything(self) -> bool:
+        return self.user is None and self.api_key is not None and self.is_admin
+
+    @property
+    def actor(self) -> str:
+        """A stable name for idempotency keys and event rows: ids only, never an address."""
+        if self.api_key is not None:
+            return f"key:{self.api_key.pk}"
+        if self.user is not None:
+            return f"user:{self.user.pk}"
+        msg = "a principal is a user or a key"
+        raise ValueError(msg)

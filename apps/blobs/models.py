@@ -1,0 +1,43 @@
+"""Rows about bytes. The bytes themselves rest in S3; until they are there, they stand in the spool."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from apps.organisations.models import TenantRow
+
+
+class Blob(TenantRow):
+    """Some bytes, once per organisation and content. Its object in S3 is named by this row's own UUID."""
+
+    sha256 = models.BinaryField(max_length=32)
+    size_bytes = models.BigIntegerField()
+    created_at = models.DateTimeField(auto_now_add=True)
+    stored_at = models.DateTimeField(
+        null=True, blank=True, help_text=_("When the bytes reached S3; null while they are in the spool only")
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["organisation", "sha256"], name="blob_once_per_organisation"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+    @property
+    def object_key(self) -> str:
+        return f"blobs/{self.pk}"
+
+    @property
+    def hex_digest(self) -> str:
+        return bytes(self.sha256).hex()
+
+
+class SpooledBytes(models.Model):
+    """Bytes that were committed together with their meaning and wait to be moved to S3."""
+
+    blob = models.OneToOneField(Blob, primary_key=True, on_delete=models.CASCADE, related_name="spooled")
+    content = models.BinaryField()
+
+    def __str__(self) -> str:
+        return str(self.pk)

@@ -1,0 +1,122 @@
+"""S3, and nothing else: put, get, delete and list objects of one bucket.
+
+This is the only module that speaks to the object store. One client serves the whole process: boto3 clients are
+thread-safe, but making one is neither thread-safe nor cheap (76 ms), so it is made once under a lock.
+
+An answer that says "not now" or no answer at all becomes `ObjectStoreUnavailable`; a missing object `BlobMissing`.
+"""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from django.conf import settings
+
+from apps.blobs.errors import BlobMissing, ObjectStoreUnavailable
+
+if TYPE_CHECKING:
+    from types_boto3_s3.client import S3Client
+
+MAX_CONNECTIONS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    key: str
+    modified_at: datetime
+
+
+class ObjectStore:
+    """One bucket. Every method blocks on the network: never call one inside a transaction."""
+
+    def __init__(self, *, endpoint_url: str, bucket: str, access_key: str, secret_key: str) -> None:
+        self.bucket = bucket
+        self._client: S3Client = boto3.session.Session().client(
+            "s3",
+            endpoint_url=endpoint_url or None,
+            aws_access_key_id=access_key,
+            aws_secret_access_key=secret_key,
+            region_name="us-east-1",
+            config=Config(
+                max_pool_connections=MAX_CONNECTIONS,
+                connect_timeout=2,
+                read_timeout=20,
+                retries={"max_attempts": 2, "mode": "standard"},
+                s3={"addressing_style": "path"},
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+            ),
+        )
+
+    def put(self, key: str, content: bytes) -> None:
+        try:
+            self._client.put_object(
+                Bucket=self.bucket, Key=key, Body=content, ContentType="application/octet-stream"
+            )
+        except (BotoCoreError, ClientError) as error:
+            raise ObjectStoreUnavailable(str(error)) from error
+
+    def get(self, key: str) -> bytes:
+        try:
+            return self._client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") in {"NoSuchKey", "404"}:
+                raise BlobMissing(key) from error
+            raise ObjectStoreUnavailable(str(error)) from error
+        except BotoCoreError as error:
+            raise ObjectStoreUnavailable(str(error)) from error
+
+    def delete(self, key: str) -> None:
+        try:
+            self._client.delete_object(Bucket=self.bucket, Key=key)
+        except (BotoCoreError, ClientError) as error:
+            raise ObjectStoreUnavailable(str(error)) from error
+
+    def objects(self, prefix: str) -> Iterator[StoredObject]:
+        """Every object under a prefix, in pages of a thousand."""
+        try:
+            for page in self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, Prefix=prefix
+            ):
+                for entry in page.get("Contents", []):
+                    yield StoredObject(key=entry["Key"], modified_at=entry["LastModified"])
+        except (BotoCoreError, ClientError) as error:
+            raise ObjectStoreUnavailable(str(error)) from error
+
+    def ensure_bucket(self) -> None:
+        """Make the bucket where it is missing; harmless when it is there."""
+        try:
+            try:
+                self._client.head_bucket(Bucket=self.bucket)
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") not in {"404", "NoSuchBucket"}:
+                    raise
+                self._client.create_bucket(Bucket=self.bucket)
+        except (BotoCoreError, ClientError) as error:
+            raise ObjectStoreUnavailable(str(error)) from error
+
+    def check(self) -> None:
+        """Raise `ObjectStoreUnavailable` unless the bucket answers."""
+        try:
+            self._client.head_bucket(Bucket=self.bucket)
+        except (BotoCoreError, ClientError) as error:
+            raise ObjectStoreUnavailable(str(error)) from error
+
+
+_lock = threading.Lock()
+_store: ObjectStore | None = None
+
+
+def object_store() -> ObjectStore:
+    """The process's one client of the configured bucket."""
+    global _store  # noqa: PLW0603 - a process-wide connection pool is what this is for
+    if _store is None:
+        with _lock:
+            if _store is None:
+                _store = ObjectStore(**settings.OBJECT_STORE)
+    return _store

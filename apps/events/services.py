@@ -1,0 +1,75 @@
+"""Publishing and numbering events.
+
+`publish` writes the row in the caller's transaction: an event exists exactly when what it tells of does. Row ids are
+handed out before commits, so a reader that goes by them skips whatever commits late. `sequence_committed` therefore
+numbers events afterwards, one sequencer at a time: a number is visible only after all smaller ones are.
+
+A crash in the sequencer rolls its numbers back; the next run gives them again.
+"""
+
+import uuid
+from collections.abc import Callable, Sequence
+
+from django.db import connection, transaction
+
+from apps.events.models import Cursor, Event
+
+SEQUENCER_LOCK = 0x5E9CE
+
+_SEQUENCE = """
+WITH unnumbered AS (
+    SELECT id, row_number() OVER (ORDER BY id) AS position
+    FROM (SELECT id FROM events_event WHERE sequence IS NULL ORDER BY id LIMIT %(limit)s) AS batch
+), top AS (SELECT COALESCE(MAX(sequence), 0) AS sequence FROM events_event)
+UPDATE events_event SET sequence = top.sequence + unnumbered.position
+FROM unnumbered, top WHERE events_event.id = unnumbered.id
+"""
+
+
+def publish(
+    organisation_id: uuid.UUID,
+    kind: str,
+    *,
+    message_id: uuid.UUID | None = None,
+    ticket_id: uuid.UUID | None = None,
+    delivery_id: uuid.UUID | None = None,
+    actor: str = "",
+    **data: str | int | float | bool | None,
+) -> Event:
+    """Write one event in the caller's transaction. `data` holds codes and ids, never addresses or texts."""
+    return Event.objects.create(
+        organisation_id=organisation_id,
+        kind=kind,
+        message_id=message_id,
+        ticket_id=ticket_id,
+        delivery_id=delivery_id,
+        actor=actor,
+        data=data,
+    )
+
+
+def sequence_committed(limit: int = 1000) -> int:
+    """Number up to `limit` committed events; how many. Zero also when another sequencer is at it."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [SEQUENCER_LOCK])
+        row = cursor.fetchone()
+        if row is None or not row[0]:
+            return 0
+        cursor.execute(_SEQUENCE, {"limit": limit})
+        return cursor.rowcount
+
+
+def consume(name: str, handle: Callable[[Sequence[Event]], None], *, limit: int = 200) -> int:
+    """Hand the next events to a named consumer and move its cursor, in one transaction; how many.
+
+    The consumer's row is locked, so each name is read by one process at a time. When `handle` raises, the cursor stays
+    and the same events come again: consumers are idempotent.
+    """
+    with transaction.atomic():
+        Cursor.objects.get_or_create(name=name)
+        cursor = Cursor.objects.select_for_update().get(name=name)
+        events = list(Event.objects.filter(sequence__gt=cursor.sequence).order_by("sequence")[:limit])
+        if events:
+            handle(events)
+            Cursor.objects.filter(name=name).update(sequence=events[-1].sequence)
+        return len(events)

@@ -1,0 +1,55 @@
+"""Mail we took custody of, until it is filed."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from apps.blobs.models import Blob
+from apps.mailboxes.models import Message
+from apps.organisations.models import TenantRow
+
+
+class ReceivedState(models.TextChoices):
+    ACCEPTED = "accepted", _("accepted, waiting to be filed")
+    INGESTING = "ingesting", _("being filed")
+    FILED = "filed", _("filed")
+    HELD = "held", _("held for a person")
+
+
+class ReceivedMessage(TenantRow):
+    """One SMTP transaction's message for one organisation: envelope, raw bytes, and how far filing it has come."""
+
+    raw = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="+")
+    envelope_sender = models.TextField(blank=True, help_text=_("MAIL FROM; empty for bounces"))
+    recipients = ArrayField(models.TextField(), help_text=_("RCPT TO, normalised, all owned by this organisation"))
+    envelope_digest = models.UUIDField(help_text=_("Of sender, recipients and content: recognises a resend"))
+    peer = models.GenericIPAddressField(null=True, blank=True)
+    helo = models.TextField(blank=True)
+    received_at = models.DateTimeField()
+    state = models.CharField(max_length=16, choices=ReceivedState.choices, default=ReceivedState.ACCEPTED)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    due_at = models.DateTimeField(help_text=_("Not claimed before"))
+    lease_token = models.UUIDField(null=True, blank=True)
+    lease_expires_at = models.DateTimeField(null=True, blank=True)
+    last_error = models.CharField(max_length=500, blank=True, help_text=_("A class of failure, never mail content"))
+    message = models.ForeignKey(Message, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="received_lease_iff_ingesting",
+                condition=models.Q(
+                    state=ReceivedState.INGESTING, lease_token__isnull=False, lease_expires_at__isnull=False
+                )
+                | (~models.Q(state=ReceivedState.INGESTING) & models.Q(lease_token__isnull=True)),
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["due_at"], name="received_due", condition=models.Q(state__in=["accepted", "ingesting"])
+            ),
+            models.Index(fields=["organisation", "envelope_digest", "received_at"], name="received_by_envelope"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.pk)

@@ -1,0 +1,225 @@
+"""Addresses we own, and the mail in them.
+
+A `Message` is stored once per organisation. A `MailboxEntry` says that it lies in a mailbox: in which folder, with which
+flags. A `Thread` is a conversation. Message text and HTML are blobs; the row holds what lists need.
+"""
+
+import hashlib
+import uuid
+
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVectorField
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from apps.accounts.models import User
+from apps.blobs.models import Blob
+from apps.organisations.models import TenantRow
+
+
+class Domain(TenantRow):
+    """A mail domain of an organisation, in its lower-case ASCII form. A domain belongs to one organisation."""
+
+    name = models.CharField(max_length=255, unique=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class MailboxKind(models.TextChoices):
+    PERSONAL = "personal", _("Personal")
+    SHARED = "shared", _("Shared")
+
+
+class Mailbox(TenantRow):
+    """Where mail lies. A shared mailbox is answered by a team: what arrives in it becomes a ticket."""
+
+    name = models.CharField(max_length=200)
+    address = models.CharField(max_length=254, unique=True, help_text=_("The address it sends from by default"))
+    kind = models.CharField(max_length=16, choices=MailboxKind.choices)
+    members = models.ManyToManyField(User, related_name="mailboxes", through="Membership")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.address
+
+    @property
+    def opens_tickets(self) -> bool:
+        return self.kind == MailboxKind.SHARED
+
+
+class Membership(models.Model):
+    """Who may read a mailbox and send from it."""
+
+    mailbox = models.ForeignKey(Mailbox, on_delete=models.CASCADE)
+    user = models.ForeignKey(User, on_delete=models.CASCADE)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["mailbox", "user"], name="membership_once")]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} in {self.mailbox_id}"
+
+
+class OwnedAddress(TenantRow):
+    """An address we own, normalised, and the mailbox it leads to. A mailbox has one or more."""
+
+    address = models.CharField(max_length=254, unique=True)
+    mailbox = models.ForeignKey(Mailbox, on_delete=models.CASCADE, related_name="addresses")
+
+    def __str__(self) -> str:
+        return self.address
+
+
+class Thread(TenantRow):
+    """A conversation: messages that answer each other."""
+
+    subject = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.subject[:80]
+
+
+class Direction(models.TextChoices):
+    IN = "in", _("received")
+    OUT = "out", _("sent")
+    LOCAL = "local", _("within the organisation")
+
+
+class MessageKind(models.TextChoices):
+    MAIL = "mail", _("Mail")
+    BOUNCE = "bounce", _("Bounce")
+    COMPLAINT = "complaint", _("Complaint")
+    AUTO_REPLY = "auto_reply", _("Automatic answer")
+    RECEIPT = "receipt", _("Read receipt")
+    LIST = "list", _("Mailing list")
+    CALENDAR = "calendar", _("Calendar")
+
+
+class Message(TenantRow):
+    """One mail, as received or as sent: raw bytes that never change, and a projection that can be made again."""
+
+    thread = models.ForeignKey(Thread, on_delete=models.PROTECT, related_name="messages")
+    direction = models.CharField(max_length=8, choices=Direction.choices)
+    kind = models.CharField(max_length=16, choices=MessageKind.choices, default=MessageKind.MAIL)
+    state = models.CharField(
+        max_length=16,
+        help_text=_("`filed` for received mail; for sent mail the state of its least finished delivery"),
+    )
+    raw = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="+")
+    text = models.ForeignKey(Blob, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    html = models.ForeignKey(Blob, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    projection_version = models.PositiveSmallIntegerField(default=1)
+
+    rfc_message_id = models.TextField(blank=True, help_text=_("Without angle brackets"))
+    rfc_message_id_digest = models.UUIDField(help_text=_("See digest_of_message_id: what references are looked up by"))
+    in_reply_to = ArrayField(models.TextField(), default=list, blank=True)
+    references = ArrayField(models.TextField(), default=list, blank=True)
+    sender_name = models.TextField(blank=True)
+    sender_address = models.TextField(blank=True)
+    to = models.JSONField(default=list, help_text=_("[{name, address}]"))
+    cc = models.JSONField(default=list)
+    bcc = models.JSONField(default=list, help_text=_("Known to the sender's side only"))
+    reply_to = models.JSONField(default=list)
+    subject = models.TextField(blank=True)
+    date = models.DateTimeField(null=True, blank=True, help_text=_("As its Date field claims"))
+    received_at = models.DateTimeField(help_text=_("When we took custody: accepted or submitted"))
+    size_bytes = models.BigIntegerField(help_text=_("Of the raw message"))
+    snippet = models.CharField(max_length=200, blank=True)
+    defects = ArrayField(models.TextField(), default=list, blank=True)
+    has_remote_images = models.BooleanField(default=False)
+    filed_because = models.TextField(blank=True, help_text=_("The rule that chose its conversation, in a sentence"))
+    author = models.ForeignKey(User, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    tags = ArrayField(models.CharField(max_length=100), default=list, blank=True)
+    metadata = models.JSONField(default=dict, blank=True)
+    search = SearchVectorField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["organisation", "rfc_message_id_digest"], name="message_by_message_id"),
+            models.Index(fields=["organisation", "-received_at", "-id"], name="message_newest_first"),
+            models.Index(fields=["thread", "received_at"], name="message_in_thread"),
+            GinIndex(fields=["search"], name="message_search"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+    @property
+    def has_attachments(self) -> bool:
+        return any(not part.inline for part in self.parts.all())
+
+
+def digest_of_message_id(message_id: str) -> uuid.UUID:
+    """128 bits of SHA-256 of a Message-ID: real ones outgrow what a B-tree page can index."""
+    return uuid.UUID(bytes=hashlib.sha256(message_id.encode("utf-8", "surrogatepass")).digest()[:16])
+
+
+class Part(models.Model):
+    """An attachment or inline part of a message, numbered from 1 in the order of the mail."""
+
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="parts")
+    n = models.PositiveIntegerField()
+    filename = models.CharField(max_length=255)
+    content_type = models.CharField(max_length=255)
+    content_id = models.TextField(blank=True)
+    inline = models.BooleanField(default=False)
+    blob = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        ordering = ["n"]
+        constraints = [models.UniqueConstraint(fields=["message", "n"], name="part_number_once")]
+
+    def __str__(self) -> str:
+        return f"{self.n} of {self.message_id}"
+
+
+class Folder(models.TextChoices):
+    INBOX = "inbox", _("Inbox")
+    SENT = "sent", _("Sent")
+    OUTBOX = "outbox", _("Outbox")
+    ARCHIVE = "archive", _("Archive")
+    SPAM = "spam", _("Spam")
+    TRASH = "trash", _("Trash")
+
+
+class Side(models.TextChoices):
+    RECIPIENT = "recipient", _("received here")
+    SENDER = "sender", _("sent from here")
+
+
+class MailboxEntry(TenantRow):
+    """A message in a mailbox. Mail to oneself has two: the copy that was sent and the one that came."""
+
+    mailbox = models.ForeignKey(Mailbox, on_delete=models.CASCADE, related_name="entries")
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="entries")
+    thread = models.ForeignKey(Thread, on_delete=models.CASCADE, related_name="entries")
+    side = models.CharField(max_length=16, choices=Side.choices)
+    folder = models.CharField(max_length=16, choices=Folder.choices)
+    is_read = models.BooleanField(default=False)
+    is_starred = models.BooleanField(default=False)
+    sorted_at = models.DateTimeField(help_text=_("What lists go by: when it came or was sent"))
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["mailbox", "message", "side"], name="entry_once_per_side"),
+        ]
+        indexes = [
+            models.Index(fields=["mailbox", "folder", "-sorted_at", "-id"], name="entry_newest_first"),
+            models.Index(fields=["mailbox", "thread", "folder", "sorted_at", "id"], name="entry_in_thread"),
+            models.Index(fields=["thread"], name="entry_by_thread"),
+            models.Index(
+                fields=["mailbox", "folder"], name="entry_unread", condition=models.Q(is_read=False)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.message_id} in {self.mailbox_id}/{self.folder}"
+
+    @property
+    def flags(self) -> list[str]:
+        """As the REST API names them."""
+        return [name for name, on in (("read", self.is_read), ("starred", self.is_starred)) if on]

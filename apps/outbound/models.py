@@ -1,0 +1,173 @@
+"""The outgoing queue. PostgreSQL is the queue and the truth: one `Delivery` per recipient of a message."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from apps.mailboxes.models import Mailbox, Message
+from apps.organisations.models import Organisation, TenantRow, new_id
+
+
+class RelaySecurity(models.TextChoices):
+    NONE = "none", _("None")
+    STARTTLS = "starttls", _("STARTTLS")
+    TLS = "tls", _("Implicit TLS")
+
+
+class Relay(models.Model):
+    """A server that takes our mail on. Those named by RELAY_URL are read-only here; their passwords stay out of the database."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    name = models.CharField(max_length=255, unique=True)
+    host = models.CharField(max_length=255)
+    port = models.PositiveIntegerField()
+    security = models.CharField(max_length=16, choices=RelaySecurity.choices)
+    username = models.CharField(max_length=255, blank=True)
+    position = models.PositiveSmallIntegerField(default=0, help_text=_("Lower is asked first"))
+    is_active = models.BooleanField(default=True)
+    from_environment = models.BooleanField(default=False)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Lane(models.TextChoices):
+    """A bulk send never delays an answer to a customer: each lane has its own claims."""
+
+    INTERACTIVE = "interactive", _("Written by a person")
+    BULK = "bulk", _("Bulk")
+
+
+class Route(models.TextChoices):
+    LOCAL = "local", _("to an address we own")
+    RELAY = "relay", _("over a relay")
+
+
+class RecipientField(models.TextChoices):
+    TO = "to", "To"
+    CC = "cc", "Cc"
+    BCC = "bcc", "Bcc"
+
+
+class DeliveryState(models.TextChoices):
+    SCHEDULED = "scheduled", _("Scheduled")
+    QUEUED = "queued", _("Waiting")
+    SENDING = "sending", _("Sending")
+    DEFERRED = "deferred", _("Deferred")
+    SENT = "sent", _("Accepted")
+    DELIVERED = "delivered", _("Delivered")
+    UNCERTAIN = "uncertain", _("Uncertain")
+    FAILED = "failed", _("Failed")
+    EXPIRED = "expired", _("Expired")
+    BOUNCED = "bounced", _("Bounced")
+    SUPPRESSED = "suppressed", _("Suppressed")
+    REJECTED = "rejected", _("Rejected")
+    CANCELLED = "cancelled", _("Cancelled")
+
+
+class Phase(models.TextChoices):
+    """How far the current attempt has come; `committing` is the fence before the final dot."""
+
+    NONE = "", _("none")
+    COMMITTING = "committing", _("committing")
+
+
+class Delivery(TenantRow):
+    """One recipient of one outgoing message, and the truth about it."""
+
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="deliveries")
+    recipient = models.CharField(max_length=254)
+    field = models.CharField(max_length=4, choices=RecipientField.choices)
+    route = models.CharField(max_length=8, choices=Route.choices)
+    local_mailbox = models.ForeignKey(Mailbox, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    lane = models.CharField(max_length=16, choices=Lane.choices, default=Lane.INTERACTIVE)
+    state = models.CharField(max_length=16, choices=DeliveryState.choices)
+    phase = models.CharField(max_length=16, choices=Phase.choices, default=Phase.NONE, blank=True)
+    cause = models.CharField(max_length=64, blank=True, help_text=_("Why it waits or failed, as a code"))
+    reason = models.TextField(blank=True, help_text=_("The same in one sentence, with evidence"))
+    due_at = models.DateTimeField(null=True, blank=True, help_text=_("Next try; null when there is none"))
+    expires_at = models.DateTimeField()
+    attempts_made = models.PositiveSmallIntegerField(default=0)
+    lease_token = models.UUIDField(null=True, blank=True)
+    lease_expires_at = models.DateTimeField(null=True, blank=True)
+    relay = models.ForeignKey(Relay, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    discarded_at = models.DateTimeField(null=True, blank=True, help_text=_("Taken out of the error queue by a person"))
+
+    class Meta:
+        ordering = ["created_at", "id"]
+        verbose_name_plural = "deliveries"
+        constraints = [
+            models.UniqueConstraint(fields=["message", "recipient"], name="delivery_once_per_recipient"),
+            models.CheckConstraint(
+                name="delivery_lease_iff_sending",
+                condition=models.Q(state="sending", lease_token__isnull=False, lease_expires_at__isnull=False)
+                | (~models.Q(state="sending") & models.Q(lease_token__isnull=True, phase="")),
+            ),
+            models.CheckConstraint(
+                name="delivery_due_iff_waiting",
+                condition=models.Q(state__in=["scheduled", "queued", "deferred"], due_at__isnull=False)
+                | (~models.Q(state__in=["scheduled", "queued", "deferred"]) & models.Q(due_at__isnull=True)),
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["lane", "due_at"],
+                name="delivery_due",
+                condition=models.Q(state__in=["scheduled", "queued", "deferred"]),
+            ),
+            models.Index(
+                fields=["lease_expires_at"], name="delivery_lease", condition=models.Q(state="sending")
+            ),
+            models.Index(fields=["organisation", "state", "-created_at"], name="delivery_by_state"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
+class DeliveryAttempt(models.Model):
+    """One conversation with one server about one recipient, kept as evidence."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="attempts")
+    number = models.PositiveSmallIntegerField()
+    relay = models.ForeignKey(Relay, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    token = models.UUIDField()
+    started_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True, blank=True)
+    outcome = models.CharField(max_length=16, choices=DeliveryState.choices, blank=True)
+    code = models.PositiveSmallIntegerField(null=True, blank=True)
+    enhanced = models.CharField(max_length=16, blank=True)
+    text = models.TextField(blank=True, help_text=_("The server's answer, or our own account of what went wrong"))
+    server = models.CharField(max_length=255, blank=True)
+    tls = models.CharField(max_length=64, blank=True)
+    phases_ms = models.JSONField(default=dict, help_text=_("Milliseconds spent in each phase of the conversation"))
+
+    class Meta:
+        ordering = ["number"]
+        constraints = [models.UniqueConstraint(fields=["delivery", "number"], name="attempt_number_once")]
+
+    def __str__(self) -> str:
+        return f"attempt {self.number} of {self.delivery_id}"
+
+
+class IdempotencyKey(models.Model):
+    """What a submission with this key was answered, so that a repeated request sends nothing twice."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    organisation = models.ForeignKey(Organisation, on_delete=models.CASCADE, related_name="+")
+    actor = models.CharField(max_length=64)
+    key = models.CharField(max_length=255)
+    body_digest = models.BinaryField(max_length=32)
+    message = models.ForeignKey(Message, null=True, on_delete=models.CASCADE, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["organisation", "actor", "key"], name="idempotency_key_once")
+        ]
+        indexes = [models.Index(fields=["created_at"], name="idempotency_key_age")]
+
+    def __str__(self) -> str:
+        return self.key

@@ -1,0 +1,104 @@
+"""Tickets: a customer's conversation in a shared mailbox, with a number, a state and somebody who answers it."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from apps.accounts.models import User
+from apps.blobs.models import Blob
+from apps.mailboxes.models import Mailbox, Thread
+from apps.organisations.models import Organisation, TenantRow
+
+
+class TicketState(models.TextChoices):
+    OPEN = "open", _("Open")
+    PENDING = "pending", _("Waiting for the customer")
+    SOLVED = "solved", _("Solved")
+
+
+class TicketPriority(models.TextChoices):
+    LOW = "low", _("Low")
+    NORMAL = "normal", _("Normal")
+    HIGH = "high", _("High")
+    URGENT = "urgent", _("Urgent")
+
+
+class TicketCounter(models.Model):
+    """The last number given in an organisation. Taken as the last step of a transaction, so it is held briefly."""
+
+    organisation = models.OneToOneField(Organisation, primary_key=True, on_delete=models.CASCADE, related_name="+")
+    last_number = models.PositiveBigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return str(self.last_number)
+
+
+class Ticket(TenantRow):
+    """One conversation in one shared mailbox."""
+
+    number = models.PositiveBigIntegerField()
+    mailbox = models.ForeignKey(Mailbox, on_delete=models.CASCADE, related_name="tickets")
+    thread = models.ForeignKey(Thread, on_delete=models.CASCADE, related_name="tickets")
+    subject = models.TextField(blank=True)
+    state = models.CharField(max_length=16, choices=TicketState.choices, default=TicketState.OPEN)
+    priority = models.CharField(max_length=16, choices=TicketPriority.choices, default=TicketPriority.NORMAL)
+    assignee = models.ForeignKey(User, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    requester_name = models.TextField(blank=True)
+    requester_address = models.TextField(blank=True)
+    tags = ArrayField(models.CharField(max_length=100), default=list, blank=True)
+    opened_at = models.DateTimeField()
+    last_activity_at = models.DateTimeField()
+    solved_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["organisation", "number"], name="ticket_number_once"),
+            models.UniqueConstraint(fields=["mailbox", "thread"], name="ticket_once_per_conversation"),
+            models.CheckConstraint(
+                condition=models.Q(state=TicketState.SOLVED, solved_at__isnull=False)
+                | (~models.Q(state=TicketState.SOLVED) & models.Q(solved_at__isnull=True)),
+                name="ticket_solved_at_iff_solved",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["organisation", "-last_activity_at", "-id"], name="ticket_latest_first"),
+            models.Index(fields=["mailbox", "state", "-last_activity_at"], name="ticket_by_state"),
+            models.Index(fields=["thread"], name="ticket_by_thread"),
+        ]
+
+    def __str__(self) -> str:
+        return f"#{self.number}"
+
+
+class Note(TenantRow):
+    """A remark on a ticket that only the team sees."""
+
+    ticket = models.ForeignKey(Ticket, on_delete=models.CASCADE, related_name="notes")
+    author = models.ForeignKey(User, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    author_name = models.CharField(max_length=200)
+    text = models.TextField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["created_at"]
+
+    def __str__(self) -> str:
+        return f"note on {self.ticket_id}"
+
+
+class HeldMessage(TenantRow):
+    """Incoming mail that waits for a person, with the cause. Nothing suspicious is ever discarded by itself."""
+
+    raw = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="+")
+    mailbox = models.ForeignKey(Mailbox, on_delete=models.CASCADE, related_name="held")
+    sender_address = models.TextField(blank=True)
+    subject = models.TextField(blank=True)
+    cause = models.CharField(max_length=64)
+    reason = models.TextField(help_text=_("One sentence for a person"))
+    held_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-held_at"]
+
+    def __str__(self) -> str:
+        return f"{self.cause} {self.pk}"

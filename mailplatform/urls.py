@@ -1,0 +1,9 @@
+"""Where each edge answers. Bodies and attachments have an origin of their own: apps/webmail/content_urls.py."""
+
+from django.urls import include, path
+
+urlpatterns = [
+    path("", include("apps.monitoring.urls")),
+    path("api/", include("apps.api.urls")),
+    path("", include("apps.webmail.urls")),
+]
