@@ -14,7 +14,7 @@ class RelaySecurity(models.TextChoices):
 
 
 class Relay(models.Model):
-    """A server that takes our mail on. Those of RELAY_URL are read-only here; their passwords stay out of the database."""
+    """A server that takes our mail on. Those of RELAY_URL are read-only; their passwords stay out of the database."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     name = models.CharField(max_length=255, unique=True)

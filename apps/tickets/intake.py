@@ -50,7 +50,7 @@ def file_message(
         raw_blob=raw_blob,
         filed_because=choice.because,
     )
-    publish(organisation_id, "message.received", message_id=message.pk, kind=message.kind)
+    publish(organisation_id, "message.received", message_id=message.pk, message_kind=message.kind)
     deliver_locally(message, mailboxes, received_at)
     return message
 
