@@ -15,7 +15,7 @@ from django.db import transaction
 
 from apps.accounts.models import Role, User
 from apps.accounts.services import create_api_key
-from apps.mailboxes.models import Domain, Mailbox, MailboxKind
+from apps.mailboxes.models import Domain, MailboxKind
 from apps.mailboxes.services import create_mailbox
 from apps.organisations.models import Organisation
 
@@ -67,9 +67,22 @@ def _build(name: str, domain: str, people: tuple[DemoPerson, ...]) -> DemoHouse:
     _key, secret = create_api_key(organisation, name=f"{name} integrations", role=Role.ADMIN)
     house = DemoHouse(domain=domain, api_key=secret)
     users = [_person(organisation, house, person) for person in people]
-    for user in users:
-        _mailbox(organisation, house, user.email, user.name, MailboxKind.PERSONAL, [user])
-    _mailbox(organisation, house, f"support@{domain}", f"{name} Support", MailboxKind.SHARED, users)
+    mailboxes = [
+        create_mailbox(
+            organisation, address=user.email, name=user.name, kind=MailboxKind.PERSONAL, members=[user]
+        )
+        for user in users
+    ]
+    mailboxes.append(
+        create_mailbox(
+            organisation,
+            address=f"support@{domain}",
+            name=f"{name} Support",
+            kind=MailboxKind.SHARED,
+            members=users,
+        )
+    )
+    house.mailboxes = [{"id": str(one.pk), "address": one.address, "kind": one.kind} for one in mailboxes]
     return house
 
 
@@ -84,19 +97,6 @@ def _person(organisation: Organisation, house: DemoHouse, person: DemoPerson) ->
     )
     house.users.append({"email": user.email, "password": password, "role": user.role})
     return user
-
-
-def _mailbox(
-    organisation: Organisation,
-    house: DemoHouse,
-    address: str,
-    name: str,
-    kind: MailboxKind,
-    members: list[User],
-) -> Mailbox:
-    mailbox = create_mailbox(organisation, address=address, name=name, kind=kind, members=members)
-    house.mailboxes.append({"id": str(mailbox.pk), "address": mailbox.address, "kind": mailbox.kind})
-    return mailbox
 
 
 def write_demo_json(

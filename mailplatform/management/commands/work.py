@@ -1,7 +1,7 @@
 """The work process: ingests what came in and delivers what goes out, woken by Dramatiq.
 
-On SIGTERM it takes nothing new and gives what it has begun a few seconds. What is not done by then keeps its lease, which
-lapses, and another worker takes it up: stopping is never more dangerous than being killed.
+On SIGTERM it takes nothing new and gives what it has begun a few seconds. What is not done by then keeps its lease,
+which lapses, and another worker takes it up: stopping is never more dangerous than being killed.
 """
 
 import signal
