@@ -215,10 +215,10 @@ class Conversation:
         """Refuse here what the server has said it cannot take."""
         if not envelope.is_ascii and "SMTPUTF8" not in self._extensions:
             # RFC 6531 §3.2
-            raise RelayRefused("mail", f"{self._endpoint} takes no addresses beyond ASCII", code=553, enhanced="5.6.7")
+            raise RelayRefused("envelope", f"{self._endpoint} takes no addresses beyond ASCII", code=553, enhanced="5.6.7")
         if not content.isascii() and "8BITMIME" not in self._extensions:
             # RFC 6152 §3
-            raise RelayRefused("mail", f"{self._endpoint} takes no 8-bit content", code=554, enhanced="5.6.3")
+            raise RelayRefused("envelope", f"{self._endpoint} takes no 8-bit content", code=554, enhanced="5.6.3")
         limit = self._extensions.get("SIZE", "")
         if limit.isdigit() and 0 < int(limit) < len(content):
             # RFC 1870 §5
