@@ -13,8 +13,8 @@ from apps.outbound.models import Lane
 log = structlog.get_logger(__name__)
 
 
-class Drains(Middleware):  # type: ignore[misc] # dramatiq has no types
-    """The drains of this process, at most one a lane, all on Dramatiq's event loop. Ends them before the worker's threads."""
+class Drains(Middleware):
+    """This process's drains, at most one a lane, on Dramatiq's event loop; ended before the worker's threads."""
 
     def __init__(self) -> None:
         self._running: dict[Lane, Drain] = {}
@@ -39,14 +39,15 @@ class Drains(Middleware):  # type: ignore[misc] # dramatiq has no types
         if running is not None:
             running.wake()
             return
-        if self._stopping:
-            return
         self._loop = asyncio.get_running_loop()
-        drain = self._running[lane] = Drain(lane)
-        try:
-            await drain.run()
-        finally:
-            del self._running[lane]
+        look_again = True
+        while look_again and not self._stopping:
+            drain = self._running[lane] = Drain(lane)
+            try:
+                await drain.run()
+            finally:
+                del self._running[lane]
+            look_again = drain.is_woken
 
 
 drains = Drains()
@@ -54,7 +55,7 @@ dramatiq.get_broker().add_middleware(drains)
 
 
 # Dramatiq's own interruption would cancel a conversation behind the fence; `Drains` knows which may be ended.
-@dramatiq.actor(queue_name="outbound", max_retries=0, notify_shutdown=False)
+@dramatiq.actor(queue_name="outbound", notify_shutdown=False)
 async def deliver(lane: str) -> None:
     """Drain a lane of whatever is due."""
     await drains.drain(Lane(lane))

@@ -1,8 +1,8 @@
 """The bytes of messages in flight: read once for all recipients of a message, and bounded together.
 
-Hundreds of conversations are in flight in one process, and a message may have 30 MB. Recipients of one message share its
-bytes; when all bytes in flight would exceed the bound, the next message waits for others to be done. A message larger than
-the bound goes alone.
+Hundreds of conversations are in flight in one process, and a message may have 30 MB. Recipients of one message
+share its bytes; when all bytes in flight would exceed the bound, the next message waits for others to be done. A
+message larger than the bound goes alone.
 """
 
 import asyncio
@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class _Body:
-    """One message's bytes and how many conversations use them. The task reads them; all borrowers wait for it."""
+    """One message's bytes and how many conversations use them. All borrowers wait for the one reading."""
 
     size_bytes: int
-    reading: "asyncio.Task[bytes]"
+    reading: "asyncio.Future[bytes]"
     borrowers: int = 0
 
 
@@ -45,13 +45,10 @@ class Bodies:
             await self._returned.wait_for(lambda: message_id in self._bodies or self._fits(size_bytes))
             body = self._bodies.get(message_id)
             if body is None:
-                reading = asyncio.ensure_future(self._start(message_id))
+                reading = asyncio.ensure_future(self._read(message_id))
                 body = self._bodies[message_id] = _Body(size_bytes, reading)
             body.borrowers += 1
             return body
-
-    async def _start(self, message_id: uuid.UUID) -> bytes:
-        return await self._read(message_id)
 
     async def _take_back(self, message_id: uuid.UUID, body: _Body) -> None:
         async with self._returned:

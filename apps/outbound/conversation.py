@@ -1,18 +1,18 @@
 """One SMTP conversation, as a client (RFC 5321), that can pause before the final dot.
 
-No client we know can: their DATA runs through. Ours asks a `fence` between the last byte of the message and the dot, and
-the fence commits "from here on nobody can tell" before the dot may leave. The order of a message, and what a break at each
-step means:
+No client we know can: their DATA runs through. Ours asks a `fence` between the last byte of the message and the
+dot, and the fence commits "from here on nobody can tell" before the dot may leave. The order of a message, and what
+a break at each step means:
 
     MAIL, RCPT, DATA, the bytes    nothing was accepted: RelayRefused or RelayUnavailable
     fence                          it raises: the line is cut without a dot, and nothing was accepted
     dot                            an answer decides; without one it is ReplyLost (RFC 1047)
 
-Before the dot every byte of the message has left our buffers, and a line known to be dead is noticed, so that `ReplyLost`
-is raised only when the dot really may have arrived.
+Before the dot every byte of the message has left our buffers, and a line known to be dead is noticed, so that
+`ReplyLost` is raised only when the dot really may have arrived.
 
-Limits: one recipient to a message; MAIL and RCPT are pipelined (RFC 2920), DATA is not, because a refused recipient with
-an accepted DATA would have to be ended with a dot. No CHUNKING, no DSN.
+Limits: one recipient to a message; MAIL and RCPT are pipelined (RFC 2920), DATA is not, because a refused recipient
+with an accepted DATA would have to be ended with a dot. No CHUNKING, no DSN.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ import re
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NoReturn
 
 from apps.outbound.endpoint import Endpoint, tls_context
@@ -32,7 +32,13 @@ from apps.outbound.smtp_reply import MAX_LINE_OCTETS, MalformedReply, Reply, rea
 
 BLOCK_BYTES = 64 * 1024
 
-type_of_break = (OSError, EOFError, MalformedReply)
+BREAKS = (OSError, EOFError, MalformedReply)
+_ACCOUNTS: tuple[tuple[type[BaseException], str], ...] = (
+    (TimeoutError, "no answer in time"),
+    (ssl.SSLError, "the TLS handshake failed"),
+    (ConnectionRefusedError, "connection refused"),
+    (ConnectionError, "the connection was reset"),
+)
 _UNSAFE_IN_PATH = re.compile(r"[\x00-\x20<>\x7f]")
 _BARE_LINE_END = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 
@@ -120,7 +126,7 @@ class Conversation:
         """Say goodbye, briefly; a line that is gone already is no matter."""
         if self.usable:
             self.usable = False
-            with contextlib.suppress(*type_of_break):
+            with contextlib.suppress(*BREAKS):
                 async with asyncio.timeout(self._timeouts.farewell):
                     await self._ask(b"QUIT")
         self.abort()
@@ -141,7 +147,8 @@ class Conversation:
         self._note_stream()
 
     def _note_stream(self) -> None:
-        # `drain` then waits until the kernel has every byte: a message stuck in our buffer is not "sent but for the dot".
+        # `drain` then waits until the kernel has every byte: a message stuck in our buffer is not "sent but for the
+        # dot".
         self._writer.transport.set_write_buffer_limits(high=0)
         tls = self._writer.get_extra_info("ssl_object")
         self.tls = f"{tls.version()} {tls.cipher()[0]}" if tls is not None else ""
@@ -167,7 +174,9 @@ class Conversation:
             return
         if "STARTTLS" not in self._extensions:
             if security == RelaySecurity.STARTTLS:
-                raise RelayUnavailable("starttls", f"{self._endpoint} does not offer STARTTLS, which is required")
+                raise RelayUnavailable(
+                    "starttls", f"{self._endpoint} does not offer STARTTLS, which is required"
+                )
             return
         async with self._phase("starttls", self._timeouts.command):
             self._demand(await self._ask(b"STARTTLS"), "starttls")
@@ -176,8 +185,8 @@ class Conversation:
         await self._say_hello()
 
     async def _upgrade(self, context: ssl.SSLContext) -> None:
-        # A new reader rather than StreamWriter.start_tls, which keeps what was buffered in plain text: an attacker could
-        # inject answers there before the handshake (as in CVE-2021-38371).
+        # A new reader rather than StreamWriter.start_tls, which keeps what was buffered in plain text: an attacker
+        # could inject answers there before the handshake (as in CVE-2021-38371).
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader(limit=MAX_LINE_OCTETS, loop=loop)
         protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
@@ -215,15 +224,22 @@ class Conversation:
         """Refuse here what the server has said it cannot take."""
         if not envelope.is_ascii and "SMTPUTF8" not in self._extensions:
             # RFC 6531 §3.2
-            raise RelayRefused("envelope", f"{self._endpoint} takes no addresses beyond ASCII", code=553, enhanced="5.6.7")
+            raise RelayRefused(
+                "envelope", f"{self._endpoint} takes no addresses beyond ASCII", code=553, enhanced="5.6.7"
+            )
         if not content.isascii() and "8BITMIME" not in self._extensions:
             # RFC 6152 §3
-            raise RelayRefused("envelope", f"{self._endpoint} takes no 8-bit content", code=554, enhanced="5.6.3")
+            raise RelayRefused(
+                "envelope", f"{self._endpoint} takes no 8-bit content", code=554, enhanced="5.6.3"
+            )
         limit = self._extensions.get("SIZE", "")
         if limit.isdigit() and 0 < int(limit) < len(content):
             # RFC 1870 §5
             raise RelayRefused(
-                "data", f"{self._endpoint} takes messages of up to {limit} bytes only", code=552, enhanced="5.3.4"
+                "data",
+                f"{self._endpoint} takes messages of up to {limit} bytes only",
+                code=552,
+                enhanced="5.3.4",
             )
 
     async def _begin(self, envelope: Envelope, size_bytes: int) -> None:
@@ -261,7 +277,9 @@ class Conversation:
 
     def _check_alive(self, phase: str) -> None:
         if self._writer.transport.is_closing() or self._reader.at_eof():
-            raise RelayUnavailable(phase, f"{self._endpoint} closed the connection before the message was complete")
+            raise RelayUnavailable(
+                phase, f"{self._endpoint} closed the connection before the message was complete"
+            )
 
     async def _finish(self) -> Reply:
         try:
@@ -269,7 +287,7 @@ class Conversation:
                 self._writer.write(b".\r\n")
                 await self._writer.drain()
                 reply = await read_reply(self._reader)
-        except type_of_break as error:
+        except BREAKS as error:
             raise ReplyLost(
                 "dot", f"{self._endpoint} took the message but its answer never came: {_account(error)}"
             ) from error
@@ -287,7 +305,7 @@ class Conversation:
         try:
             async with asyncio.timeout(self._timeouts.command):
                 reset = await self._ask(b"RSET")
-        except type_of_break:
+        except BREAKS:
             self.abort()
             return
         if not reset.positive:
@@ -326,8 +344,10 @@ class Conversation:
         try:
             async with self._timed(phase), asyncio.timeout(seconds):
                 yield
-        except type_of_break as error:
-            raise RelayUnavailable(phase, f"{self._endpoint} is unavailable ({phase}): {_account(error)}") from error
+        except BREAKS as error:
+            raise RelayUnavailable(
+                phase, f"{self._endpoint} is unavailable ({phase}): {_account(error)}"
+            ) from error
 
 
 def _path(address: str) -> bytes:
@@ -339,7 +359,7 @@ def _path(address: str) -> bytes:
 
 
 def _transparent(content: bytes) -> bytes:
-    """RFC 5321 §4.5.2's dot-stuffing, over CRLF line ends only: a bare CR or LF we emit is a smuggled message elsewhere."""
+    """RFC 5321 §4.5.2's dot-stuffing, over CRLF alone: a bare CR or LF we emit is a smuggled message elsewhere."""
     lines = _BARE_LINE_END.sub(b"\r\n", content)
     if not lines.endswith(b"\r\n"):
         lines += b"\r\n"
@@ -349,21 +369,12 @@ def _transparent(content: bytes) -> bytes:
 
 def _account(error: BaseException) -> str:
     """What broke, in words for a person."""
-    match error:
-        case TimeoutError():
-            return "no answer in time"
-        case ssl.SSLCertVerificationError():
-            return f"its certificate is not trusted ({error.verify_message})"
-        case ssl.SSLError():
-            return f"TLS failed ({error.reason or 'handshake'})"
-        case ConnectionRefusedError():
-            return "connection refused"
-        case ConnectionError():
-            return "the connection was reset"
-        case OSError():
-            return error.strerror or type(error).__name__
-        case _:
-            return str(error)
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted ({error.verify_message})"
+    for kind, words in _ACCOUNTS:
+        if isinstance(error, kind):
+            return words
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def _milliseconds_since(started: float) -> int:

@@ -1,4 +1,4 @@
-"""Database work of an asyncio drain: a few threads, each of which gives its connection back after every unit of work."""
+"""Database work of an asyncio drain: a few threads that give their connection back after every unit of work."""
 
 import asyncio
 from collections.abc import Callable

@@ -114,7 +114,7 @@ def keep_alive(
 
 
 def commit_to_send(claim: Claim) -> None:
-    """Pass the fence. When this returns, it is committed that the dot may have been sent. Raises LeaseLost: send none."""
+    """Pass the fence: it is committed that the dot may have been sent. Raises LeaseLost; then send none."""
     transitions.pass_fence(claim.delivery_id, claim.token)
 
 
@@ -181,5 +181,7 @@ def _owner_of(claim: Claim) -> Mailbox | None:
 def no_such_address(recipient: str) -> Change:
     """What becomes of a recipient in our own domain that nobody owns: it exists nowhere, so no server need be asked."""
     return Change(
-        DeliveryState.FAILED, Cause.NO_SUCH_ADDRESS, f"550 5.1.1 There is no {recipient} here: nobody owns this address."
+        DeliveryState.FAILED,
+        Cause.NO_SUCH_ADDRESS,
+        f"550 5.1.1 There is no {recipient} here: nobody owns this address.",
     )

@@ -1,14 +1,15 @@
 """Empties one lane in one process: claims in batches, hundreds of conversations in flight on one event loop.
 
-A drain runs while there is something to do. It claims up to a batch whenever it has room, carries each claim in a task of
-its own, renews all leases together, and ends when nothing is due and nothing is in flight. A wake-up during that makes it
-look again.
+A drain runs while there is something to do. It claims up to a batch whenever it has room, carries each claim in a
+task of its own, renews all leases together, and ends when nothing is due and nothing is in flight. A wake-up during
+that makes it look again.
 
-Told to stop, it claims no more and gives back what has not passed the fence; what has passed it gets a grace to hear the
-server's answer, because without it the delivery is `uncertain`. Being killed is the same without the manners.
+Told to stop, it claims no more and gives back what has not passed the fence; what has passed it gets a grace to
+hear the server's answer, because without it the delivery is `uncertain`. Being killed is the same without the
+manners.
 
-PostgreSQL being away ends no conversation that is past the fence: its result is written as soon as it can be. What could
-not be claimed or fenced is left to its lease.
+PostgreSQL being away ends no conversation that is past the fence: its result is written as soon as it can be. What
+could not be claimed or fenced is left to its lease.
 """
 
 import asyncio
@@ -58,7 +59,7 @@ class DrainPolicy:
     in_flight: int = 200
     bytes_in_flight: int = 64 * 1024 * 1024
     database_threads: int = 4
-    grace: float = 4
+    grace: float = 3
     record_patience: float = 120
     lease: LeasePolicy = field(default_factory=LeasePolicy)
     relay: RelayPolicy = field(default_factory=RelayPolicy)
@@ -106,15 +107,17 @@ class Drain:
             if held.task is not None:
                 held.task.cancel()
 
+    @property
+    def is_woken(self) -> bool:
+        """Whether a wake-up came after the last look."""
+        return self._woken.is_set()
+
     async def run(self) -> None:
-        """Drain until nothing is due and nothing in flight. Ends early, with a warning, when PostgreSQL is away."""
+        """Drain until nothing is due and nothing in flight. A PostgreSQL that is away has nothing due."""
         try:
             async with asyncio.TaskGroup() as group:
                 keeper = group.create_task(self._keep_leases())
-                try:
-                    await self._carry_all(group)
-                except DATABASE_AWAY as error:
-                    log.warning("drain_interrupted", lane=self._lane.value, error=type(error).__name__)
+                await self._carry_all(group)
                 await self._until_empty_handed()
                 keeper.cancel()
         finally:
@@ -134,8 +137,13 @@ class Drain:
                 return
 
     async def _claim(self, limit: int) -> Sequence[Claim]:
-        relays, claims = await self._database(self._look, limit)
-        self._road.use(relays)
+        try:
+            relays, claims = await self._database(self._look, limit)
+        except DATABASE_AWAY as error:
+            log.warning("nothing_claimed", lane=self._lane.value, error=type(error).__name__)
+            return []
+        if claims:
+            self._road.use(relays)
         return claims
 
     def _look(self, limit: int) -> tuple[list[Relay], list[Claim]]:
@@ -195,21 +203,34 @@ class Drain:
         except LeaseLost:
             log.info("lease_lost", delivery=str(claim.delivery_id))
         except ObjectStoreUnavailable:
-            await self._put_off(held, Cause.STORE_UNAVAILABLE, "The message's bytes cannot be read: S3 does not answer.")
+            await self._put_off(
+                held, Cause.STORE_UNAVAILABLE, "The message's bytes cannot be read: S3 does not answer."
+            )
         except BlobMissing:
             await self._record(
-                held, Change(DeliveryState.REJECTED, Cause.BYTES_MISSING, "The message's bytes are nowhere to be found.")
+                held,
+                Change(
+                    DeliveryState.REJECTED,
+                    Cause.BYTES_MISSING,
+                    "The message's bytes are nowhere to be found.",
+                ),
             )
         except asyncio.CancelledError:
             if held.fenced:
                 raise
-            await self._put_off(held, Cause.WORKER_STOPPED, "Its worker was stopped before the message was complete.")
+            await self._put_off(
+                held, Cause.WORKER_STOPPED, "Its worker was stopped before the message was complete."
+            )
         except DATABASE_AWAY as error:
             log.warning("delivery_interrupted", delivery=str(claim.delivery_id), error=type(error).__name__)
-            await self._put_off(held, Cause.PLATFORM_FAULT, "The database did not answer before the message was complete.")
-        except Exception:  # noqa: BLE001 - a fault of ours in one delivery must not stop the lane, nor hide
+            await self._put_off(
+                held, Cause.PLATFORM_FAULT, "The database did not answer before the message was complete."
+            )
+        except Exception:
             log.exception("delivery_failed_by_us", delivery=str(claim.delivery_id))
-            await self._put_off(held, Cause.PLATFORM_FAULT, "An unforeseen fault of ours; the log has the details.")
+            await self._put_off(
+                held, Cause.PLATFORM_FAULT, "An unforeseen fault of ours; the log has the details."
+            )
 
     async def _send(self, held: _Held) -> None:
         claim = held.claim
@@ -239,7 +260,7 @@ class Drain:
         await self._record(held, change, Evidence())
 
     async def _record(self, held: _Held, change: Change, evidence: Evidence | None = None) -> None:
-        """Write a result, as often as it takes while PostgreSQL is away: it may be all that is known of a sent message."""
+        """Write a result, as often as it takes while PostgreSQL is away: nobody else knows it."""
         claim = held.claim
         give_up_at = asyncio.get_running_loop().time() + self._policy.record_patience
         while True:

@@ -107,9 +107,12 @@ class Delivery(TenantRow):
     reason = models.TextField(blank=True, help_text=_("The same in one sentence, with evidence"))
     due_at = models.DateTimeField(null=True, blank=True, help_text=_("Next try; null when there is none"))
     expires_at = models.DateTimeField()
-    attempts_made = models.PositiveIntegerField(default=0, help_text=_("Times a worker took it up; numbers the attempts"))
+    attempts_made = models.PositiveIntegerField(
+        default=0, help_text=_("Times a worker took it up; numbers the attempts")
+    )
     setbacks = models.PositiveSmallIntegerField(
-        default=0, help_text=_("Attempts that failed for the other side's reasons: what the backoff grows with")
+        default=0,
+        help_text=_("Attempts that failed for the other side's reasons: what the backoff grows with"),
     )
     lease_token = models.UUIDField(null=True, blank=True)
     lease_expires_at = models.DateTimeField(null=True, blank=True)
@@ -205,7 +208,7 @@ class IdempotencyKey(models.Model):
     key = models.CharField(max_length=255)
     body_digest = models.BinaryField(max_length=32)
     message = models.ForeignKey(Message, null=True, on_delete=models.CASCADE, related_name="+")
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField()
 
     class Meta:
         constraints = [

@@ -1,8 +1,8 @@
 """One recipient over a relay: which relay, which connection, and what it said.
 
-Relays are asked in the order of their positions; the next one only when the trouble is the relay's own and nothing was
-accepted. Connections are opened as they are needed, up to a bound per relay, used one message after the other, and closed
-when the drain ends.
+Relays are asked in the order of their positions; the next one only when the trouble is the relay's own and nothing
+was accepted. Connections are opened as they are needed, up to a bound per relay, used one message after the other,
+and closed when the drain ends.
 
 A relay that could not be reached is left alone for a moment: a batch of fifty need not wait for fifty time-outs.
 """
@@ -72,7 +72,9 @@ class RelayLines:
         idle, self._idle = self._idle, []
         await asyncio.gather(*(conversation.close() for conversation in idle))
 
-    async def _over(self, conversation: Conversation, envelope: Envelope, content: bytes, fence: Fence) -> Attempt:
+    async def _over(
+        self, conversation: Conversation, envelope: Envelope, content: bytes, fence: Fence
+    ) -> Attempt:
         try:
             if not conversation.messages_begun:
                 await self._open(conversation)
@@ -126,7 +128,7 @@ class RelayLines:
 
 
 def _went_stale(attempt: Attempt) -> bool:
-    """Whether a reused line turned out to be dead at its first command: servers close what is idle (RFC 5321 §4.5.3.2.7)."""
+    """Whether a reused line was dead at its first command: servers close what is idle (RFC 5321 §4.5.3.2.7)."""
     return attempt.error is not None and attempt.error.phase == "mail" and is_relays_trouble(attempt.error)
 
 

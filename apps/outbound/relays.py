@@ -1,8 +1,8 @@
 """The relays RELAY_URL names, reconciled into rows at start; their passwords stay in the process that read them.
 
-The rows let the queue say which relay a recipient waits for, and let evidence outlive a change of relays: one that is no
-longer named becomes inactive and is kept. Several processes reconcile the same list at the same time; each ends with the
-same rows.
+The rows let the queue say which relay a recipient waits for, and let evidence outlive a change of relays: one that
+is no longer named becomes inactive and is kept. Several processes reconcile the same list at the same time; each
+ends with the same rows.
 """
 
 from collections.abc import Sequence

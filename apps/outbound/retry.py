@@ -1,17 +1,17 @@
 """When a delivery is tried again. The whole policy is here, in prose and as one frozen value.
 
 A delivery that could not be made waits, and waits longer after each setback, because whatever is wrong is seldom
-mended by asking more often. The wait doubles with each setback up to a ceiling, and its length is drawn at random below
-that bound ("full jitter", M. Brooker, AWS Architecture Blog, 2015), so that a thousand recipients of one broken server do
-not come back in the same second. A floor keeps the draw from being no wait at all.
+mended by asking more often. The wait doubles with each setback up to a ceiling, and its length is drawn at random
+below that bound ("full jitter", M. Brooker, AWS Architecture Blog, 2015), so that a thousand recipients of one
+broken server do not come back in the same second. A floor keeps the draw from being no wait at all.
 
 What is wrong decides how patient we are:
 
 - **relay**: our own relay does not answer, refuses us, or is full. One cause for the whole queue, usually mended within
   minutes and watched by the operator: from about 5 seconds up to 5 minutes.
 - **recipient**: the relay or the recipient's server put off this one recipient or message (4yz after RCPT or DATA).
-  Greylisting passes within minutes, a full mailbox within days: from about a minute up to 2 hours. RFC 5321 §4.5.4.1 asks
-  for at least 30 minutes between tries once the first ones are over.
+  Greylisting passes within minutes, a full mailbox within days: from about a minute up to 2 hours. RFC 5321
+  §4.5.4.1 asks for at least 30 minutes between tries once the first ones are over.
 - **ourselves**: the bytes could not be read just now, or a worker was told to stop. Not a setback, so the wait does not
   grow: a few seconds.
 

@@ -1,7 +1,7 @@
 """Finds what nobody was told of: leases that lapsed, rows that became due, deliveries past their lifetime.
 
-Runs every second or two, in as many processes as like to. Every step is safe to repeat and to be killed in. Redis may have
-forgotten every wake-up: this is what makes that harmless.
+Runs every second or two, in as many processes as like to. Every step is safe to repeat and to be killed in. Redis
+may have forgotten every wake-up: this is what makes that harmless.
 """
 
 from django.db import transaction

@@ -18,12 +18,12 @@
     deferred ──▶ queued                         a person: "try now"
     failed, expired, rejected, bounced ──▶ queued   a person resubmits it from the error queue
 
-While it is `sending` the row has a lease and a token; `pass_fence` sets the phase `committing`. `bounced` and `suppressed`
-get their own arrows when bounces are read.
+While it is `sending` the row has a lease and a token; `pass_fence` sets the phase `committing`. `bounced` and
+`suppressed` get their own arrows when bounces are read.
 
-With each change, in the same transaction: an event (taking up has none: the attempt's row tells it), the message's state,
-which is its least finished delivery's, and after the commit a notice to the sender's mailbox. Locks are taken in one
-order, deliveries before messages and messages by id, so that no two changes wait for each other.
+With each change, in the same transaction: an event (taking up has none: the attempt's row tells it), the message's
+state, which is its least finished delivery's, and after the commit a notice to the sender's mailbox. Locks are
+taken in one order, deliveries before messages and messages by id, so that no two changes wait for each other.
 """
 
 import uuid
@@ -34,7 +34,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection
-from django.db.models import Exists, F, OuterRef, QuerySet
+from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
 from apps.events.notices import announce
@@ -58,7 +58,7 @@ from apps.outbound.models import (
 _TAKE_UP = """
 UPDATE outbound_delivery SET
     state = 'sending', phase = '', due_at = NULL, cause = '', reason = '',
-    lease_token = gen_random_uuid(), lease_expires_at = clock_timestamp() + %(lease)s,
+    lease_token = gen_random_uuid(), lease_expires_at = clock_timestamp() + make_interval(secs => %(lease_seconds)s),
     attempts_made = attempts_made + 1
 WHERE id IN (
     SELECT id FROM outbound_delivery
@@ -67,11 +67,11 @@ WHERE id IN (
 ) RETURNING id
 """
 _RENEW = """
-UPDATE outbound_delivery SET lease_expires_at = clock_timestamp() + %(lease)s
+UPDATE outbound_delivery SET lease_expires_at = clock_timestamp() + make_interval(secs => %(lease_seconds)s)
 WHERE state = 'sending' AND lease_token = ANY(%(tokens)s) AND lease_expires_at > clock_timestamp()
 RETURNING lease_token
 """
-_PASS_FENCE = """
+_COMMIT = """
 UPDATE outbound_delivery SET phase = 'committing'
 WHERE id = %(id)s AND state = 'sending' AND lease_token = %(token)s AND lease_expires_at > clock_timestamp()
 """
@@ -89,7 +89,8 @@ WHERE id IN (
 """
 LOST_BEFORE_FENCE = "Its worker vanished before the message was complete, so nothing was accepted."
 LOST_AFTER_FENCE = (
-    "Its worker vanished after the message was complete and before the answer was recorded: it may have been accepted."
+    "Its worker vanished after the message was complete and before the answer was recorded: "
+    "it may have been accepted."
 )
 
 
@@ -128,17 +129,20 @@ class Change:
 def take_up(lane: Lane, *, limit: int, lease: timedelta) -> list[Delivery]:
     """Due → sending, oldest first, each with a new token and the row of its attempt. In a transaction."""
     with connection.cursor() as cursor:
-        cursor.execute(_TAKE_UP, {"lane": lane.value, "limit": limit, "lease": lease})
+        cursor.execute(_TAKE_UP, {"lane": lane.value, "limit": limit, "lease_seconds": lease.total_seconds()})
         ids = [row[0] for row in cursor.fetchall()]
     if not ids:
         return []
     taken = list(
-        Delivery.objects.select_related("message__raw", "local_mailbox").filter(pk__in=ids).order_by("created_at", "id")
+        Delivery.objects.select_related("message__raw", "local_mailbox")
+        .filter(pk__in=ids)
+        .order_by("created_at", "id")
     )
     DeliveryAttempt.objects.bulk_create(
         [
             DeliveryAttempt(delivery=one, number=one.attempts_made, token=one.lease_token, started_at=Now())
             for one in taken
+            if one.lease_token is not None
         ]
     )
     _settle({one.message_id for one in taken})
@@ -148,14 +152,14 @@ def take_up(lane: Lane, *, limit: int, lease: timedelta) -> list[Delivery]:
 def renew_leases(tokens: Collection[uuid.UUID], *, lease: timedelta) -> set[uuid.UUID]:
     """Lengthen what is still ours; the tokens that are."""
     with connection.cursor() as cursor:
-        cursor.execute(_RENEW, {"tokens": list(tokens), "lease": lease})
+        cursor.execute(_RENEW, {"tokens": list(tokens), "lease_seconds": lease.total_seconds()})
         return {row[0] for row in cursor.fetchall()}
 
 
 def pass_fence(delivery_id: uuid.UUID, token: uuid.UUID) -> None:
-    """sending → sending, phase `committing`: from here on nobody can tell. Raises LeaseLost; then no dot may be sent."""
+    """sending, phase `committing`: from here on nobody can tell. Raises LeaseLost; then no dot may be sent."""
     with connection.cursor() as cursor:
-        cursor.execute(_PASS_FENCE, {"id": delivery_id, "token": token})
+        cursor.execute(_COMMIT, {"id": delivery_id, "token": token})
         if not cursor.rowcount:
             raise LeaseLost(delivery_id)
 
@@ -199,7 +203,9 @@ def recover_lapsed(*, limit: int) -> list[Delivery]:
     for state in (DeliveryState.QUEUED, DeliveryState.UNCERTAIN):
         ids = [one.pk for one in recovered if one.state == state]
         DeliveryAttempt.objects.filter(delivery__in=ids, finished_at__isnull=True).update(
-            finished_at=Now(), outcome=state, text=LOST_AFTER_FENCE if state == "uncertain" else LOST_BEFORE_FENCE
+            finished_at=Now(),
+            outcome=state,
+            text=LOST_AFTER_FENCE if state == "uncertain" else LOST_BEFORE_FENCE,
         )
     _tell(recovered)
     return recovered
@@ -248,6 +254,22 @@ def resolve_uncertain(delivery_id: uuid.UUID, change: Change, *, actor: str, now
     """uncertain → sent, queued or bounced, as a person decided; whether it still was."""
     uncertain = Delivery.objects.filter(pk=delivery_id, state=DeliveryState.UNCERTAIN)
     return _apply(uncertain, change, now, actor)
+
+
+def discard(delivery_id: uuid.UUID, *, actor: str, now: datetime) -> int:
+    """Not a change of state: a person has seen the failure, and it leaves the error queue; whether it was there."""
+    stuck = Delivery.objects.filter(pk=delivery_id, state__in=IN_ERROR, discarded_at__isnull=True)
+    discarded = stuck.update(discarded_at=now)
+    for one in Delivery.objects.filter(pk=delivery_id)[:discarded]:
+        publish(
+            one.organisation_id,
+            "delivery.discarded",
+            message_id=one.message_id,
+            delivery_id=one.pk,
+            actor=actor,
+        )
+        _announce([one.message_id])
+    return discarded
 
 
 def _due_again(now: datetime) -> Change:
