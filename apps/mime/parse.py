@@ -38,7 +38,7 @@ def parse(raw: bytes) -> ParsedMessage:
     structure = read_structure(raw)
     choice = choose_bodies(structure)
     html = _join_html(choice)
-    text = _join_text(choice)
+    text = _join_text(choice, html)
     parts = _keep_parts(structure, choice, html)
     return _message(
         structure.root.headers,
@@ -118,11 +118,13 @@ def _snippet(text: str) -> str:
     return (cut.rpartition(" ")[0] or cut).rstrip(" ,;:-") + "…"
 
 
-def _join_text(choice: Choice) -> str:
+def _join_text(choice: Choice, html: str) -> str:
+    if html and not any((body.text or "").strip() for body in choice.bodies):
+        return html_to_text(html)
     pieces = []
     for body in choice.bodies:
-        has_text = body.text is not None and (body.text.strip() or body.html is None)
-        pieces.append(body.text or "" if has_text else html_to_text(sanitise_html(body.html or "")))
+        only_html = body.html is not None and not (body.text or "").strip()
+        pieces.append(html_to_text(sanitise_html(body.html or "")) if only_html else body.text or "")
     text = "\n\n".join(piece.strip("\n") for piece in pieces if piece.strip())
     if len(text) > MAX_TEXT_CHARS:
         choice.defects.append(TEXT_CUT)
