@@ -112,12 +112,12 @@ def _headers(composition: Composition) -> str:
         out.append("To: undisclosed-recipients:;\r\n")
     out.append(fold_text("Subject", c.subject))
     out.append(fold_tokens("Message-ID", [f"<{_checked_id('Message-ID', c.message_id)}>"]))
-    if c.in_reply_to:
-        out.append(fold_tokens("In-Reply-To", [f"<{_checked_id('In-Reply-To', c.in_reply_to)}>"]))
-    if c.references:
-        out.append(
-            fold_tokens("References", [f"<{_checked_id('References', each)}>" for each in c.references])
-        )
+    for name, ids in (
+        ("In-Reply-To", (c.in_reply_to,) if c.in_reply_to else ()),
+        ("References", c.references),
+    ):
+        writable = [f"<{each}>" for each in ids if _can_be_referred_to(name, each)]
+        out += [fold_tokens(name, writable)] if writable else []
     if c.auto_submitted:
         out.append(fold_tokens("Auto-Submitted", [check_value("Auto-Submitted", c.auto_submitted)]))
     return "".join([*out, *(_custom_header(name, value) for name, value in c.headers)])

@@ -99,7 +99,9 @@ _FORMATTING = frozenset(
         "a", "b", "big", "code", "em", "font", "i", "nobr", "s", "small", "strike", "strong", "tt", "u", "span"
     }
 )  # fmt: skip
-_RAW_TEXT = re.compile(r"<(script|style|title|textarea|xmp)\b.*?(?:</\1\b[^>]*+>?|\Z)", re.DOTALL | re.IGNORECASE)
+_RAW_TEXT = re.compile(
+    r"<(script|style|title|textarea|xmp)\b.*?(?:</\1\b[^>]*+>?|\Z)", re.DOTALL | re.IGNORECASE
+)
 _BLOCK_END = re.compile(r"</(?:p|div|tr|li|h[1-6]|table|blockquote)\s*>|<br\b[^>]*>", re.IGNORECASE)
 
 

@@ -137,7 +137,7 @@ def _join_html(choice: Choice) -> str:
     joined = "<br>".join(_as_html(body) for body in choice.bodies)
     if len(joined) > MAX_HTML_CHARS:
         choice.defects.append(HTML_CUT)
-    return sanitise_html(joined)
+    return sanitise_html(joined.strip())
 
 
 def _as_html(body: Body) -> str:

@@ -29,7 +29,9 @@ _PROPERTIES = frozenset(
     }
 )  # fmt: skip
 _FUNCTIONS = frozenset({"rgb", "rgba", "hsl", "hsla"})
-_PLAIN_TOKENS = frozenset({"ident", "number", "dimension", "percentage", "hash", "string", "whitespace", "comment"})
+_PLAIN_TOKENS = frozenset(
+    {"ident", "number", "dimension", "percentage", "hash", "string", "whitespace", "comment"}
+)
 _SEPARATORS = frozenset({",", "/"})
 # Negative margins and indents pull text over its neighbours or out of sight.
 _MAY_NOT_BE_NEGATIVE = ("margin", "text-indent", "letter-spacing", "word-spacing")

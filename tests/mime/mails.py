@@ -18,7 +18,7 @@ def corpus(folder: str, pattern: str = "*") -> list[Path]:
     return files
 
 
-def mail(body: bytes = b"Hello\r\n", **headers: str) -> bytes:
+def mail(body: bytes = b"Hello\r\n", /, **headers: str) -> bytes:
     """A message with these headers (underscores stand for hyphens) and this body."""
     lines = [f"{name.replace('_', '-')}: {value}\r\n".encode() for name, value in headers.items()]
     return b"".join(lines) + b"\r\n" + body
@@ -45,11 +45,13 @@ _FRAGMENTS = [
     b"message/rfc822", b"text/html", b"text/plain; format=flowed; delsp=yes", b"text/calendar; method=REQUEST",
     b"; charset=", b"utf-7", b"+2AA-", b"hz", b"~{", b"idna", b"punycode", b"hex", b"undefined", b"\x00",
     b"\r\n", b"\n", b"\r", b"\r\n\r\n", b"--x", b"--x--", b" ", b"\t", b"From: ", b"To: ", b"<a@b>", b'"', b"(", b"<",
-    b",",     b"group:", b"Subject: ", b"=?utf-8?q?=00=0d=0a?=", b"=?utf-7?b?+2AA-?=", b"=?hex?q?00?=", b"=?utf-8?b?/?=",
+    b",", b"group:",
+    b"Subject: ", b"=?utf-8?q?=00=0d=0a?=", b"=?utf-7?b?+2AA-?=", b"=?hex?q?00?=", b"=?utf-8?b?/?=",
     b"Content-Transfer-Encoding: ", b"base64", b"quoted-printable", b"x-uuencode", b"begin 644 a\nM\nend",
-    b"Date: ", 
+    b"Date: ",
     b"Mon, 1 Jan 99999 00:00:00 +9999", b"Message-ID: ", b"<<a@b>", b"References: ", b"Content-ID: <x>",
-    b"Content-Disposition: attachment; filename*0*=", b"utf-8''%ff%00", b'filename="../\\"/x', b"\xff\xfe",
+    b"Content-Disposition: attachment; filename*0*=", b"\xff\xfe",
+    b"utf-8''%ff%00", b'filename="../\\"/x',
     b"<div>", b"<svg><style>", b"<img src=cid:x>", b"<!--", b"> quoted",
     b"On 1 Jan 2020 a@b.c wrote:", b"Auto-Submitted: x",
 ]  # fmt: skip
