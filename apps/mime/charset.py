@@ -115,8 +115,7 @@ def _decode_by_label(data: bytes, codec: str) -> tuple[str, str]:
         return data.decode(codec), ""
     except UnicodeDecodeError as error:
         if codec == "cp1252":
-            # Five bytes have no meaning in windows-1252; one of them must not cost the reader the other
-            # letters.
+            # Five bytes have no meaning in windows-1252; one of them must not cost the reader the other letters.
             return data.decode(codec, "replace"), ""
         reached = error.start
     try:
@@ -136,9 +135,7 @@ def _mostly_utf8(data: bytes) -> bool:
 
 
 def _guess(data: bytes) -> str:
-    """The likeliest single codec for unlabelled bytes that are not UTF-8; windows-1252 when nothing is
-    likelier.
-    """
+    """The likeliest single codec for unlabelled bytes that are not UTF-8; windows-1252 when nothing is likelier."""
     from charset_normalizer import from_bytes  # heavy, and needed by one mail in a hundred
 
     first_high = next((n for n, byte in enumerate(data) if byte > 0x7F), 0)

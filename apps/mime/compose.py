@@ -41,8 +41,7 @@ __all__ = ["Composition", "InvalidHeader", "OutgoingAttachment", "compose", "mak
 _FIELD_NAME = re.compile(r"[A-Za-z0-9-]{1,76}")
 _MEDIA_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]{1,63}/[a-z0-9!#$&^_.+-]{1,63}")
 _MESSAGE_ID = re.compile(r"[!-;=?-~]{1,900}")
-# Written by us from fields of the composition, or by the servers on the way. A caller's own would
-# contradict them.
+# Written by us from fields of the composition, or by the servers on the way. A caller's own would contradict them.
 _RESERVED = frozenset(
     {
         "from", "sender", "to", "cc", "bcc", "reply-to", "subject", "date", "message-id", "in-reply-to", "references",
@@ -65,9 +64,7 @@ class OutgoingAttachment:
 
 @dataclass(frozen=True, slots=True)
 class Composition:
-    """Everything a message is made of. Ids stand without brackets; `html` is sanitised already, "" for
-    none.
-    """
+    """Everything a message is made of. Ids stand without brackets; `html` is sanitised already, "" for none."""
 
     sender: Address
     to: tuple[Address, ...]
@@ -148,9 +145,7 @@ def _can_be_referred_to(field: str, message_id: str) -> bool:
 
 
 class _Writer:
-    """Write the MIME entities of one composition. Each entity is bytes: its Content- headers, a blank line,
-    a body.
-    """
+    """Write the MIME entities of one composition. Each entity is bytes: its Content- headers, a blank line, a body."""
 
     def __init__(self, composition: Composition) -> None:
         self.composition = composition
@@ -195,9 +190,7 @@ class _Writer:
 
 
 def _text(subtype: str, text: str) -> bytes:
-    """A text entity: seven-bit where it already is, else whichever of quoted-printable and base64 is
-    shorter.
-    """
+    """A text entity: seven-bit where it already is, else whichever of quoted-printable and base64 is shorter."""
     lines = clean_text(text.replace("\r\n", "\n").replace("\r", "\n")).rstrip("\n") + "\n"
     data = lines.encode("utf-8")
     if _is_seven_bit(data):

@@ -106,9 +106,7 @@ _BLOCK_END = re.compile(r"</(?:p|div|tr|li|h[1-6]|table|blockquote)\s*>|<br\b[^>
 
 
 def sanitise_html(html: str) -> str:
-    """Harmless HTML that shows what this HTML shows. See the module's docstring; "" when nothing is left to
-    show.
-    """
+    """Harmless HTML that shows what this HTML shows. See the module's docstring; "" when nothing is left to show."""
     bounded = clean_text(html[:MAX_HTML_CHARS])
     if not within_bounds(bounded):
         return flatten_html(bounded)
@@ -124,9 +122,7 @@ def sanitise_html(html: str) -> str:
 
 
 def flatten_html(html: str) -> str:
-    """The text of HTML, as one preformatted block: crude and linear, for what is too big or too deep to lay
-    out.
-    """
+    """The text of HTML, as one preformatted block: crude and linear, for what is too big or too deep to lay out."""
     text = _RAW_TEXT.sub(" ", html[:MAX_HTML_CHARS])
     text = _TOKEN.sub("", _BLOCK_END.sub("\n", text))
     text = re.sub(r"\n\s*\n", "\n\n", clean_text(entities.unescape(text))).strip()
@@ -144,9 +140,7 @@ def has_remote_images(sanitised: str) -> bool:
 
 
 def resolve_cids(html: str, urls: Mapping[str, str]) -> str:
-    """Point `cid:` images (RFC 2392) of sanitised HTML at `urls`, by content id; an unknown one loses its
-    `src`.
-    """
+    """Point `cid:` images (RFC 2392) of sanitised HTML at `urls`, by content id; an unknown one loses its `src`."""
 
     def resolve(match: re.Match[str]) -> str:
         attributes = []
@@ -228,9 +222,7 @@ def _clean(html: str) -> str:
 
 
 def _finish_tag(match: re.Match[str]) -> str:
-    """Hold back a remote image, and put the attributes in one order: nh3 adds its own now before, now after
-    others.
-    """
+    """Hold back a remote image, and put the attributes in one order: nh3 adds its own now before, now after others."""
     attributes = dict(_ATTRIBUTE.findall(match[2]))
     if _REMOTE.match(attributes.get("src", "")):
         attributes["data-remote-src"] = attributes.pop("src")

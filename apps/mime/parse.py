@@ -51,9 +51,10 @@ def parse(raw: bytes) -> ParsedMessage:
 
 
 def parse_as_text(raw: bytes) -> ParsedMessage:
-    """The last resort for a message that `parse` could not be let finish: headers, a bounded plain text,
-    and the whole message as its only part. Never raises, and does no work that grows faster than the
-    message.
+    """The last resort for a message that `parse` could not be let finish.
+
+    Headers, a bounded plain text, and the whole message as its only part. Never raises, and does no work that grows
+    faster than the message.
     """
     headers, body_start = read_headers(raw, 0, len(raw))
     data = raw[body_start : body_start + _FALLBACK_TEXT_BYTES]

@@ -9,9 +9,7 @@ _CORPUS = Path(__file__).parents[2].parent / "shared" / "corpus"
 
 
 def corpus(folder: str, pattern: str = "*") -> list[Path]:
-    """The files of a corpus folder; the test is skipped where the corpora are not installed beside the
-    project.
-    """
+    """The files of a corpus folder; the test is skipped where the corpora are not installed beside the project."""
     files = sorted((_CORPUS / folder).glob(pattern))
     if not files:
         pytest.skip(f"the corpus {folder}/ is not beside this project")

@@ -82,9 +82,9 @@ def test_no_more_addresses_are_read_than_asked_for() -> None:
 
 @pytest.mark.parametrize("piece", ["(", '"', "<", ":", ",", "a@:", "\\", "[", "=?a?q?", "((", "a <", "a@b "])
 def test_a_hostile_address_list_takes_linear_time(piece: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     parse_addresses(piece * (200_000 // len(piece)))
-    assert time.monotonic() - started < 2
+    assert time.process_time() - started < 2
 
 
 @given(st.text())

@@ -1,11 +1,13 @@
 import asyncio
+import io
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -30,10 +32,10 @@ def _worker(parser: BoundedParser) -> subprocess.Popen[bytes]:
     return parser._idle[-1].process
 
 
-def _until(condition: object, seconds: float = 10) -> bool:
+def _until(condition: Callable[[], bool], seconds: float = 10) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if condition():  # type: ignore[operator]
+        if condition():
             return True
         time.sleep(0.01)
     return False
@@ -93,9 +95,6 @@ def test_an_answer_with_anything_else_than_a_message_is_refused() -> None:
     class _Evil:
         def __reduce__(self) -> tuple[object, tuple[str, ...]]:
             return os.system, ("true",)
-
-    import io
-    import pickle
 
     with pytest.raises(pickle.UnpicklingError, match="no part of an answer"):
         bounded._AnswerUnpickler(io.BytesIO(pickle.dumps((True, _Evil())))).load()

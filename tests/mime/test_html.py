@@ -170,10 +170,10 @@ def test_a_content_id_is_resolved_and_an_unknown_one_shows_nothing() -> None:
     ids=range(21),
 )  # fmt: skip
 def test_html_made_to_stall_a_parser_is_bounded(html: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     sanitised = sanitise_html(html)
     html_to_text(sanitised)
-    assert time.monotonic() - started < 2
+    assert time.process_time() - started < 2
     assert len(sanitised) <= 2_000_000
 
 

@@ -258,9 +258,9 @@ def test_most_bounces_of_the_corpus_and_all_complaints_are_recognised() -> None:
     ids=range(19),
 )
 def test_mail_made_to_stall_a_parser_is_bounded(raw: bytes) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     message = parse(raw)
-    assert time.monotonic() - started < 2
+    assert time.process_time() - started < 2
     assert _can_be_stored(message)
 
 

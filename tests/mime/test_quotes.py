@@ -71,9 +71,9 @@ def test_every_line_is_either_shown_or_folded_and_none_is_changed(lines: list[st
     ids=range(14),
 )  # fmt: skip
 def test_hostile_text_is_split_in_linear_time(text: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     split_quotes(text)
-    assert time.monotonic() - started < 2
+    assert time.process_time() - started < 2
 
 
 def test_most_replies_of_the_corpus_are_reduced_to_what_is_new_in_them() -> None:
