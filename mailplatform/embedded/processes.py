@@ -69,15 +69,15 @@ class Process:
         if self._child is None or not self._child.wait(0):
             return False
         if self._child.status != 0:
-            lines = self._log.last_lines(self.name)
-            words = f": {lines[-1].strip()}" if lines else ""
-            raise StackFailed(
-                f"{self.name} {self.describe_end()}{words} (more in {self._log.path_of(self.name)})"
-            )
+            raise StackFailed(f"{self.name} {self.describe_end()}: {self.explain()}")
         return True
 
     def describe_end(self) -> str:
         return self._child.describe_end() if self._child else "is not started"
+
+    def explain(self) -> str:
+        """Its last words, which usually say why it ended, and where the others are."""
+        return self._log.last_words(self.name)
 
     def request_end(self) -> None:
         """Ask it to drain; `stop` waits."""

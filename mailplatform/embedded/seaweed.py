@@ -67,7 +67,7 @@ class SeaweedServer(EmbeddedServer):
         if not child.wait(_SHELL_SECONDS):
             child.kill()
         if child.status != 0:
-            raise StackFailed(f"SeaweedFS's shell {child.describe_end()}{self._last_words()}")
+            raise StackFailed(f"SeaweedFS's shell {child.describe_end()}: {self.explain()}")
         marker.write_text(self._bucket)
 
     def end(self, child: Child) -> None:

@@ -69,10 +69,10 @@ class EmbeddedServer(abc.ABC):
         deadline = time.monotonic() + self.start_timeout_seconds
         while not self.is_ready():
             if self._child is None or not self._child.is_running:
-                raise StackFailed(f"{self.title} {self.describe_end()}{self._last_words()}")
+                raise StackFailed(f"{self.title} {self.describe_end()}: {self.explain()}")
             if time.monotonic() > deadline:
                 seconds = f"{self.start_timeout_seconds:.0f} s"
-                raise StackFailed(f"{self.title} did not answer within {seconds}{self._last_words()}")
+                raise StackFailed(f"{self.title} did not answer within {seconds}: {self.explain()}")
             pause(_POLL_SECONDS)
         self.complete()
 
@@ -95,7 +95,6 @@ class EmbeddedServer(abc.ABC):
     def describe_end(self) -> str:
         return self._child.describe_end() if self._child else "is not started"
 
-    def _last_words(self) -> str:
-        lines = self._log.last_lines(self.name)
-        words = f": {lines[-1].strip()}" if lines else ""
-        return f"{words} (more in {self._log.path_of(self.name)})"
+    def explain(self) -> str:
+        """Its last words, and where the others are."""
+        return self._log.last_words(self.name)

@@ -217,6 +217,6 @@ def _demo_lines(path: Path) -> Iterator[str]:
     yield f"  Open {demo['web']} and sign in as one of:"
     for user in demo["users"]:
         yield f"    {user['email']:<28} {user['password']}   ({user['role']})"
-    yield f"  Mail to support@{demo['domain']} goes in at {demo['smtp']}; answers end in {path.parent / 'sink'}."
+    yield f"  Mail to support@{demo['domain']} goes in at {demo['smtp']}; answers land in {path.parent / 'sink'}."
     yield f"  Keys and addresses for programs: {path}"
     yield ""

@@ -1,4 +1,5 @@
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -167,27 +168,20 @@ def test_two_answers_at_once_share_one_ticket() -> None:
     house = build_house("Race", "race.test")
     first = arrive(house, raw_mail(), house.alices)
     barrier = threading.Barrier(2)
-    failures: list[BaseException] = []
 
     def answer(name: str) -> None:
+        prepared = prepare(
+            raw_mail(message_id=f"{name}@x.example", headers={"In-Reply-To": "<first@customer.example>"})
+        )
+        barrier.wait(10)
         try:
-            prepared = prepare(
-                raw_mail(message_id=f"{name}@x.example", headers={"In-Reply-To": "<first@customer.example>"})
-            )
-            barrier.wait(10)
             file_message(
                 prepared, organisation_id=house.organisation.pk, mailboxes=[house.support], received_at=NOW
             )
-        except BaseException as error:
-            failures.append(error)
         finally:
             connection.close()
 
-    threads = [threading.Thread(target=answer, args=[name]) for name in ("left", "right")]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    assert failures == []
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(answer, ["left", "right"]))
     assert Ticket.objects.count() == 1
     assert Message.objects.filter(thread=first.thread_id).count() == 3
