@@ -5,7 +5,6 @@ is read to its end all the same, because its sender listens only then (RFC 5321 
 off.
 """
 
-import asyncio
 from collections.abc import Callable
 
 from apps.inbound.errors import DataRefused
@@ -13,7 +12,6 @@ from apps.inbound.limits import Gate, Limits
 from apps.inbound.wire import Wire
 
 TOO_BUSY = "452 4.3.1 Receiving too much at the moment, try again later"
-TOO_SLOW = "421 4.4.2 The message took too long to arrive"
 
 
 class DataReader:
@@ -33,16 +31,12 @@ class DataReader:
 
         Raises DataRefused; PeerGone when the sender goes away.
         """
-        clock = asyncio.get_running_loop().time
-        deadline = clock() + self._limits.data_total_seconds
         seen_bytes = -2  # the CRLF of the DATA command
         async for block in self._wire.data(self._before_wait):
             seen_bytes += len(block)
             self._keep(block, seen_bytes)
             if seen_bytes > self._limits.max_discarded_bytes:
                 raise DataRefused(self._refusal, hang_up=True)
-            if clock() > deadline:
-                raise DataRefused(TOO_SLOW, hang_up=True)
         if self._refusal:
             raise DataRefused(self._refusal)
         content = b"".join(self._blocks)

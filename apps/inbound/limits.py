@@ -32,7 +32,7 @@ class Limits:
     @property
     def max_discarded_bytes(self) -> int:
         """What is still read of a message that is too large, so that its sender can be told; then we hang up."""
-        return 10 * self.max_size_bytes
+        return 20 * self.max_size_bytes
 
     def trusts(self, address: str) -> bool:
         """Whether this peer is exempt from the limit on connections of one address."""

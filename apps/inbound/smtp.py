@@ -20,6 +20,7 @@ organisations nobody can say whose postmaster is meant.
 import asyncio
 import re
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -300,7 +301,7 @@ class SmtpSession(SMTP):
             await self.push("501 5.5.4 DATA takes no argument")
             return
         self._in_data = True
-        data = DataReader(self._wire, self._limits, self._gate, self._before_block)
+        data = DataReader(self._wire, self._limits, self._gate, self._data_timer())
         try:
             await self.push("354 End data with <CR><LF>.<CR><LF>")
             status = await self._take(data)
@@ -310,8 +311,15 @@ class SmtpSession(SMTP):
             self._in_data = False
         await self.push(status)
 
-    def _before_block(self) -> None:
-        self._reset_timeout(self._limits.data_block_seconds)
+    def _data_timer(self) -> Callable[[], None]:
+        """To be called before each wait for data: a block has its time, and all blocks together have theirs."""
+        deadline = self.loop.time() + self._limits.data_total_seconds
+
+        def set_timer() -> None:
+            left = max(0.001, deadline - self.loop.time())
+            self._reset_timeout(min(self._limits.data_block_seconds, left))
+
+        return set_timer
 
     async def _take(self, data: DataReader) -> str:
         try:
