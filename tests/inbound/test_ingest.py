@@ -53,7 +53,8 @@ def test_accepted_mail_is_filed_as_a_ticket_in_its_mailboxes(house: House) -> No
     assert ingest_all() == 1
     row.refresh_from_db()
     assert (row.state, row.attempts, row.lease_token) == (ReceivedState.FILED, 1, None)
-    message = Message.objects.get(pk=row.message_id)
+    message = Message.objects.get()
+    assert row.message_id == message.pk
     assert (message.subject, message.raw_id, message.received_at) == (
         "Invoice 20931 charged twice",
         row.raw_id,
