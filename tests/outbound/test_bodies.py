@@ -4,6 +4,7 @@ import asyncio
 import uuid
 
 from apps.outbound.bodies import Bodies
+from apps.outbound.payload import Payload
 
 
 class Library:
@@ -13,10 +14,10 @@ class Library:
         self.reads: list[uuid.UUID] = []
         self.open = asyncio.Event()
 
-    async def read(self, message_id: uuid.UUID) -> bytes:
+    async def read(self, message_id: uuid.UUID) -> Payload:
         self.reads.append(message_id)
         await self.open.wait()
-        return message_id.bytes
+        return Payload.of(message_id.bytes)
 
 
 async def settled() -> None:
@@ -29,14 +30,14 @@ async def test_recipients_of_one_message_share_one_reading() -> None:
     bodies = Bodies(library.read, bound_bytes=100)
     message = uuid.uuid4()
 
-    async def use() -> bytes:
+    async def use() -> Payload:
         async with bodies.borrow(message, 90) as content:
             return content
 
     users = [asyncio.create_task(use()) for _ in range(5)]
     await settled()
     library.open.set()
-    assert await asyncio.gather(*users) == [message.bytes] * 5
+    assert await asyncio.gather(*users) == [Payload.of(message.bytes)] * 5
     assert library.reads == [message]
 
 
@@ -70,7 +71,7 @@ async def test_a_borrower_that_leaves_takes_nothing_from_the_others() -> None:
     bodies = Bodies(library.read, bound_bytes=100)
     message = uuid.uuid4()
 
-    async def use() -> bytes:
+    async def use() -> Payload:
         async with bodies.borrow(message, 10) as content:
             return content
 
@@ -79,29 +80,29 @@ async def test_a_borrower_that_leaves_takes_nothing_from_the_others() -> None:
     leaver.cancel()
     await settled()
     library.open.set()
-    assert await stayer == message.bytes
+    assert await stayer == Payload.of(message.bytes)
     assert leaver.cancelled()
 
 
 async def test_a_failed_reading_fails_all_and_the_next_one_reads_again() -> None:
     attempts: list[int] = []
 
-    async def read(message_id: uuid.UUID) -> bytes:
+    async def read(message_id: uuid.UUID) -> Payload:
         attempts.append(1)
         if len(attempts) == 1:
             raise OSError
-        return b"second"
+        return Payload.of(b"second")
 
     bodies = Bodies(read, bound_bytes=100)
     message = uuid.uuid4()
 
-    async def use() -> bytes:
+    async def use() -> Payload:
         async with bodies.borrow(message, 10) as content:
             return content
 
     failed = await asyncio.gather(use(), use(), return_exceptions=True)
     assert [type(one) for one in failed] == [OSError, OSError]
-    assert await use() == b"second"
+    assert await use() == Payload.of(b"second")
 
 
 async def test_nothing_is_kept_of_what_was_given_back() -> None:

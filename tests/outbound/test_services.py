@@ -56,6 +56,14 @@ def test_what_a_worker_has_is_not_taken_back(house: House) -> None:
         cancel_message(house.as_key, message, timezone.now())
 
 
+def test_what_reached_a_colleague_at_once_lies_in_sent_after_the_rest_is_taken_back(house: House) -> None:
+    message = send(house.as_key, "bob@house.test", "elena@x.example").message
+    assert cancel_message(house.as_key, message, timezone.now()) == 1
+    message.refresh_from_db()
+    assert message.state == DeliveryState.DELIVERED
+    assert senders_folder(message) == Folder.SENT
+
+
 @pytest.mark.django_db(transaction=True)
 def test_taking_back_and_taking_up_never_both_win(house: House) -> None:
     for _ in range(10):
