@@ -136,6 +136,7 @@ SMTP_HOST = ENVIRONMENT.smtp_host
 SMTP_PORT = ENVIRONMENT.smtp_port
 SINK_PORT = ENVIRONMENT.sink_port
 SMTP_MAX_SIZE_BYTES = ENVIRONMENT.smtp_max_size_bytes
+SMTP_TRUSTED_NETWORKS = ENVIRONMENT.smtp_trusted_networks
 RELAY_URLS = list(ENVIRONMENT.relay_urls)
 WEB_HOST = ENVIRONMENT.web_host
 WEB_PORT = ENVIRONMENT.web_port
@@ -186,7 +187,6 @@ LANGUAGE_CODE = "en"
 LOCALE_PATHS = [BASE_DIR / "locale"]
 
 STATIC_URL = "/static/"
-STATIC_ROOT = ENVIRONMENT.data_dir / "staticfiles"
 STATICFILES_DIRS = (
     [("built", BASE_DIR / "static" / "built")] if (BASE_DIR / "static" / "built").is_dir() else []
 )
