@@ -93,7 +93,7 @@ def add_note(principal: Principal, ticket: Ticket, text: str, *, now: datetime) 
 def record_reply(
     principal: Principal, ticket: Ticket, message: Message, *, state: str | None, now: datetime
 ) -> None:
-    """Note, in the submission's transaction, that an answer was written. Unless told otherwise, the ticket is pending."""
+    """Note an answer, in the submission's transaction. The ticket is pending unless told otherwise."""
     new_state = _choice("state", state or TicketState.PENDING, TicketState)
     changes: dict[str, Any] = _state_change(new_state, now) | {"last_activity_at": now}
     if ticket.assignee_id is None and principal.user is not None:

@@ -22,7 +22,7 @@ def generate_password() -> str:
 
 
 class PostgresAccess(BaseModel):
-    """The superuser's password serves the stack alone; the product signs in as `mail`, its database's owner."""
+    """The superuser's password serves the stack alone; the product signs in as `mail`, the owner."""
 
     model_config = ConfigDict(extra="forbid")
 
