@@ -4,7 +4,6 @@ What only the sender's side may know stands here, in one place: Bcc, deliveries,
 that of the deliveries. To whoever merely received the message it is `filed`.
 """
 
-import uuid
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -95,11 +94,16 @@ def submitted_answer(submitted: Submitted, now: datetime) -> Answer:
     }
 
 
+def ticket_answer(ticket: Ticket) -> Answer:
+    """A ticket as lists show it."""
+    requester = {"name": ticket.requester_name, "address": ticket.requester_address}
+    return {"ticket": ticket, "requester": requester}
+
+
 def whole_ticket(request: Request, principal: Principal, ticket: Ticket, now: datetime) -> Answer:
     """A ticket with its messages and notes."""
     messages = messages_of(principal, ticket)
-    return {
-        "ticket": ticket,
+    return ticket_answer(ticket) | {
         "messages": message_summaries(request, principal, messages, now),
         "notes": notes_of(ticket),
     }

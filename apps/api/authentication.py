@@ -7,8 +7,6 @@ Browser sessions are not accepted here: a page on another site could use them, a
 from dataclasses import dataclass
 
 from django.utils import timezone
-from drf_spectacular.extensions import OpenApiAuthenticationExtension
-from drf_spectacular.openapi import AutoSchema
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
@@ -50,13 +48,3 @@ class KeyAuthentication(BaseAuthentication):
 
     def authenticate_header(self, request: Request) -> str:
         return REALM
-
-
-class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[misc] # drf-spectacular has no types for it
-    """Names the key in the OpenAPI document."""
-
-    target_class = KeyAuthentication
-    name = "apiKey"
-
-    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, str]:
-        return {"type": "http", "scheme": "bearer", "description": "An API key of this platform: `mp_…`"}

@@ -35,9 +35,7 @@ class FromNamed(serializers.Serializer[Any]):
     """Calls the field `sender` by its name in JSON, which is a word Python keeps for itself."""
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
-        return {
-            "from" if name == "sender" else name: field for name, field in super().get_fields().items()
-        }
+        return {"from" if name == "sender" else name: field for name, field in super().get_fields().items()}
 
 
 class TextField(serializers.CharField):
@@ -133,4 +131,3 @@ class HeadersField(serializers.DictField):
 
 def _is_text(value: str) -> bool:
     return "\0" not in value and not any("\ud800" <= character <= "\udfff" for character in value)
-

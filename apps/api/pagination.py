@@ -62,7 +62,9 @@ class Page(Generic[Row]):
     previous: str | None
 
 
-def paginate(request: Request, rows: QuerySet[Row], *, by: str, cursor: Cursor | None, limit: int) -> Page[Row]:
+def paginate(
+    request: Request, rows: QuerySet[Row], *, by: str, cursor: Cursor | None, limit: int
+) -> Page[Row]:
     """One page of `rows`, newest first by the time field `by` and then by id. URLs are absolute, with all filters."""
     forward = cursor is None or cursor.forward
     order = (f"-{by}", "-id") if forward else (by, "id")

@@ -30,7 +30,9 @@ class StrictJSONParser(JSONParser):
             return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_unique)
         except json.JSONDecodeError as error:
             _refuse(
-                "malformed_json", f"Not JSON: {error.msg} at line {error.lineno}, column {error.colno}.", error
+                "malformed_json",
+                f"Not JSON: {error.msg} at line {error.lineno}, column {error.colno}.",
+                error,
             )
         except RecursionError as error:
             _refuse("malformed_json", "The JSON is nested too deeply.", error)

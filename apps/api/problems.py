@@ -7,7 +7,7 @@ way the request wrote it: `attachments[0].content`.
 A server of ours that is away is 503 with `Retry-After`, so that a client tries again; nothing has been done then.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from typing import Any
@@ -93,10 +93,7 @@ def problem_of(error: Exception) -> Problem | None:
     """What an error is to a client, or None when nobody foresaw it."""
     if isinstance(error, exceptions.APIException):
         return _of_framework(error)
-    for kind, describe in _FORESEEN:
-        if isinstance(error, kind):
-            return describe(error)
-    return None
+    return next((describe(error) for kinds, describe in _FORESEEN if isinstance(error, kinds)), None)
 
 
 def invalid(*errors: FieldError) -> Problem:
@@ -124,7 +121,7 @@ def too_large() -> Problem:
     return Problem(413, "too_large", "The request is larger than this server accepts.")
 
 
-_FORESEEN: tuple[tuple[tuple[type[Exception], ...], Any], ...] = (
+_FORESEEN: tuple[tuple[tuple[type[Exception], ...], Callable[[Any], Problem]], ...] = (
     ((Http404, NotVisible), lambda _error: not_found()),
     (
         (SubmissionInvalid, TicketInvalid),
@@ -147,8 +144,8 @@ def _of_framework(error: exceptions.APIException) -> Problem:
     headers = []
     if isinstance(error, exceptions.NotAuthenticated | exceptions.AuthenticationFailed):
         headers.append(("WWW-Authenticate", str(getattr(error, "auth_header", "Bearer"))))
-    if isinstance(error, exceptions.Throttled) and error.wait is not None:
-        headers.append(("Retry-After", str(max(1, round(error.wait)))))
+    if isinstance(error, exceptions.Throttled):
+        headers.append(("Retry-After", str(max(1, round(getattr(error, "wait", 1))))))
     codes = error.get_codes()
     code = codes if isinstance(codes, str) else error.default_code
     return Problem(error.status_code, code, str(error.detail), headers=tuple(headers))
@@ -157,9 +154,7 @@ def _of_framework(error: exceptions.APIException) -> Problem:
 def field_errors(detail: Any, path: str = "") -> Sequence[FieldError]:
     """DRF's nested error details, flattened to paths. An error of the whole object is told of `body`."""
     if isinstance(detail, Mapping):
-        return [
-            error for key, value in detail.items() for error in field_errors(value, _below(path, key))
-        ]
+        return [error for key, value in detail.items() for error in field_errors(value, _below(path, key))]
     if isinstance(detail, list) and any(not isinstance(one, str) for one in detail):
         return [
             error

@@ -4,8 +4,11 @@ Both pages are public: they describe the product and hold nothing of any tenant.
 """
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, TypeVar
 
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, inline_serializer
 from rest_framework import serializers
@@ -40,6 +43,7 @@ IDEMPOTENCY_KEY = OpenApiParameter(
 
 
 def documents(
+    name: str,
     summary: str,
     *,
     answers: Mapping[int, SerializerClass],
@@ -48,7 +52,7 @@ def documents(
     problems: tuple[int, ...] = (),
     parameters: tuple[OpenApiParameter, ...] = (),
 ) -> Callable[[Method], Method]:
-    """Tell the document what one method takes and every answer it can give."""
+    """Tell the document what one method takes and every answer it can give. `name` is for generated clients."""
     statuses = {*EVERYWHERE, *problems, *(WITH_BODY if request else ()), *((422,) if query else ())}
     responses: dict[Any, Any] = dict(answers)
     responses |= {
@@ -56,6 +60,7 @@ def documents(
         for status in sorted(statuses)
     }
     decorate: Callable[[Method], Method] = extend_schema(
+        operation_id=name,
         summary=summary,
         request={"application/json": request} if request else None,
         responses=responses,
@@ -64,7 +69,7 @@ def documents(
     return decorate
 
 
-def documents_bytes(summary: str, media_type: str) -> Callable[[Method], Method]:
+def documents_bytes(name: str, summary: str, media_type: str) -> Callable[[Method], Method]:
     """The same for a method that answers bytes."""
     responses: dict[Any, Any] = {
         (200, media_type): OpenApiResponse(OpenApiTypes.BINARY, description="The bytes."),
@@ -74,10 +79,13 @@ def documents_bytes(summary: str, media_type: str) -> Callable[[Method], Method]
         (status, MEDIA_TYPE): OpenApiResponse(ProblemSerializer, description=MEANINGS[status])
         for status in sorted({*EVERYWHERE, 404})
     }
-    decorate: Callable[[Method], Method] = extend_schema(summary=summary, responses=responses)
+    decorate: Callable[[Method], Method] = extend_schema(
+        operation_id=name, summary=summary, responses=responses
+    )
     return decorate
 
 
+@cache
 def page_of(row: SerializerClass) -> Any:
     """The shape of a list's page."""
     name = row.__name__.removesuffix("Serializer")
@@ -89,3 +97,13 @@ def page_of(row: SerializerClass) -> Any:
             "previous": serializers.URLField(allow_null=True),
         },
     )
+
+
+class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """Names the API key in the document."""
+
+    target_class = "apps.api.authentication.KeyAuthentication"
+    name = "apiKey"
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, str]:
+        return {"type": "http", "scheme": "bearer", "description": "An API key of this platform: `mp_…`"}

@@ -218,6 +218,12 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "DeliveryState": "apps.outbound.models.DeliveryState",
+        "TicketState": "apps.tickets.models.TicketState",
+        "MailboxKind": "apps.mailboxes.models.MailboxKind",
+        "MessageKind": "apps.mailboxes.models.MessageKind",
+    },
 }
 
 LOGGING = logging_config(ENVIRONMENT.log_level)

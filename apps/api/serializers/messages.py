@@ -17,19 +17,25 @@ from apps.mailboxes.models import Direction, Folder, MessageKind
 from apps.outbound.models import DeliveryState, Route
 
 
-class AttachmentRequest(StrictSerializer):
+class NewAttachmentSerializer(StrictSerializer):
     filename = TextField(max_length=255)
     content_type = TextField(max_length=255, required=False, default="application/octet-stream")
     content = Base64Field(help_text="Base64.")
     content_id = TextField(
-        max_length=255, required=False, default="", allow_blank=True, help_text="For `cid:` images of the HTML."
+        max_length=255,
+        required=False,
+        default="",
+        allow_blank=True,
+        help_text="For `cid:` images of the HTML.",
     )
 
 
-class MessageRequest(FromNamed, StrictSerializer):
+class NewMessageSerializer(FromNamed, StrictSerializer):
     """A message to send. Only `from` and one recipient are needed."""
 
-    sender = TextField(source="sender", max_length=1000, help_text="`support@demo.test` or `Team <support@demo.test>`")
+    sender = TextField(
+        source="sender", max_length=1000, help_text="`support@demo.test` or `Team <support@demo.test>`"
+    )
     to = AddressList()
     cc = AddressList()
     bcc = AddressList()
@@ -38,16 +44,18 @@ class MessageRequest(FromNamed, StrictSerializer):
     text = TextField(required=False, default="", allow_blank=True)
     html = TextField(required=False, default="", allow_blank=True)
     headers = HeadersField(required=False, default=dict)
-    attachments = AttachmentRequest(many=True, required=False, default=tuple)
+    attachments = NewAttachmentSerializer(many=True, required=False, default=tuple)
     in_reply_to = TextField(
         required=False, default="", allow_blank=True, help_text="Message-ID of what this answers."
     )
-    send_at = serializers.DateTimeField(required=False, allow_null=True, default=None, help_text="Not before.")
+    send_at = serializers.DateTimeField(
+        required=False, allow_null=True, default=None, help_text="Not before."
+    )
     hold_seconds = serializers.IntegerField(
         required=False, default=0, min_value=0, help_text="Can be cancelled for so long."
     )
     priority = TextField(required=False, default="normal")
-    tags = serializers.ListField(child=TextField(max_length=100), required=False, default=tuple, max_length=50)
+    tags = serializers.ListField(child=TextField(max_length=100), required=False, default=list, max_length=50)
     metadata = MetadataField(required=False, default=dict)
 
 
@@ -115,7 +123,7 @@ class MessageSummarySerializer(FromNamed):
     message_id = serializers.CharField(source="message.rfc_message_id", help_text="Without angle brackets.")
     entries = EntrySerializer(many=True)
     direction = serializers.ChoiceField(source="message.direction", choices=Direction.choices)
-    state = serializers.CharField(source="message.state")
+    state = serializers.CharField(help_text="Of its least finished delivery; `filed` where it was received.")
     kind = serializers.ChoiceField(source="message.kind", choices=MessageKind.choices)
     sender = AddressSerializer(source="sender")
     to = AddressSerializer(source="message.to", many=True)
@@ -123,7 +131,9 @@ class MessageSummarySerializer(FromNamed):
     bcc = AddressSerializer(many=True, required=False)
     reply_to = AddressSerializer(source="message.reply_to", many=True)
     subject = serializers.CharField(source="message.subject")
-    date = serializers.DateTimeField(source="message.date", allow_null=True, help_text="As its Date field claims.")
+    date = serializers.DateTimeField(
+        source="message.date", allow_null=True, help_text="As its Date field claims."
+    )
     received_at = serializers.DateTimeField(source="message.received_at", help_text="When we took custody.")
     size_bytes = serializers.IntegerField(source="message.size_bytes")
     snippet = serializers.CharField(source="message.snippet")
@@ -131,8 +141,8 @@ class MessageSummarySerializer(FromNamed):
     thread = serializers.UUIDField(source="message.thread_id")
     ticket = serializers.UUIDField(allow_null=True)
     filed_because = serializers.CharField(source="message.filed_because")
-    tags = serializers.ListField(source="message.tags", child=serializers.CharField())
-    metadata = serializers.DictField(source="message.metadata")
+    tags = serializers.ListField(child=serializers.CharField())
+    metadata = serializers.DictField()
     deliveries = DeliverySerializer(many=True, required=False)
 
 
@@ -154,4 +164,4 @@ class EventSerializer(serializers.Serializer[Any]):
     actor = serializers.CharField(help_text="`user:ID`, `key:ID`, or empty for the platform itself.")
     ticket = serializers.UUIDField(source="ticket_id", allow_null=True)
     delivery = serializers.UUIDField(source="delivery_id", allow_null=True)
-    data = serializers.DictField()
+    data = serializers.DictField()  # type: ignore[assignment] # the metaclass takes fields out of the class

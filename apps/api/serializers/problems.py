@@ -6,7 +6,9 @@ from rest_framework import serializers
 
 
 class FieldErrorSerializer(serializers.Serializer[Any]):
-    field = serializers.CharField(help_text="A path into the request: `to[1]`, `attachments[0].content`, `body`.")
+    field = serializers.CharField(
+        help_text="A path into the request: `to[1]`, `attachments[0].content`, `body`."
+    )
     code = serializers.CharField()
     detail = serializers.CharField()
 
@@ -19,4 +21,7 @@ class ProblemSerializer(serializers.Serializer[Any]):
     status = serializers.IntegerField()
     code = serializers.CharField()
     detail = serializers.CharField()
-    errors = FieldErrorSerializer(many=True, help_text="Empty unless fields of the request are wrong.")
+    # The metaclass takes fields out of the class, so `Serializer.errors` stays what it is.
+    errors = FieldErrorSerializer(  # type: ignore[assignment]
+        many=True, help_text="Empty unless fields of the request are wrong."
+    )

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from apps.api.fields import StrictSerializer, TextField
@@ -31,7 +33,9 @@ class PageQuery(StrictSerializer):
 
 class MailboxMessagesQuery(PageQuery):
     folder = serializers.ChoiceField(choices=Folder.choices, required=False)
-    q = TextField(required=False, max_length=1000, help_text="All of these words occur; the last may be unfinished.")
+    q = TextField(
+        required=False, max_length=1000, help_text="All of these words occur; the last may be unfinished."
+    )
     state = serializers.ChoiceField(choices=MESSAGE_STATES, required=False)
 
 
@@ -39,6 +43,7 @@ class MessagesQuery(MailboxMessagesQuery):
     mailbox = serializers.UUIDField(required=False)
 
 
+@extend_schema_field(OpenApiTypes.STR)
 class AssigneeField(serializers.Field[Any, str, str, Any]):
     """Somebody's id, or `none` for tickets nobody has."""
 

@@ -5,34 +5,36 @@ from typing import Any
 from rest_framework import serializers
 
 from apps.api.fields import AddressList, StrictSerializer, TextField
-from apps.api.serializers.messages import AddressSerializer, AttachmentRequest, MessageSummarySerializer
+from apps.api.serializers.messages import AddressSerializer, MessageSummarySerializer, NewAttachmentSerializer
 from apps.tickets.models import TicketPriority, TicketState
 
 
-class TicketChange(StrictSerializer):
+class TicketChangeSerializer(StrictSerializer):
     """What to change; what is not named stays."""
 
     state = serializers.ChoiceField(choices=TicketState.choices, required=False)
-    assignee = serializers.UUIDField(required=False, allow_null=True, help_text="A person's id; null for nobody.")
+    assignee = serializers.UUIDField(
+        required=False, allow_null=True, help_text="A person's id; null for nobody."
+    )
     priority = serializers.ChoiceField(choices=TicketPriority.choices, required=False)
     tags = serializers.ListField(child=TextField(max_length=100), required=False, max_length=50)
 
 
-class ReplyRequest(StrictSerializer):
+class NewReplySerializer(StrictSerializer):
     """An answer to a ticket, sent from its mailbox. Without `to` it goes to whoever wrote last."""
 
     text = TextField(required=False, default="", allow_blank=True)
     html = TextField(required=False, default="", allow_blank=True)
     to = AddressList()
     cc = AddressList()
-    attachments = AttachmentRequest(many=True, required=False, default=tuple)
+    attachments = NewAttachmentSerializer(many=True, required=False, default=tuple)
     hold_seconds = serializers.IntegerField(required=False, default=0, min_value=0)
     state = serializers.ChoiceField(
         choices=TicketState.choices, required=False, default=None, help_text="The ticket's state afterwards."
     )
 
 
-class NoteRequest(StrictSerializer):
+class NewNoteSerializer(StrictSerializer):
     text = TextField()
 
 
@@ -53,19 +55,19 @@ class NoteSerializer(serializers.Serializer[Any]):
 
 
 class TicketSerializer(serializers.Serializer[Any]):
-    id = serializers.UUIDField()
-    number = serializers.IntegerField()
-    subject = serializers.CharField()
-    state = serializers.ChoiceField(choices=TicketState.choices)
-    priority = serializers.ChoiceField(choices=TicketPriority.choices)
-    assignee = PersonSerializer(allow_null=True)
-    requester = AddressSerializer(source="*")
-    mailbox = serializers.UUIDField(source="mailbox_id")
-    thread = serializers.UUIDField(source="thread_id")
-    tags = serializers.ListField(child=serializers.CharField())
-    opened_at = serializers.DateTimeField()
-    last_activity_at = serializers.DateTimeField()
-    solved_at = serializers.DateTimeField(allow_null=True)
+    id = serializers.UUIDField(source="ticket.pk")
+    number = serializers.IntegerField(source="ticket.number")
+    subject = serializers.CharField(source="ticket.subject")
+    state = serializers.ChoiceField(source="ticket.state", choices=TicketState.choices)
+    priority = serializers.ChoiceField(source="ticket.priority", choices=TicketPriority.choices)
+    assignee = PersonSerializer(source="ticket.assignee", allow_null=True)
+    requester = AddressSerializer()
+    mailbox = serializers.UUIDField(source="ticket.mailbox_id")
+    thread = serializers.UUIDField(source="ticket.thread_id")
+    tags = serializers.ListField(source="ticket.tags", child=serializers.CharField())
+    opened_at = serializers.DateTimeField(source="ticket.opened_at")
+    last_activity_at = serializers.DateTimeField(source="ticket.last_activity_at")
+    solved_at = serializers.DateTimeField(source="ticket.solved_at", allow_null=True)
 
 
 class WholeTicketSerializer(TicketSerializer):

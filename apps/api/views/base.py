@@ -1,13 +1,13 @@
 """What every view of the API has in common: the key, the limits, JSON in and out, lists by the page."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
 from typing import Any, TypeVar
 
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.utils.cache import get_conditional_response  # type: ignore[attr-defined]
+from django.utils.http import parse_etags
 from rest_framework import serializers
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
@@ -29,14 +29,15 @@ Row = TypeVar("Row", bound=Model)
 class OneFormat(BaseContentNegotiation):
     """We answer in one format, whatever `Accept` says (RFC 9110 §12.5.1 allows it); a body must be JSON."""
 
-    def select_parser(self, request: Request, parsers: Sequence[BaseParser]) -> BaseParser | None:
+    def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser | None:
         media_type = (request.content_type or "").partition(";")[0].strip().lower()
         return next((parser for parser in parsers if parser.media_type == media_type), None)
 
     def select_renderer(
-        self, request: Request, renderers: Sequence[BaseRenderer], format_suffix: str | None = None
+        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
     ) -> tuple[BaseRenderer, str]:
-        return renderers[0], str(renderers[0].media_type)
+        renderer = next(iter(renderers))
+        return renderer, str(renderer.media_type)
 
 
 class ApiView(APIView):
@@ -56,9 +57,7 @@ class ApiView(APIView):
             request.META["CONTENT_LENGTH"] = str(len(request.body))
         return super().initialize_request(request, *args, **kwargs)
 
-    def finalize_response(
-        self, request: Request, response: Any, *args: Any, **kwargs: Any
-    ) -> HttpResponseBase:
+    def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
         response.headers.setdefault("Cache-Control", "no-store")
         return super().finalize_response(request, response, *args, **kwargs)
 
@@ -104,11 +103,8 @@ class ApiView(APIView):
             "Content-Disposition": disposition,
             "X-Content-Type-Options": "nosniff",
         }
-        unchanged = get_conditional_response(
-            self.request, etag=etag, response=HttpResponse(status=HTTPStatus.NOT_MODIFIED, headers=headers)
-        )
-        if unchanged is not None and unchanged.status_code == HTTPStatus.NOT_MODIFIED:
-            return unchanged
+        if etag in parse_etags(self.request.headers.get("If-None-Match", "")):
+            return HttpResponse(status=HTTPStatus.NOT_MODIFIED, headers=headers)
         return HttpResponse(content(), content_type=content_type, headers=headers)
 
 
