@@ -37,7 +37,7 @@ def message_summaries(
     entries = entries_by_message(principal, [message.pk for message in messages])
     tickets = ticket_ids_by_message(principal, messages)
     sent = [message for message in messages if _on_senders_side(entries[message.pk])]
-    deliveries = deliveries_by_message(sent)
+    deliveries = deliveries_by_message(principal, sent)
     summaries = []
     for message in messages:
         summary: Answer = {
@@ -56,7 +56,7 @@ def message_summaries(
                 "tags": message.tags,
                 "metadata": message.metadata,
                 "bcc": message.bcc,
-                "deliveries": [delivery_answer(one, now) for one in deliveries.get(message.pk, [])],
+                "deliveries": [delivery_answer(one, now) for one in deliveries[message.pk]],
             }
         summaries.append(summary)
     return summaries

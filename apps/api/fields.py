@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,8 +9,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-MAX_METADATA_BYTES = 16 * 1024
-MAX_METADATA_DEPTH = 10
+MAX_METADATA_DEPTH = 20
 
 
 class StrictSerializer(serializers.Serializer[Any]):
@@ -83,51 +81,28 @@ class Base64Field(serializers.Field[bytes, str, str, bytes]):
 
 
 @extend_schema_field({"type": "object", "additionalProperties": True})
-class MetadataField(serializers.JSONField):
-    """Any JSON object of the caller's own, up to 16 KB. It is kept and given back, and never sent."""
+class MetadataField(serializers.Field[dict[str, Any], Any, Any, Any]):
+    """Any JSON object of the caller's own, to be kept and given back. How much of it is decided where it is kept."""
 
     default_error_messages = {
-        "not_an_object": "Must be an object.",
-        "too_large": f"At most {MAX_METADATA_BYTES:,} bytes of JSON.",
+        "invalid": "Must be an object.",
         "too_deep": f"At most {MAX_METADATA_DEPTH} levels.",
-        "bad_text": "Contains NUL or a lone surrogate, which are not text.",
     }
 
-    def to_internal_value(self, data: Any) -> Any:
-        value = super().to_internal_value(data)
-        if not isinstance(value, dict):
-            self.fail("not_an_object")
-        self._check(value, 1)
-        if len(json.dumps(value)) > MAX_METADATA_BYTES:
-            self.fail("too_large")
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        if not isinstance(data, dict):
+            self.fail("invalid")
+        # Bounded here, because writing it as JSON again recurses.
+        if _depth_exceeds(data, MAX_METADATA_DEPTH):
+            self.fail("too_deep")
+        return data
+
+    def to_representation(self, value: Any) -> Any:
         return value
 
-    def _check(self, value: Any, depth: int) -> None:
-        if depth > MAX_METADATA_DEPTH:
-            self.fail("too_deep")
-        if isinstance(value, str) and not _is_text(value):
-            self.fail("bad_text")
-        if isinstance(value, dict):
-            for name, member in value.items():
-                self._check(name, depth)
-                self._check(member, depth + 1)
-        elif isinstance(value, list):
-            for member in value:
-                self._check(member, depth + 1)
 
-
-class HeadersField(serializers.DictField):
-    """Header fields to add, by name. Which names and values are allowed is decided where mail is composed."""
-
-    child = TextField(allow_blank=True)
-
-    default_error_messages = {"bad_name": "Contains NUL or a lone surrogate, which are not text."}
-
-    def to_internal_value(self, data: Any) -> dict[str, str]:
-        if isinstance(data, dict) and not all(_is_text(name) for name in data):
-            self.fail("bad_name")
-        return super().to_internal_value(data)
-
-
-def _is_text(value: str) -> bool:
-    return "\0" not in value and not any("\ud800" <= character <= "\udfff" for character in value)
+def _depth_exceeds(value: Any, levels: int) -> bool:
+    if not isinstance(value, dict | list):
+        return False
+    members = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_depth_exceeds(member, levels - 1) for member in members)

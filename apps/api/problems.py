@@ -8,7 +8,7 @@ A server of ours that is away is 503 with `Retry-After`, so that a client tries 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -52,19 +52,28 @@ class Problem:
     headers: tuple[tuple[str, str], ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
+        """As RFC 9457 §3.1 has it. What a request said may be quoted in it, and need not be text."""
         return {
             "type": "about:blank",
             "title": HTTPStatus(self.status).phrase,
             "status": self.status,
             "code": self.code,
-            "detail": self.detail,
-            "errors": [asdict(error) for error in self.errors],
+            "detail": _as_text(self.detail),
+            "errors": [
+                {"field": _as_text(error.field), "code": error.code, "detail": _as_text(error.detail)}
+                for error in self.errors
+            ],
         }
 
     def as_response(self) -> Response:
         return Response(
             self.as_dict(), status=self.status, headers=dict(self.headers), content_type=MEDIA_TYPE
         )
+
+
+def _as_text(quoted: str) -> str:
+    """Without lone surrogates, which JSON in UTF-8 cannot carry (RFC 8259 §8.2)."""
+    return quoted.encode("utf-8", "backslashreplace").decode()
 
 
 class InvalidRequest(exceptions.APIException):

@@ -34,9 +34,7 @@ def test_a_database_that_is_away_is_503_and_found_again(servers: Servers, house:
     assert api.get("/mailboxes").status_code == 200
 
 
-def test_large_bytes_are_503_while_the_object_store_is_away(
-    servers: Servers, house: House, api: Api
-) -> None:
+def test_large_bytes_are_503_while_the_object_store_is_away(servers: Servers, house: House, api: Api) -> None:
     raw = raw_mail(text="large\r\n" * SPOOL_BOUND_BYTES)
     large = arrive(house, raw)
     small = arrive(house, raw_mail(message_id="small@x.example"))

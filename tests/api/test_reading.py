@@ -22,7 +22,11 @@ PAGE_QUERIES = 10
 
 def mail_with_files() -> bytes:
     mail = EmailMessage()
-    mail["From"], mail["To"], mail["Subject"] = "Elena <elena@customer.example>", "support@house.test", "Files"
+    mail["From"], mail["To"], mail["Subject"] = (
+        "Elena <elena@customer.example>",
+        "support@house.test",
+        "Files",
+    )
     mail["Message-ID"] = "<files@customer.example>"
     mail.set_content("See the files.\n")
     mail.add_attachment(b"<script>alert(1)</script>", maintype="text", subtype="html", filename="evil.html")
@@ -121,9 +125,7 @@ def test_lists_are_walked_forwards_and_back(house: House, api: Api) -> None:
 
 
 def test_rows_of_one_instant_are_neither_repeated_nor_skipped(house: House, api: Api) -> None:
-    wanted = {
-        str(arrive(house, raw_mail(message_id=f"{n}@customer.example"), at=NOW).pk) for n in range(5)
-    }
+    wanted = {str(arrive(house, raw_mail(message_id=f"{n}@customer.example"), at=NOW).pk) for n in range(5)}
     url, seen = "/messages?limit=2", []
     while url:
         page = api.get(url).json()
@@ -167,7 +169,7 @@ def test_a_persons_key_sees_what_the_person_sees(house: House) -> None:
 
 
 def test_tickets_are_listed_found_and_read(house: House, api: Api) -> None:
-    first, second = many(house, 2)
+    _first, second = many(house, 2)
     newest = Ticket.objects.get(thread=second.thread_id)
     Ticket.objects.filter(pk=newest.pk).update(assignee=house.alice, tags=["billing"], state="pending")
     add_note(house.as_bob, newest, "Ask the bank.", now=NOW + timedelta(minutes=1))

@@ -8,7 +8,6 @@ from apps.api.fields import (
     AddressList,
     Base64Field,
     FromNamed,
-    HeadersField,
     MetadataField,
     StrictSerializer,
     TextField,
@@ -43,10 +42,13 @@ class NewMessageSerializer(FromNamed, StrictSerializer):
     subject = TextField(required=False, default="", allow_blank=True)
     text = TextField(required=False, default="", allow_blank=True)
     html = TextField(required=False, default="", allow_blank=True)
-    headers = HeadersField(required=False, default=dict)
+    headers = serializers.DictField(child=TextField(allow_blank=True), required=False, default=dict)
     attachments = NewAttachmentSerializer(many=True, required=False, default=tuple)
     in_reply_to = TextField(
-        required=False, default="", allow_blank=True, help_text="Message-ID of what this answers."
+        required=False,
+        default="",
+        allow_blank=True,
+        help_text="A Message-ID, or the id of a message you may see.",
     )
     send_at = serializers.DateTimeField(
         required=False, allow_null=True, default=None, help_text="Not before."
@@ -54,7 +56,11 @@ class NewMessageSerializer(FromNamed, StrictSerializer):
     hold_seconds = serializers.IntegerField(
         required=False, default=0, min_value=0, help_text="Can be cancelled for so long."
     )
-    priority = TextField(required=False, default="normal")
+    priority = TextField(
+        required=False,
+        default="normal",
+        help_text="high, normal, low or bulk; the last two go the slow lane.",
+    )
     tags = serializers.ListField(child=TextField(max_length=100), required=False, default=list, max_length=50)
     metadata = MetadataField(required=False, default=dict)
 

@@ -8,19 +8,27 @@ from apps.outbound.models import DeliveryState, Route
 
 
 class RelayFigures(serializers.Serializer[Any]):
-    relay = serializers.CharField()
+    """Waiting: after this relay was asked. Sent and failed: within the last day."""
+
+    relay = serializers.CharField(source="relay_name")
     waiting = serializers.IntegerField()
     sent = serializers.IntegerField()
+    failed = serializers.IntegerField()
 
 
 class DestinationFigures(serializers.Serializer[Any]):
-    destination = serializers.CharField(help_text="The domain written to.")
-    waiting = serializers.IntegerField()
+    """A domain that recipients wait for."""
+
+    domain = serializers.CharField()
+    depth = serializers.IntegerField()
+    next_attempt_at = serializers.DateTimeField(allow_null=True)
 
 
 class WorkersSerializer(serializers.Serializer[Any]):
-    busy = serializers.IntegerField()
-    total = serializers.IntegerField()
+    busy = serializers.IntegerField(help_text="Recipients being sent to right now.")
+    total = serializers.IntegerField(
+        allow_null=True, help_text="Worker processes alive; null while Redis is away."
+    )
 
 
 class DiagnosisSerializer(serializers.Serializer[Any]):
@@ -33,9 +41,11 @@ class DiagnosisSerializer(serializers.Serializer[Any]):
 
 
 class QueueSerializer(serializers.Serializer[Any]):
-    """The outgoing queue of the caller's mailboxes."""
+    """The outgoing queue of the caller's mailboxes. Finished states are counted over the last day."""
 
-    depth = serializers.IntegerField(help_text="Recipients still to be sent to.")
+    depth = serializers.IntegerField(
+        help_text="Recipients queued, deferred or being sent to; `scheduled` ones are in `by_state` only."
+    )
     oldest_due_seconds = serializers.FloatField(
         help_text="For how long the oldest due one has been due; 0 for none."
     )

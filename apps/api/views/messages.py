@@ -21,7 +21,6 @@ from apps.api.answers import (
     visible_events,
     whole_message,
 )
-from apps.api.idempotency import idempotency_key
 from apps.api.schema import IDEMPOTENCY_KEY, documents, documents_bytes, page_of
 from apps.api.serializers.messages import (
     AcceptedSerializer,
@@ -72,7 +71,7 @@ class MessagesView(ApiView):
     )
     def post(self, request: Request) -> Response:
         now = timezone.now()
-        key = idempotency_key(request)
+        key = request.headers.get("Idempotency-Key")
         submitted = submit_message(
             self.principal, submission_of(self.read_body(NewMessageSerializer)), idempotency_key=key, now=now
         )

@@ -1,12 +1,14 @@
 """What waits and why, what went wrong, and what is held."""
 
 import uuid
+from dataclasses import asdict
 
+import structlog
 from django.utils import timezone
+from redis.exceptions import RedisError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.accounts.principal import Principal
 from apps.api.answers import delivery_answer
 from apps.api.schema import documents, page_of
 from apps.api.serializers.messages import DeliverySerializer
@@ -14,11 +16,12 @@ from apps.api.serializers.queries import PageQuery
 from apps.api.serializers.queue import ErrorSerializer, QueueSerializer
 from apps.api.serializers.tickets import HeldSerializer
 from apps.api.views.base import ApiView
-from apps.mailboxes.errors import NotVisible
-from apps.outbound.models import Delivery
-from apps.outbound.selectors import errors_for, queue_figures
+from apps.monitoring.heartbeat import connect, living
+from apps.outbound.selectors import delivery_for, errors_for, queue_figures
 from apps.outbound.services import discard_delivery, resubmit_delivery
 from apps.tickets.selectors import held_for
+
+log = structlog.get_logger(__name__)
 
 
 class QueueView(ApiView):
@@ -28,7 +31,9 @@ class QueueView(ApiView):
         "get_queue", "The outgoing queue in figures, and why mail waits", answers={200: QueueSerializer}
     )
     def get(self, request: Request) -> Response:
-        return Response(QueueSerializer(queue_figures(self.principal)).data)
+        figures = queue_figures(self.principal, timezone.now())
+        workers = {"busy": figures.workers_busy, "total": worker_processes()}
+        return Response(QueueSerializer({**asdict(figures), "workers": workers}).data)
 
 
 class ErrorsView(ApiView):
@@ -42,8 +47,7 @@ class ErrorsView(ApiView):
     )
     def get(self, request: Request) -> Response:
         query = self.read_query(PageQuery)
-        errors = errors_for(self.principal).select_related("message")
-        return self.page(errors, query, by="created_at", kind=ErrorSerializer)
+        return self.page(errors_for(self.principal), query, by="created_at", kind=ErrorSerializer)
 
 
 class ResubmitErrorView(ApiView):
@@ -52,7 +56,7 @@ class ResubmitErrorView(ApiView):
     @documents("resubmit_error", "Send it again", answers={200: DeliverySerializer}, problems=(404, 409))
     def post(self, request: Request, delivery_id: uuid.UUID) -> Response:
         now = timezone.now()
-        delivery = error_for(self.principal, delivery_id)
+        delivery = delivery_for(self.principal, delivery_id)
         resubmit_delivery(self.principal, delivery, now)
         delivery.refresh_from_db()
         return Response(DeliverySerializer(delivery_answer(delivery, now)).data)
@@ -69,7 +73,7 @@ class DiscardErrorView(ApiView):
     )
     def post(self, request: Request, delivery_id: uuid.UUID) -> Response:
         now = timezone.now()
-        delivery = error_for(self.principal, delivery_id)
+        delivery = delivery_for(self.principal, delivery_id)
         discard_delivery(self.principal, delivery, now)
         delivery.refresh_from_db()
         return Response(DeliverySerializer(delivery_answer(delivery, now)).data)
@@ -89,9 +93,10 @@ class HeldView(ApiView):
         return self.page(held_for(self.principal), query, by="held_at", kind=HeldSerializer)
 
 
-def error_for(principal: Principal, delivery_id: uuid.UUID) -> Delivery:
-    """One delivery of the caller's error queue. Raises NotVisible."""
-    delivery = errors_for(principal).filter(pk=delivery_id).first()
-    if delivery is None:
-        raise NotVisible(str(delivery_id))
-    return delivery
+def worker_processes() -> int | None:
+    """How many worker processes are alive; None while Redis, where they say so, is away."""
+    try:
+        return living(connect())["work"]
+    except RedisError as error:
+        log.warning("workers_not_counted", error=type(error).__name__)
+        return None
