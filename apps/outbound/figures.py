@@ -4,7 +4,6 @@ Counts of unfinished deliveries are of all; counts of finished ones of the last 
 however much was ever sent.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -63,14 +62,33 @@ class Diagnosis:
 
 
 @dataclass(frozen=True, slots=True)
+class RelayFigures:
+    """One relay: what waits after it was asked, and what it took or refused within the last day."""
+
+    relay: str
+    waiting: int
+    sent: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationFigures:
+    """One domain that recipients wait for; `next_attempt_at` is None while all of them are being sent."""
+
+    domain: str
+    depth: int
+    next_attempt_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class QueueFigures:
     """`depth` counts what is queued, deferred or being sent; what is scheduled for later is in `by_state` only."""
 
     depth: int
     oldest_due_seconds: float
     by_state: dict[str, int]
-    by_relay: list[dict[str, Any]]
-    by_destination: list[dict[str, Any]]
+    by_relay: list[RelayFigures]
+    by_destination: list[DestinationFigures]
     workers_busy: int
     rates: dict[str, float]
     latency: dict[str, float | None]
@@ -124,30 +142,29 @@ def _by_state(unfinished: QuerySet[Delivery], finished: QuerySet[Delivery]) -> d
     return counts
 
 
-def _by_relay(deliveries: QuerySet[Delivery], now: datetime) -> list[dict[str, Any]]:
-    """For each relay: what it took within the last day, and what waits after it was asked."""
+def _by_relay(deliveries: QuerySet[Delivery], now: datetime) -> list[RelayFigures]:
     recent = deliveries.filter(relay__isnull=False).filter(
         Q(state__in=UNFINISHED) | Q(finished_at__gt=now - FINISHED_WINDOW)
     )
-    rows: Iterable[dict[str, Any]] = recent.values(relay_name=F("relay__name")).annotate(
+    rows = recent.values_list("relay__name").annotate(
         waiting=Count("id", filter=Q(state__in=WAITING)),
         sent=Count("id", filter=Q(state=DeliveryState.SENT)),
         failed=Count("id", filter=Q(state=DeliveryState.FAILED)),
     )
-    return list(rows)
+    return [RelayFigures(*row) for row in rows]
 
 
-def _by_destination(unfinished: QuerySet[Delivery]) -> list[dict[str, Any]]:
+def _by_destination(unfinished: QuerySet[Delivery]) -> list[DestinationFigures]:
     """The domains most recipients wait for."""
     domain = Func(Lower("recipient"), Value("@"), Value(-1), function="split_part")
-    rows: Iterable[dict[str, Any]] = (
+    rows = (
         unfinished.filter(state__in=IN_THE_QUEUE)
         .annotate(domain=domain)
-        .values("domain")
+        .values_list("domain")
         .annotate(depth=Count("id"), next_attempt_at=Min("due_at"))
         .order_by("-depth", "domain")[:DESTINATIONS_SHOWN]
     )
-    return list(rows)
+    return [DestinationFigures(*row) for row in rows]
 
 
 def _rates(deliveries: QuerySet[Delivery], now: datetime) -> dict[str, float]:
