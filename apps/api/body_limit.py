@@ -7,19 +7,14 @@ is left of the body is not worth reading.
 """
 
 import json
-
-from asgiref.typing import (
-    ASGI3Application,
-    ASGIReceiveCallable,
-    ASGIReceiveEvent,
-    ASGISendCallable,
-    HTTPResponseBodyEvent,
-    HTTPResponseStartEvent,
-    HTTPScope,
-    Scope,
-)
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 from apps.api.problems import MEDIA_TYPE, too_large
+
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+Application = Callable[[dict[str, Any], Receive, Send], Awaitable[None]]
 
 
 class BodyTooLarge(Exception):
@@ -29,11 +24,11 @@ class BodyTooLarge(Exception):
 class BodyLimit:
     """An ASGI application around another one."""
 
-    def __init__(self, application: ASGI3Application, max_bytes: int) -> None:
+    def __init__(self, application: Application, max_bytes: int) -> None:
         self.application = application
         self.max_bytes = max_bytes
 
-    async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.application(scope, receive, send)
             return
@@ -44,14 +39,14 @@ class BodyLimit:
         except BodyTooLarge:
             await _refuse(send)
 
-    def _counting(self, receive: ASGIReceiveCallable) -> ASGIReceiveCallable:
+    def _counting(self, receive: Receive) -> Receive:
         seen = 0
 
-        async def counted() -> ASGIReceiveEvent:
+        async def counted() -> Mapping[str, Any]:
             nonlocal seen
             event = await receive()
             if event["type"] == "http.request":
-                seen += len(event["body"])
+                seen += len(event.get("body", b""))
                 if seen > self.max_bytes:
                     raise BodyTooLarge
             return event
@@ -59,26 +54,25 @@ class BodyLimit:
         return counted
 
 
-def _declared_length(scope: HTTPScope) -> int:
+def _declared_length(scope: Mapping[str, Any]) -> int:
     for name, value in scope["headers"]:
         if name == b"content-length" and value.isdigit():
             return int(value)
     return 0
 
 
-async def _refuse(send: ASGISendCallable) -> None:
+async def _refuse(send: Send) -> None:
     problem = too_large()
     body = json.dumps(problem.as_dict()).encode()
     await send(
-        HTTPResponseStartEvent(
-            type="http.response.start",
-            status=problem.status,
-            headers=[
+        {
+            "type": "http.response.start",
+            "status": problem.status,
+            "headers": [
                 (b"content-type", MEDIA_TYPE.encode()),
                 (b"content-length", str(len(body)).encode()),
                 (b"connection", b"close"),
             ],
-            trailers=False,
-        )
+        }
     )
-    await send(HTTPResponseBodyEvent(type="http.response.body", body=body, more_body=False))
+    await send({"type": "http.response.body", "body": body})

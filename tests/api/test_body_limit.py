@@ -81,5 +81,6 @@ async def test_other_connections_are_left_alone() -> None:
     async def application(scope: Any, _receive: Any, _send: Any) -> None:
         seen.append(scope["type"])
 
-    await BodyLimit(application, LIMIT)({"type": "websocket"}, None, None)  # type: ignore[arg-type]
+    line: Any = object()
+    await BodyLimit(application, LIMIT)({"type": "websocket"}, line, line)
     assert seen == ["websocket"]
