@@ -22,6 +22,8 @@ from apps.outbound.replies import Reply, reply_to_ticket
 from apps.outbound.submission import SubmittedAttachment
 from apps.tickets.models import HeldMessage, Ticket
 from apps.tickets.services import add_note
+from apps.webmail.content_tokens import ContentClaim, ContentKind, content_url
+from tests.api.client import Api
 from tests.flows.url_map import Address, addresses
 from tests.mail import raw_mail
 from tests.people import House
@@ -60,11 +62,11 @@ class Belongings:
 
     def _token(self, address: Address, reader: User) -> str:
         """A token that is signed as it should be, for a person who has nothing to do with the message."""
-        from apps.webmail.content_tokens import ContentClaim, ContentKind, content_url
-
-        claim = ContentClaim(self.answer.pk, reader.pk, n=1)
-        url = content_url(ContentKind(address.name), claim, timezone.now())
-        return urlsplit(url).path.rstrip("/").rpartition("/")[2]
+        kind = ContentKind(address.name)
+        part = self.answer.parts.get(inline=kind == ContentKind.INLINE)
+        url = content_url(kind, ContentClaim(self.answer.pk, reader.pk, n=part.n), timezone.now())
+        path: str = urlsplit(url).path
+        return path.rstrip("/").rpartition("/")[2]
 
     @property
     def secrets(self) -> list[bytes]:
@@ -82,9 +84,12 @@ def belongings(house: House) -> Belongings:
     add_note(house.as_alice, ticket, f"{MARK} is sold out.", now=ARRIVED_AT)
     reply = Reply(
         text=f"No ferry to {MARK}.",
-        html=f"<p>No ferry to {MARK}.</p>",
+        html=f'<p>No ferry to {MARK}. <img src="cid:map"></p>',
         to=("elena@customer.example", "nobody@house.test"),
-        attachments=(SubmittedAttachment(f"{MARK}.txt", "text/plain", b"timetable"),),
+        attachments=(
+            SubmittedAttachment(f"{MARK}.txt", "text/plain", b"timetable"),
+            SubmittedAttachment("map.png", "image/png", b"\x89PNG\r\n", content_id="map"),
+        ),
         hold_seconds=3600,
     )
     submitted = reply_to_ticket(house.as_alice, ticket, reply, idempotency_key=None, now=timezone.now())
@@ -173,8 +178,6 @@ def test_a_session_opens_nothing_of_the_api(address: Address, belongings: Belong
 
 
 def test_ids_in_queries_and_bodies_lead_nowhere_either(belongings: Belongings, stranger: House) -> None:
-    from tests.api.client import Api
-
     arrive(stranger, raw_mail(to="support@stranger.test"))
     own = Ticket.objects.get(organisation=stranger.organisation)
     outsider, house = Api.of(stranger.secret), belongings.house
