@@ -18,7 +18,7 @@ from mailplatform.asgi import application
 from tests.people import House
 
 DEADLINE_SECONDS = 10
-PATHS = [f"/{pattern.pattern}" for pattern in websocket_urlpatterns]
+PATHS = [f"/{route.pattern}" for route in list[Any](websocket_urlpatterns)]
 
 
 @sync_to_async
@@ -51,12 +51,12 @@ class Line:
             "headers": headers,
             "subprotocols": [],
         }
-        self.wire = ApplicationCommunicator(application, scope)
+        self.wire: Any = ApplicationCommunicator(application, scope)  # type: ignore[no-untyped-call]
 
     async def connect(self) -> bool:
         """Whether the product takes the line."""
         await self.wire.send_input({"type": "websocket.connect"})
-        return (await self.next_event())["type"] == "websocket.accept"
+        return bool((await self.next_event())["type"] == "websocket.accept")
 
     async def next_event(self) -> dict[str, Any]:
         event: dict[str, Any] = await self.wire.receive_output(timeout=DEADLINE_SECONDS)
