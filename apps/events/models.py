@@ -14,7 +14,9 @@ class Event(models.Model):
     message_id = models.UUIDField(null=True, blank=True)
     ticket_id = models.UUIDField(null=True, blank=True)
     delivery_id = models.UUIDField(null=True, blank=True)
-    actor = models.CharField(max_length=64, blank=True, help_text="user:ID, key:ID, or empty for the platform itself")
+    actor = models.CharField(
+        max_length=64, blank=True, help_text="user:ID, key:ID, or empty for the platform itself"
+    )
     data = models.JSONField(default=dict, help_text="Codes and ids only")
     created_at = models.DateTimeField(auto_now_add=True)
     sequence = models.BigIntegerField(null=True, blank=True, unique=True)

@@ -21,7 +21,9 @@ class ReceivedMessage(TenantRow):
 
     raw = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="+")
     envelope_sender = models.TextField(blank=True, help_text=_("MAIL FROM; empty for bounces"))
-    recipients = ArrayField(models.TextField(), help_text=_("RCPT TO, normalised, all owned by this organisation"))
+    recipients = ArrayField(
+        models.TextField(), help_text=_("RCPT TO, normalised, all owned by this organisation")
+    )
     envelope_digest = models.UUIDField(help_text=_("Of sender, recipients and content: recognises a resend"))
     peer = models.GenericIPAddressField(null=True, blank=True)
     helo = models.TextField(blank=True)
@@ -31,7 +33,9 @@ class ReceivedMessage(TenantRow):
     due_at = models.DateTimeField(help_text=_("Not claimed before"))
     lease_token = models.UUIDField(null=True, blank=True)
     lease_expires_at = models.DateTimeField(null=True, blank=True)
-    last_error = models.CharField(max_length=500, blank=True, help_text=_("A class of failure, never mail content"))
+    last_error = models.CharField(
+        max_length=500, blank=True, help_text=_("A class of failure, never mail content")
+    )
     message = models.ForeignKey(Message, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
 
     class Meta:
@@ -46,9 +50,13 @@ class ReceivedMessage(TenantRow):
         ]
         indexes = [
             models.Index(
-                fields=["due_at"], name="received_due", condition=models.Q(state__in=["accepted", "ingesting"])
+                fields=["due_at"],
+                name="received_due",
+                condition=models.Q(state__in=["accepted", "ingesting"]),
             ),
-            models.Index(fields=["organisation", "envelope_digest", "received_at"], name="received_by_envelope"),
+            models.Index(
+                fields=["organisation", "envelope_digest", "received_at"], name="received_by_envelope"
+            ),
         ]
 
     def __str__(self) -> str:

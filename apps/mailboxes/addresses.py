@@ -23,8 +23,7 @@ def find_owned(addresses: Iterable[str]) -> dict[str, OwnedAddress]:
     asked = set(addresses)
     forms = asked | {without_tag(address) for address in asked}
     owned = {
-        row.address: row
-        for row in OwnedAddress.objects.select_related("mailbox").filter(address__in=forms)
+        row.address: row for row in OwnedAddress.objects.select_related("mailbox").filter(address__in=forms)
     }
     found = {address: owned.get(address) or owned.get(without_tag(address)) for address in asked}
     return {address: row for address, row in found.items() if row is not None}
@@ -36,7 +35,7 @@ def is_our_domain(organisation_id: object, domain: str) -> bool:
 
 
 def sendable_address(principal: Principal, address: str) -> OwnedAddress | None:
-    """The owned address behind a From that this caller may use, or None. Tags are allowed: they lead to the same mailbox."""
+    """The owned address behind a From that this caller may use, or None. A tag leads to the same mailbox."""
     row = find_owned([address]).get(address)
     if row is None or not visible_mailboxes(principal).filter(pk=row.mailbox_id).exists():
         return None

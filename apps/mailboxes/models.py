@@ -1,7 +1,7 @@
 """Addresses we own, and the mail in them.
 
-A `Message` is stored once per organisation. A `MailboxEntry` says that it lies in a mailbox: in which folder, with which
-flags. A `Thread` is a conversation. Message text and HTML are blobs; the row holds what lists need.
+A `Message` is stored once per organisation. A `MailboxEntry` says that it lies in a mailbox: in which folder, with
+which flags. A `Thread` is a conversation. Message text and HTML are blobs; the row holds what lists need.
 """
 
 import hashlib
@@ -37,7 +37,9 @@ class Mailbox(TenantRow):
     """Where mail lies. A shared mailbox is answered by a team: what arrives in it becomes a ticket."""
 
     name = models.CharField(max_length=200)
-    address = models.CharField(max_length=254, unique=True, help_text=_("The address it sends from by default"))
+    address = models.CharField(
+        max_length=254, unique=True, help_text=_("The address it sends from by default")
+    )
     kind = models.CharField(max_length=16, choices=MailboxKind.choices)
     members = models.ManyToManyField(User, related_name="mailboxes", through="Membership")
     created_at = models.DateTimeField(auto_now_add=True)
@@ -115,7 +117,9 @@ class Message(TenantRow):
     projection_version = models.PositiveSmallIntegerField(default=1)
 
     rfc_message_id = models.TextField(blank=True, help_text=_("Without angle brackets"))
-    rfc_message_id_digest = models.UUIDField(help_text=_("See digest_of_message_id: what references are looked up by"))
+    rfc_message_id_digest = models.UUIDField(
+        help_text=_("See digest_of_message_id: what references are looked up by")
+    )
     in_reply_to = ArrayField(models.TextField(), default=list, blank=True)
     references = ArrayField(models.TextField(), default=list, blank=True)
     sender_name = models.TextField(blank=True)
@@ -131,7 +135,9 @@ class Message(TenantRow):
     snippet = models.CharField(max_length=200, blank=True)
     defects = ArrayField(models.TextField(), default=list, blank=True)
     has_remote_images = models.BooleanField(default=False)
-    filed_because = models.TextField(blank=True, help_text=_("The rule that chose its conversation, in a sentence"))
+    filed_because = models.TextField(
+        blank=True, help_text=_("The rule that chose its conversation, in a sentence")
+    )
     author = models.ForeignKey(User, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     tags = ArrayField(models.CharField(max_length=100), default=list, blank=True)
     metadata = models.JSONField(default=dict, blank=True)

@@ -14,7 +14,7 @@ class RelaySecurity(models.TextChoices):
 
 
 class Relay(models.Model):
-    """A server that takes our mail on. Those named by RELAY_URL are read-only here; their passwords stay out of the database."""
+    """A server that takes our mail on. Those of RELAY_URL are read-only; their passwords stay out of the database."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     name = models.CharField(max_length=255, unique=True)
@@ -78,7 +78,9 @@ class Delivery(TenantRow):
     recipient = models.CharField(max_length=254)
     field = models.CharField(max_length=4, choices=RecipientField.choices)
     route = models.CharField(max_length=8, choices=Route.choices)
-    local_mailbox = models.ForeignKey(Mailbox, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    local_mailbox = models.ForeignKey(
+        Mailbox, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
     lane = models.CharField(max_length=16, choices=Lane.choices, default=Lane.INTERACTIVE)
     state = models.CharField(max_length=16, choices=DeliveryState.choices)
     phase = models.CharField(max_length=16, choices=Phase.choices, default=Phase.NONE, blank=True)
@@ -92,7 +94,9 @@ class Delivery(TenantRow):
     relay = models.ForeignKey(Relay, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True, blank=True)
-    discarded_at = models.DateTimeField(null=True, blank=True, help_text=_("Taken out of the error queue by a person"))
+    discarded_at = models.DateTimeField(
+        null=True, blank=True, help_text=_("Taken out of the error queue by a person")
+    )
 
     class Meta:
         ordering = ["created_at", "id"]
@@ -139,10 +143,14 @@ class DeliveryAttempt(models.Model):
     outcome = models.CharField(max_length=16, choices=DeliveryState.choices, blank=True)
     code = models.PositiveSmallIntegerField(null=True, blank=True)
     enhanced = models.CharField(max_length=16, blank=True)
-    text = models.TextField(blank=True, help_text=_("The server's answer, or our own account of what went wrong"))
+    text = models.TextField(
+        blank=True, help_text=_("The server's answer, or our own account of what went wrong")
+    )
     server = models.CharField(max_length=255, blank=True)
     tls = models.CharField(max_length=64, blank=True)
-    phases_ms = models.JSONField(default=dict, help_text=_("Milliseconds spent in each phase of the conversation"))
+    phases_ms = models.JSONField(
+        default=dict, help_text=_("Milliseconds spent in each phase of the conversation")
+    )
 
     class Meta:
         ordering = ["number"]

@@ -26,7 +26,9 @@ class TicketPriority(models.TextChoices):
 class TicketCounter(models.Model):
     """The last number given in an organisation. Taken as the last step of a transaction, so it is held briefly."""
 
-    organisation = models.OneToOneField(Organisation, primary_key=True, on_delete=models.CASCADE, related_name="+")
+    organisation = models.OneToOneField(
+        Organisation, primary_key=True, on_delete=models.CASCADE, related_name="+"
+    )
     last_number = models.PositiveBigIntegerField(default=0)
 
     def __str__(self) -> str:

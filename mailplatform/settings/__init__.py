@@ -93,7 +93,12 @@ def _database(url: str) -> dict[str, Any]:
         # customer's server waits for our 250 would help nobody.
         "CONN_MAX_AGE": 0,
         "OPTIONS": {
-            "pool": {"min_size": 1, "max_size": 2 * ENVIRONMENT.worker_threads + 8, "timeout": 10, "max_idle": 120},
+            "pool": {
+                "min_size": 1,
+                "max_size": 2 * ENVIRONMENT.worker_threads + 8,
+                "timeout": 10,
+                "max_idle": 120,
+            },
             "connect_timeout": 5,
         },
     }
@@ -129,6 +134,7 @@ OBJECT_STORE = {
 
 SMTP_HOST = ENVIRONMENT.smtp_host
 SMTP_PORT = ENVIRONMENT.smtp_port
+SINK_PORT = ENVIRONMENT.sink_port
 SMTP_MAX_SIZE_BYTES = ENVIRONMENT.smtp_max_size_bytes
 RELAY_URLS = list(ENVIRONMENT.relay_urls)
 WEB_HOST = ENVIRONMENT.web_host
@@ -181,7 +187,9 @@ LOCALE_PATHS = [BASE_DIR / "locale"]
 
 STATIC_URL = "/static/"
 STATIC_ROOT = ENVIRONMENT.data_dir / "staticfiles"
-STATICFILES_DIRS = [("built", BASE_DIR / "static" / "built")] if (BASE_DIR / "static" / "built").is_dir() else []
+STATICFILES_DIRS = (
+    [("built", BASE_DIR / "static" / "built")] if (BASE_DIR / "static" / "built").is_dir() else []
+)
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
 WHITENOISE_MAX_AGE = 3600

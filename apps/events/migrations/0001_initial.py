@@ -5,37 +5,58 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('organisations', '0001_initial'),
+        ("organisations", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Cursor',
+            name="Cursor",
             fields=[
-                ('name', models.CharField(max_length=64, primary_key=True, serialize=False)),
-                ('sequence', models.BigIntegerField(default=0)),
+                ("name", models.CharField(max_length=64, primary_key=True, serialize=False)),
+                ("sequence", models.BigIntegerField(default=0)),
             ],
         ),
         migrations.CreateModel(
-            name='Event',
+            name="Event",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('kind', models.CharField(max_length=64)),
-                ('message_id', models.UUIDField(blank=True, null=True)),
-                ('ticket_id', models.UUIDField(blank=True, null=True)),
-                ('delivery_id', models.UUIDField(blank=True, null=True)),
-                ('actor', models.CharField(blank=True, help_text='user:ID, key:ID, or empty for the platform itself', max_length=64)),
-                ('data', models.JSONField(default=dict, help_text='Codes and ids only')),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('sequence', models.BigIntegerField(blank=True, null=True, unique=True)),
-                ('organisation', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='organisations.organisation')),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("kind", models.CharField(max_length=64)),
+                ("message_id", models.UUIDField(blank=True, null=True)),
+                ("ticket_id", models.UUIDField(blank=True, null=True)),
+                ("delivery_id", models.UUIDField(blank=True, null=True)),
+                (
+                    "actor",
+                    models.CharField(
+                        blank=True,
+                        help_text="user:ID, key:ID, or empty for the platform itself",
+                        max_length=64,
+                    ),
+                ),
+                ("data", models.JSONField(default=dict, help_text="Codes and ids only")),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("sequence", models.BigIntegerField(blank=True, null=True, unique=True)),
+                (
+                    "organisation",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="organisations.organisation",
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(fields=['message_id', 'id'], name='event_by_message'), models.Index(fields=['ticket_id', 'id'], name='event_by_ticket'), models.Index(condition=models.Q(('sequence__isnull', True)), fields=['id'], name='event_unsequenced')],
+                "indexes": [
+                    models.Index(fields=["message_id", "id"], name="event_by_message"),
+                    models.Index(fields=["ticket_id", "id"], name="event_by_ticket"),
+                    models.Index(
+                        condition=models.Q(("sequence__isnull", True)),
+                        fields=["id"],
+                        name="event_unsequenced",
+                    ),
+                ],
             },
         ),
     ]

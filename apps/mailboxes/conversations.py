@@ -1,0 +1,200 @@
+"""Conversations as lists show them: one row for each thread of a folder, newest first.
+
+The cost of a page does not grow with the mailbox: entries are walked along an index from the page's position, and an
+entry counts only when its thread has no newer one in the same folder. A page takes a fixed number of queries.
+"""
+
+import uuid
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Count, Exists, OuterRef, Prefetch, Q, QuerySet
+
+from apps.accounts.principal import Principal
+from apps.mailboxes.models import Folder, Mailbox, MailboxEntry, Message, Side
+from apps.mailboxes.search import query_of
+from apps.mailboxes.selectors import entries_for, visible_mailboxes
+
+PAGE_SIZE = 50
+PARTICIPANTS_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a page ended: the sorting key of its last row."""
+
+    sorted_at: datetime
+    entry_id: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationRow:
+    """One line of a list. `unread`, `starred` and `message_count` speak of the whole conversation in this mailbox."""
+
+    thread_id: uuid.UUID
+    entry: MailboxEntry
+    latest: Message
+    participants: tuple[str, ...]
+    message_count: int
+    unread: bool
+    starred: bool
+
+    @property
+    def subject(self) -> str:
+        return self.latest.subject
+
+    @property
+    def snippet(self) -> str:
+        return self.latest.snippet
+
+    @property
+    def sorted_at(self) -> datetime:
+        return self.entry.sorted_at
+
+    @property
+    def has_attachments(self) -> bool:
+        return self.latest.has_attachments
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    rows: list[ConversationRow]
+    next: Position | None
+
+
+def conversations(
+    mailbox: Mailbox,
+    folder: Folder,
+    *,
+    query: str = "",
+    before: Position | None = None,
+    limit: int = PAGE_SIZE,
+) -> Page:
+    """One page of a folder, newest conversation first. With a `query`, what matches in all folders but Trash and Spam.
+
+    The caller has already been given `mailbox` by `mailbox_for`, which is where visibility is decided.
+    """
+    entries = _matching(mailbox, query) if query.strip() else _heads(mailbox, folder)
+    if before is not None:
+        entries = entries.filter(
+            Q(sorted_at__lt=before.sorted_at) | Q(sorted_at=before.sorted_at, id__lt=before.entry_id),
+            sorted_at__lte=before.sorted_at,
+        )
+    page = list(entries.order_by("-sorted_at", "-id")[: limit + 1])
+    shown = page[:limit]
+    more = Position(shown[-1].sorted_at, shown[-1].pk) if len(page) > limit else None
+    return Page(rows=_rows(mailbox, shown), next=more)
+
+
+def _heads(mailbox: Mailbox, folder: Folder) -> QuerySet[MailboxEntry]:
+    """The newest entry of each thread in a folder."""
+    return _newest_of_thread(
+        MailboxEntry.objects.filter(mailbox=mailbox, folder=folder), folder=OuterRef("folder")
+    )
+
+
+def _matching(mailbox: Mailbox, query: str) -> QuerySet[MailboxEntry]:
+    words = query_of(query)
+    if words is None:
+        return MailboxEntry.objects.none()
+    entries = MailboxEntry.objects.filter(mailbox=mailbox, message__search=words).exclude(
+        folder__in=[Folder.TRASH, Folder.SPAM]
+    )
+    return _newest_of_thread(entries, message__search=words)
+
+
+def _newest_of_thread(entries: QuerySet[MailboxEntry], **same: object) -> QuerySet[MailboxEntry]:
+    newer = MailboxEntry.objects.filter(
+        Q(sorted_at__gt=OuterRef("sorted_at")) | Q(sorted_at=OuterRef("sorted_at"), id__gt=OuterRef("id")),
+        mailbox=OuterRef("mailbox"),
+        thread=OuterRef("thread"),
+        **same,
+    )
+    return entries.filter(~Exists(newer)).select_related("message").prefetch_related("message__parts")
+
+
+def _rows(mailbox: Mailbox, heads: Sequence[MailboxEntry]) -> list[ConversationRow]:
+    thread_ids = [entry.thread_id for entry in heads]
+    in_mailbox = MailboxEntry.objects.filter(mailbox=mailbox, thread__in=thread_ids)
+    counts = {
+        row["thread"]: row
+        for row in in_mailbox.values("thread").annotate(
+            messages=Count("message", distinct=True),
+            unread=Count("id", filter=Q(is_read=False)),
+            starred=Count("id", filter=Q(is_starred=True)),
+        )
+    }
+    participants = _participants(in_mailbox)
+    return [
+        ConversationRow(
+            thread_id=entry.thread_id,
+            entry=entry,
+            latest=entry.message,
+            participants=participants.get(entry.thread_id, ()),
+            message_count=counts[entry.thread_id]["messages"],
+            unread=counts[entry.thread_id]["unread"] > 0,
+            starred=counts[entry.thread_id]["starred"] > 0,
+        )
+        for entry in heads
+    ]
+
+
+def _participants(entries: QuerySet[MailboxEntry]) -> dict[uuid.UUID, tuple[str, ...]]:
+    """Who wrote, newest first; for a conversation in which only we wrote, whom we wrote to."""
+    wrote: dict[uuid.UUID, list[str]] = defaultdict(list)
+    were_written_to: dict[uuid.UUID, list[str]] = defaultdict(list)
+    fields = ("thread_id", "side", "message__sender_name", "message__sender_address", "message__to")
+    # A conversation of a thousand messages is named by its last ones.
+    newest_first = entries.order_by("-sorted_at").values_list(*fields)[:2000]
+    for thread_id, side, name, address, recipients in newest_first:
+        if side == Side.RECIPIENT:
+            _add(wrote[thread_id], name or address)
+        else:
+            for recipient in recipients[:PARTICIPANTS_SHOWN]:
+                _add(were_written_to[thread_id], recipient["name"] or recipient["address"])
+    return {
+        thread_id: tuple(wrote[thread_id] or were_written_to[thread_id])
+        for thread_id in wrote.keys() | were_written_to.keys()
+    }
+
+
+def _add(names: list[str], name: str) -> None:
+    if name and name not in names and len(names) < PARTICIPANTS_SHOWN:
+        names.append(name)
+
+
+def conversation(principal: Principal, mailbox: Mailbox, thread_id: uuid.UUID) -> list[Message]:
+    """A thread's messages in one mailbox, oldest first, each once, with parts and the caller's entries at hand.
+
+    Empty when the mailbox holds nothing of that thread.
+    """
+    in_mailbox = MailboxEntry.objects.filter(mailbox=mailbox, thread_id=thread_id, message=OuterRef("pk"))
+    return list(
+        Message.objects.filter(Exists(in_mailbox), thread_id=thread_id)
+        .select_related("raw", "text", "html", "author")
+        .prefetch_related(
+            "parts__blob",
+            Prefetch(
+                "entries",
+                queryset=entries_for(principal).select_related("mailbox"),
+                to_attr="visible_entries",
+            ),
+        )
+        .order_by("received_at", "id")
+    )
+
+
+def folder_counts(principal: Principal) -> dict[uuid.UUID, dict[str, int]]:
+    """For each visible mailbox: conversations-to-be-read in Inbox and Spam, and what waits in Outbox."""
+    counts: dict[uuid.UUID, dict[str, int]] = defaultdict(dict)
+    rows = (
+        MailboxEntry.objects.filter(mailbox__in=visible_mailboxes(principal).order_by())
+        .filter(Q(folder__in=[Folder.INBOX, Folder.SPAM], is_read=False) | Q(folder=Folder.OUTBOX))
+        .values("mailbox", "folder")
+        .annotate(n=Count("thread", distinct=True))
+    )
+    for row in rows:
+        counts[row["mailbox"]][row["folder"]] = row["n"]
+    return dict(counts)

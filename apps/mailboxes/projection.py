@@ -1,0 +1,132 @@
+"""From raw bytes to a `Message` row: what lists, readers and search need, made once and made again when it must be.
+
+`prepare` does everything that is slow or dangerous, before any transaction: hostile bytes are parsed in a process that
+can be killed, and large parts go to S3. `store` only writes rows.
+"""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from apps.accounts.models import User
+from apps.blobs.models import Blob
+from apps.blobs.services import StagedBytes, put_all, stage
+from apps.mailboxes.models import Direction, Message, Part, Thread, digest_of_message_id
+from apps.mailboxes.search import vector_of
+from apps.mime.address import Address
+from apps.mime.bounded import default_parser
+from apps.mime.message import ParsedMessage, ParsedPart
+
+PROJECTION_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedMessage:
+    """A parsed message whose bytes are ready to be put."""
+
+    parsed: ParsedMessage
+    raw: StagedBytes
+    text: StagedBytes | None
+    html: StagedBytes | None
+    parts: tuple[tuple[ParsedPart, StagedBytes], ...]
+
+
+def prepare(
+    raw: bytes, *, parsed: ParsedMessage | None = None, staged: StagedBytes | None = None
+) -> PreparedMessage:
+    """Parse and stage a message. Call it outside any transaction.
+
+    Raises ObjectStoreUnavailable when a part is too large for the spool and S3 is away. Never raises for what the bytes
+    say: a message that cannot be parsed is prepared as text with the raw attached.
+    """
+    parsed = parsed or default_parser().parse(raw)
+    return PreparedMessage(
+        parsed=parsed,
+        raw=staged or stage(raw),
+        text=stage(parsed.text.encode()) if parsed.text else None,
+        html=stage(parsed.html.encode()) if parsed.html else None,
+        parts=tuple((part, stage(part.data)) for part in parsed.parts),
+    )
+
+
+def store(
+    prepared: PreparedMessage,
+    *,
+    organisation_id: uuid.UUID,
+    thread: Thread,
+    direction: Direction,
+    state: str,
+    received_at: datetime,
+    raw_blob: Blob | None = None,
+    bcc: Sequence[Address] = (),
+    author: User | None = None,
+    filed_because: str = "",
+    tags: Sequence[str] = (),
+    metadata: dict[str, Any] | None = None,
+) -> Message:
+    """Write the message and its parts, in the caller's transaction. `raw_blob`: the row the raw bytes have already."""
+    parsed = prepared.parsed
+    staged = [one for one in (prepared.text, prepared.html) if one] + [one for _part, one in prepared.parts]
+    wanted = [prepared.raw, *staged] if raw_blob is None else staged
+    blobs = dict(zip((one.sha256 for one in wanted), put_all(organisation_id, wanted), strict=True))
+    message = Message.objects.create(
+        organisation_id=organisation_id,
+        thread=thread,
+        direction=direction,
+        kind=parsed.kind.value,
+        state=state,
+        raw=raw_blob or blobs[prepared.raw.sha256],
+        text=blobs[prepared.text.sha256] if prepared.text else None,
+        html=blobs[prepared.html.sha256] if prepared.html else None,
+        projection_version=PROJECTION_VERSION,
+        rfc_message_id=parsed.message_id,
+        rfc_message_id_digest=digest_of_message_id(parsed.message_id),
+        in_reply_to=list(parsed.in_reply_to),
+        references=list(parsed.references),
+        sender_name=parsed.sender.name,
+        sender_address=parsed.sender.address,
+        to=_rows(parsed.to),
+        cc=_rows(parsed.cc),
+        bcc=_rows(bcc),
+        reply_to=_rows(parsed.reply_to),
+        subject=parsed.subject,
+        date=parsed.date,
+        received_at=received_at,
+        size_bytes=prepared.raw.size_bytes,
+        snippet=parsed.snippet[:200],
+        defects=list(parsed.defects),
+        has_remote_images=parsed.has_remote_images,
+        filed_because=filed_because,
+        author=author,
+        tags=list(tags),
+        metadata=metadata or {},
+        search=_search_vector(parsed),
+    )
+    Part.objects.bulk_create(
+        [
+            Part(
+                message=message,
+                n=part.n,
+                filename=part.filename[:255],
+                content_type=part.content_type[:255],
+                content_id=part.content_id,
+                inline=part.inline,
+                blob=blobs[one.sha256],
+            )
+            for part, one in prepared.parts
+        ]
+    )
+    return message
+
+
+def _rows(addresses: Sequence[Address]) -> list[dict[str, str]]:
+    return [asdict(address) for address in addresses]
+
+
+def _search_vector(parsed: ParsedMessage) -> Any:
+    # Never Bcc: whoever received the message could find it by the hidden name.
+    people = " ".join(f"{one.name} {one.address}" for one in (parsed.sender, *parsed.to, *parsed.cc))
+    filenames = " ".join(part.filename for part in parsed.parts)
+    return vector_of(parsed.subject, people, filenames, parsed.text)

@@ -1,0 +1,101 @@
+"""Who may see which mailbox, message and byte. Every read of every edge goes through here.
+
+A message is visible to whoever may see a mailbox it lies in. What only the sender's side may know (Bcc, deliveries) is
+asked with `is_on_senders_side`.
+"""
+
+import uuid
+
+from django.core.exceptions import ValidationError
+from django.db.models import Exists, OuterRef, QuerySet
+
+from apps.accounts.principal import Principal
+from apps.blobs import selectors as blobs
+from apps.mailboxes.errors import NotVisible
+from apps.mailboxes.models import Mailbox, MailboxEntry, Membership, Message, Side
+from apps.mailboxes.search import query_of
+
+
+def visible_mailboxes(principal: Principal) -> QuerySet[Mailbox]:
+    """A person's own and shared mailboxes; every mailbox of the organisation for its admin key."""
+    mailboxes = Mailbox.objects.filter(organisation_id=principal.organisation_id)
+    if principal.sees_everything:
+        return mailboxes.order_by("kind", "address")
+    membership = Membership.objects.filter(mailbox=OuterRef("pk"), user=principal.user)
+    return mailboxes.filter(Exists(membership)).order_by("kind", "address")
+
+
+def mailbox_for(principal: Principal, mailbox_id: uuid.UUID | str) -> Mailbox:
+    """One mailbox the caller may see. Raises NotVisible."""
+    try:
+        return visible_mailboxes(principal).get(pk=mailbox_id)
+    except (Mailbox.DoesNotExist, ValidationError, ValueError) as error:
+        raise NotVisible(str(mailbox_id)) from error
+
+
+def entries_for(principal: Principal) -> QuerySet[MailboxEntry]:
+    """Every entry in the caller's mailboxes."""
+    return MailboxEntry.objects.filter(
+        organisation_id=principal.organisation_id, mailbox__in=visible_mailboxes(principal).order_by()
+    )
+
+
+def messages_for(principal: Principal) -> QuerySet[Message]:
+    """Every message the caller may see, each once, with its blobs and parts at hand."""
+    entry = entries_for(principal).filter(message=OuterRef("pk"))
+    return (
+        Message.objects.filter(Exists(entry), organisation_id=principal.organisation_id)
+        .select_related("raw", "text", "html", "author")
+        .prefetch_related("parts__blob")
+    )
+
+
+def message_for(principal: Principal, message_id: uuid.UUID | str) -> Message:
+    """One message the caller may see. Raises NotVisible."""
+    try:
+        return messages_for(principal).get(pk=message_id)
+    except (Message.DoesNotExist, ValidationError, ValueError) as error:
+        raise NotVisible(str(message_id)) from error
+
+
+def visible_entries(principal: Principal, message: Message) -> list[MailboxEntry]:
+    """Where the caller may see this message lie, with each entry's mailbox."""
+    return list(entries_for(principal).filter(message=message).select_related("mailbox").order_by("id"))
+
+
+def entries_by_message(
+    principal: Principal, message_ids: list[uuid.UUID]
+) -> dict[uuid.UUID, list[MailboxEntry]]:
+    """`visible_entries` for a page of messages, in one query."""
+    found: dict[uuid.UUID, list[MailboxEntry]] = {message_id: [] for message_id in message_ids}
+    for entry in (
+        entries_for(principal).filter(message__in=message_ids).select_related("mailbox").order_by("id")
+    ):
+        found[entry.message_id].append(entry)
+    return found
+
+
+def is_on_senders_side(principal: Principal, message: Message) -> bool:
+    """Whether the caller may know of Bcc recipients and deliveries: only who sees the sender's copy may."""
+    return entries_for(principal).filter(message=message, side=Side.SENDER).exists()
+
+
+def search_messages(messages: QuerySet[Message], text: str) -> QuerySet[Message]:
+    """Those messages that contain all words of `text`; none for a text without words."""
+    query = query_of(text)
+    return messages.none() if query is None else messages.filter(search=query)
+
+
+def text_of(message: Message) -> str:
+    """The readable text, quotes and all. Raises ObjectStoreUnavailable or BlobMissing."""
+    return blobs.read(message.text).decode() if message.text else ""
+
+
+def html_of(message: Message) -> str:
+    """The sanitised HTML, or "". Raises ObjectStoreUnavailable or BlobMissing."""
+    return blobs.read(message.html).decode() if message.html else ""
+
+
+def raw_of(message: Message) -> bytes:
+    """The very bytes that were received or sent. Raises ObjectStoreUnavailable or BlobMissing."""
+    return blobs.read(message.raw)

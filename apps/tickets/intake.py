@@ -1,0 +1,112 @@
+"""The one way into a mailbox, for customers' mail from SMTP and for our own mail to ourselves alike.
+
+`file_message` makes a received message's rows: the message and its parts, its conversation, an entry in each mailbox, a
+ticket in each shared one, the events. One transaction; after it browsers are told. `deliver_locally` does the same for
+a message that `submit_message` has stored already, in the caller's transaction.
+
+The order is chosen for concurrency: blobs by hash, then the conversation's lock, then entries, and last the
+organisation's ticket counter, which everybody shares and nobody should hold long.
+
+A crash before the commit leaves nothing; the caller's row is still due and comes again.
+"""
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import F
+
+from apps.blobs.models import Blob
+from apps.events.notices import announce
+from apps.events.services import publish
+from apps.mailboxes.models import Direction, Folder, Mailbox, Message, Side
+from apps.mailboxes.projection import PreparedMessage, store
+from apps.mailboxes.services import add_entry
+from apps.mailboxes.threads import choose_thread
+from apps.tickets.models import Ticket, TicketCounter, TicketState
+
+FILED = "filed"
+
+
+@transaction.atomic
+def file_message(
+    prepared: PreparedMessage,
+    *,
+    organisation_id: uuid.UUID,
+    mailboxes: Sequence[Mailbox],
+    received_at: datetime,
+    raw_blob: Blob | None = None,
+) -> Message:
+    """File a received message into the mailboxes of one organisation."""
+    choice = choose_thread(organisation_id, prepared.parsed)
+    message = store(
+        prepared,
+        organisation_id=organisation_id,
+        thread=choice.thread,
+        direction=Direction.IN,
+        state=FILED,
+        received_at=received_at,
+        raw_blob=raw_blob,
+        filed_because=choice.because,
+    )
+    publish(organisation_id, "message.received", message_id=message.pk, message_kind=message.kind)
+    deliver_locally(message, mailboxes, received_at)
+    return message
+
+
+def deliver_locally(message: Message, mailboxes: Sequence[Mailbox], now: datetime) -> None:
+    """Lay a stored message into our own Inboxes, in the caller's transaction. Doing it again adds nothing."""
+    unique = {mailbox.pk: mailbox for mailbox in mailboxes}
+    for mailbox in sorted(unique.values(), key=lambda one: one.pk):
+        add_entry(message, mailbox.pk, side=Side.RECIPIENT, folder=Folder.INBOX, is_read=False, sorted_at=now)
+        _bring_back(message, mailbox)
+    for mailbox in sorted(unique.values(), key=lambda one: one.pk):
+        if mailbox.opens_tickets:
+            _open_or_continue(message, mailbox, now)
+
+
+def _bring_back(message: Message, mailbox: Mailbox) -> None:
+    """A conversation that was archived returns to the Inbox with its new message; what was thrown away stays there."""
+    message.thread.entries.filter(mailbox=mailbox, side=Side.RECIPIENT, folder=Folder.ARCHIVE).update(
+        folder=Folder.INBOX
+    )
+
+
+def _open_or_continue(message: Message, mailbox: Mailbox, now: datetime) -> None:
+    ticket = Ticket.objects.select_for_update().filter(mailbox=mailbox, thread=message.thread_id).first()
+    if ticket is None:
+        _open(message, mailbox, now)
+        return
+    reopened = ticket.state != TicketState.OPEN
+    Ticket.objects.filter(pk=ticket.pk).update(state=TicketState.OPEN, solved_at=None, last_activity_at=now)
+    publish(
+        ticket.organisation_id,
+        "ticket.answered_by_customer",
+        ticket_id=ticket.pk,
+        message_id=message.pk,
+        reopened=reopened,
+    )
+    announce([mailbox.pk], "tickets")
+
+
+def _open(message: Message, mailbox: Mailbox, now: datetime) -> None:
+    ticket = Ticket.objects.create(
+        organisation_id=message.organisation_id,
+        number=_next_number(message.organisation_id),
+        mailbox=mailbox,
+        thread_id=message.thread_id,
+        subject=message.subject,
+        requester_name=message.sender_name,
+        requester_address=message.sender_address,
+        opened_at=now,
+        last_activity_at=now,
+    )
+    publish(ticket.organisation_id, "ticket.opened", ticket_id=ticket.pk, message_id=message.pk)
+    announce([mailbox.pk], "tickets")
+
+
+def _next_number(organisation_id: uuid.UUID) -> int:
+    TicketCounter.objects.get_or_create(organisation_id=organisation_id)
+    TicketCounter.objects.filter(pk=organisation_id).update(last_number=F("last_number") + 1)
+    return TicketCounter.objects.values_list("last_number", flat=True).get(pk=organisation_id)

@@ -1,0 +1,92 @@
+"""Reading tickets. A ticket is visible to whoever may see its mailbox."""
+
+import uuid
+from collections.abc import Sequence
+
+from django.core.exceptions import ValidationError
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from apps.accounts.models import User
+from apps.accounts.principal import Principal
+from apps.mailboxes.conversations import conversation
+from apps.mailboxes.errors import NotVisible
+from apps.mailboxes.models import Mailbox, Message
+from apps.mailboxes.search import query_of
+from apps.mailboxes.selectors import visible_mailboxes
+from apps.tickets.models import HeldMessage, Note, Ticket
+
+
+def tickets_for(principal: Principal) -> QuerySet[Ticket]:
+    """Every ticket the caller may see, with mailbox and assignee at hand."""
+    return Ticket.objects.filter(
+        organisation_id=principal.organisation_id, mailbox__in=visible_mailboxes(principal).order_by()
+    ).select_related("mailbox", "assignee")
+
+
+def ticket_for(principal: Principal, ticket_id: uuid.UUID | str) -> Ticket:
+    """One ticket the caller may see. Raises NotVisible."""
+    try:
+        return tickets_for(principal).get(pk=ticket_id)
+    except (Ticket.DoesNotExist, ValidationError, ValueError) as error:
+        raise NotVisible(str(ticket_id)) from error
+
+
+def search_tickets(tickets: QuerySet[Ticket], text: str) -> QuerySet[Ticket]:
+    """Tickets whose number is asked for (`#12` or `12`), or whose conversation has a message with all the words."""
+    number = text.strip().removeprefix("#")
+    by_number = Q(number=int(number)) if number.isdecimal() and len(number) < 19 else Q()
+    query = query_of(text)
+    if query is None:
+        return tickets.filter(by_number) if by_number else tickets.none()
+    says_so = Message.objects.filter(
+        thread=OuterRef("thread"), entries__mailbox=OuterRef("mailbox"), search=query
+    )
+    return tickets.filter(by_number | Q(Exists(says_so)))
+
+
+def ticket_of(mailbox: Mailbox, thread_id: uuid.UUID) -> Ticket | None:
+    """The ticket of a conversation in a shared mailbox, if it is one."""
+    return (
+        Ticket.objects.select_related("mailbox", "assignee").filter(mailbox=mailbox, thread=thread_id).first()
+    )
+
+
+def tickets_by_thread(mailbox: Mailbox, thread_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Ticket]:
+    """`ticket_of` for a page of conversations, in one query."""
+    tickets = Ticket.objects.select_related("assignee").filter(mailbox=mailbox, thread__in=thread_ids)
+    return {ticket.thread_id: ticket for ticket in tickets}
+
+
+def ticket_ids_by_message(principal: Principal, messages: Sequence[Message]) -> dict[uuid.UUID, uuid.UUID]:
+    """For a page of messages: the visible ticket each belongs to. Messages without one are absent."""
+    by_thread = dict(
+        tickets_for(principal)
+        .filter(thread__in={message.thread_id for message in messages})
+        .order_by("-opened_at")
+        .values_list("thread_id", "id")
+    )
+    return {
+        message.pk: by_thread[message.thread_id] for message in messages if message.thread_id in by_thread
+    }
+
+
+def messages_of(principal: Principal, ticket: Ticket) -> list[Message]:
+    """The ticket's messages, oldest first."""
+    return conversation(principal, ticket.mailbox, ticket.thread_id)
+
+
+def notes_of(ticket: Ticket) -> list[Note]:
+    """The ticket's notes, oldest first."""
+    return list(ticket.notes.select_related("author"))
+
+
+def assignable_people(ticket: Ticket) -> QuerySet[User]:
+    """Who may be given the ticket: active people who see its mailbox."""
+    return ticket.mailbox.members.filter(is_active=True).order_by("name")
+
+
+def held_for(principal: Principal) -> QuerySet[HeldMessage]:
+    """Held mail for the caller's mailboxes, newest first."""
+    return HeldMessage.objects.filter(
+        organisation_id=principal.organisation_id, mailbox__in=visible_mailboxes(principal).order_by()
+    ).select_related("mailbox")

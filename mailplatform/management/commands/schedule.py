@@ -1,0 +1,63 @@
+"""The schedule process: sweepers, the event sequencer, the offloader, housekeeping."""
+
+import signal
+import threading
+from importlib import import_module
+from types import FrameType
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.core.management.base import BaseCommand
+from django.utils import timezone
+
+from apps.blobs.services import offload, remove_orphans
+from apps.events.services import sequence_committed
+from apps.inbound.sweeper import sweep_received
+from apps.monitoring.heartbeat import Heartbeat
+from apps.outbound.services import forget_old_idempotency_keys
+from apps.outbound.sweeper import sweep_deliveries
+from mailplatform.schedule import Clock, Schedule
+
+log = structlog.get_logger(__name__)
+
+GRACE_SECONDS = 4.0
+HOUR = 3600.0
+
+
+def _clear_sessions() -> int:
+    import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()
+    return 0
+
+
+CLOCKS = (
+    Clock("sweep deliveries", 1.0, sweep_deliveries),
+    Clock("sweep received", 1.0, sweep_received),
+    Clock("sequence events", 0.5, sequence_committed),
+    Clock("offload spool", 0.5, offload),
+    Clock("remove orphans", HOUR, lambda: remove_orphans(timezone.now())),
+    Clock("forget idempotency keys", HOUR, lambda: forget_old_idempotency_keys(timezone.now())),
+    Clock("clear sessions", HOUR, _clear_sessions),
+)
+
+
+class Command(BaseCommand):
+    help = "Let the platform's clocks tick. Any number may run; one leads."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        stopping = threading.Event()
+
+        def stop(signum: int, frame: FrameType | None) -> None:
+            stopping.set()
+
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+        schedule = Schedule(CLOCKS)
+        schedule.start()
+        heartbeat = Heartbeat("schedule", check=schedule.is_well)
+        heartbeat.start()
+        log.info("schedule_ready", clocks=len(CLOCKS))
+        stopping.wait()
+        heartbeat.stop()
+        schedule.stop(GRACE_SECONDS)
+        log.info("schedule_stopped")

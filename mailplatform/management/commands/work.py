@@ -1,0 +1,52 @@
+"""The work process: ingests what came in and delivers what goes out, woken by Dramatiq.
+
+On SIGTERM it takes nothing new and gives what it has begun a few seconds. What is not done by then keeps its lease,
+which lapses, and another worker takes it up: stopping is never more dangerous than being killed.
+"""
+
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+import dramatiq
+import structlog
+from django.conf import settings
+from django.core.management.base import BaseCommand
+
+from apps.monitoring.heartbeat import Heartbeat
+from apps.outbound.relays import reconcile_relays
+
+log = structlog.get_logger(__name__)
+
+GRACE_MILLISECONDS = 5000
+
+
+class Command(BaseCommand):
+    help = "Run a worker with WORKER_THREADS threads."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        reconcile_relays(settings.RELAY_URLS)
+        stopping = threading.Event()
+
+        def stop(signum: int, frame: FrameType | None) -> None:
+            stopping.set()
+
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+        broker = dramatiq.get_broker()
+        broker.emit_after("process_boot")
+        worker = dramatiq.Worker(broker, worker_threads=settings.WORKER_THREADS)
+        worker.start()
+        heartbeat = Heartbeat("work", check=lambda: _all_live(worker))
+        heartbeat.start()
+        log.info("work_ready", threads=settings.WORKER_THREADS)
+        stopping.wait()
+        heartbeat.stop()
+        worker.stop(timeout=GRACE_MILLISECONDS)
+        broker.close()
+        log.info("work_stopped")
+
+
+def _all_live(worker: dramatiq.Worker) -> bool:
+    return bool(worker.workers) and all(thread.is_alive() for thread in worker.workers)

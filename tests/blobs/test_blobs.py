@@ -1,0 +1,142 @@
+import os
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+from django.db import transaction
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from apps.blobs.errors import BlobMissing, ObjectStoreUnavailable
+from apps.blobs.models import Blob, SpooledBytes
+from apps.blobs.object_store import object_store
+from apps.blobs.selectors import read
+from apps.blobs.services import (
+    SPOOL_BOUND_BYTES,
+    offload,
+    put,
+    put_all,
+    remove_orphans,
+    stage,
+)
+from tests.people import House
+
+
+def test_small_bytes_are_spooled_and_then_rest_in_s3(house: House) -> None:
+    content = os.urandom(1000)
+    blob = put(house.organisation.pk, stage(content))
+    assert blob.stored_at is None
+    assert read(blob) == content
+
+    assert offload() == 1
+
+    blob.refresh_from_db()
+    assert blob.stored_at is not None
+    assert not SpooledBytes.objects.exists()
+    assert object_store().get(blob.object_key) == content
+    assert read(blob) == content
+
+
+def test_large_bytes_are_in_s3_before_their_row_exists(house: House) -> None:
+    content = os.urandom(SPOOL_BOUND_BYTES + 1)
+    staged = stage(content)
+    assert object_store().get(f"blobs/{staged.id}") == content
+    blob = put(house.organisation.pk, staged)
+    assert read(blob) == content
+    assert not SpooledBytes.objects.exists()
+
+
+def test_the_same_content_is_kept_once_per_organisation(house: House, stranger: House) -> None:
+    content = b"the same words"
+    first = put(house.organisation.pk, stage(content))
+    second = put(house.organisation.pk, stage(content))
+    elsewhere = put(stranger.organisation.pk, stage(content))
+    assert first == second
+    assert elsewhere != first
+    assert SpooledBytes.objects.count() == 2
+
+
+def test_put_all_answers_in_the_order_asked_even_with_repeats(house: House) -> None:
+    contents = [b"b", b"a", b"b", b"c"]
+    blobs = put_all(house.organisation.pk, [stage(content) for content in contents])
+    assert [read(blob) for blob in blobs] == contents
+    assert blobs[0] == blobs[2]
+
+
+def test_bytes_vanish_with_the_transaction_that_gave_them_meaning(house: House) -> None:
+    class Abandoned(Exception):
+        pass
+
+    with pytest.raises(Abandoned), transaction.atomic():
+        put(house.organisation.pk, stage(b"never committed"))
+        raise Abandoned
+    assert not Blob.objects.exists()
+    assert not SpooledBytes.objects.exists()
+
+
+def test_a_content_that_s3_refuses_stays_in_the_spool(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    blob = put(house.organisation.pk, stage(b"patience"))
+
+    def away(*_args: Any) -> None:
+        raise ObjectStoreUnavailable("away")
+
+    monkeypatch.setattr(object_store(), "put", away)
+    with pytest.raises(ObjectStoreUnavailable):
+        offload()
+    assert read(blob) == b"patience"
+    monkeypatch.undo()
+    assert offload() == 1
+
+
+def test_one_refused_content_does_not_hold_up_the_others(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused, taken = (put(house.organisation.pk, stage(content)) for content in (b"refused", b"taken"))
+    real_put = object_store().put
+
+    def picky(key: str, content: bytes) -> None:
+        if content == b"refused":
+            raise ObjectStoreUnavailable("not this one")
+        real_put(key, content)
+
+    monkeypatch.setattr(object_store(), "put", picky)
+    assert offload() == 1
+    assert set(SpooledBytes.objects.values_list("pk", flat=True)) == {refused.pk}
+    assert read(taken) == b"taken"
+
+
+def test_reading_does_without_the_cache(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    blob = put(house.organisation.pk, stage(b"no cache"))
+    offload()
+    blob.refresh_from_db()
+
+    def away(*_args: Any, **_kwargs: Any) -> None:
+        raise RedisConnectionError("away")
+
+    monkeypatch.setattr(cache, "get", away)
+    monkeypatch.setattr(cache, "set", away)
+    assert read(blob) == b"no cache"
+
+
+def test_a_promise_that_nobody_keeps_is_named(house: House) -> None:
+    blob = put(house.organisation.pk, stage(os.urandom(64)))
+    offload()
+    blob.refresh_from_db()
+    object_store().delete(blob.object_key)
+    with pytest.raises(BlobMissing):
+        read(blob)
+
+
+def test_objects_without_a_row_go_after_a_day_and_not_before(house: House) -> None:
+    kept = put(house.organisation.pk, stage(os.urandom(SPOOL_BOUND_BYTES + 1)))
+    orphan = stage(os.urandom(SPOOL_BOUND_BYTES + 1))
+    key = f"blobs/{orphan.id}"
+    now = datetime.now(UTC)
+
+    remove_orphans(now)
+    assert object_store().get(key) == orphan.content
+
+    remove_orphans(now + timedelta(days=2))
+    with pytest.raises(BlobMissing):
+        object_store().get(key)
+    assert object_store().get(kept.object_key)

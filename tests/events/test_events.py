@@ -1,0 +1,95 @@
+import threading
+from collections.abc import Sequence
+
+import pytest
+from django.db import connection, transaction
+
+from apps.events.models import Cursor, Event
+from apps.events.services import SEQUENCER_LOCK, consume, publish, sequence_committed
+from tests.people import House, build_house
+
+
+def test_an_event_exists_exactly_when_what_it_tells_of_does(house: House) -> None:
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        publish(house.organisation.pk, "thing.happened")
+        _ = 1 / 0
+    assert not Event.objects.exists()
+
+
+def test_numbers_are_given_in_order_and_without_gaps(house: House) -> None:
+    for _ in range(5):
+        publish(house.organisation.pk, "thing.happened")
+    assert sequence_committed(limit=3) == 3
+    assert sequence_committed() == 2
+    assert sequence_committed() == 0
+    assert list(Event.objects.order_by("id").values_list("sequence", flat=True)) == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_event_that_commits_late_is_not_skipped() -> None:
+    """A reader that went by row ids would have passed the late one for good."""
+    house = build_house("Late", "late.test")
+    inserted, may_commit = threading.Event(), threading.Event()
+
+    def slow_transaction() -> None:
+        with transaction.atomic():
+            publish(house.organisation.pk, "late")
+            inserted.set()
+            may_commit.wait(10)
+        connection.close()
+
+    thread = threading.Thread(target=slow_transaction)
+    thread.start()
+    assert inserted.wait(10)
+    publish(house.organisation.pk, "early")
+    sequence_committed()
+    seen: list[str] = []
+
+    def handle(events: Sequence[Event]) -> None:
+        seen.extend(event.kind for event in events)
+
+    consume("reader", handle)
+    assert seen == ["early"]
+    may_commit.set()
+    thread.join(10)
+    sequence_committed()
+    consume("reader", handle)
+    assert seen == ["early", "late"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_only_one_sequencer_numbers_at_a_time() -> None:
+    house = build_house("Two", "two.test")
+    publish(house.organisation.pk, "thing.happened")
+    held, may_end = threading.Event(), threading.Event()
+
+    def other_sequencer() -> None:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [SEQUENCER_LOCK])
+            held.set()
+            may_end.wait(10)
+        connection.close()
+
+    thread = threading.Thread(target=other_sequencer)
+    thread.start()
+    assert held.wait(10)
+    assert sequence_committed() == 0
+    may_end.set()
+    thread.join(10)
+    assert sequence_committed() == 1
+
+
+def test_a_consumer_that_fails_gets_the_same_events_again(house: House) -> None:
+    publish(house.organisation.pk, "thing.happened")
+    sequence_committed()
+
+    def fail(events: Sequence[Event]) -> None:
+        raise RuntimeError("not today")
+
+    with pytest.raises(RuntimeError, match="not today"):
+        consume("reader", fail)
+    got: list[Event] = []
+    assert consume("reader", got.extend) == 1
+    assert consume("reader", got.extend) == 0
+    assert len(got) == 1
+    assert Cursor.objects.get(name="reader").sequence == got[0].sequence

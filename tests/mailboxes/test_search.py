@@ -1,0 +1,36 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apps.mailboxes.search import INDEX_BOUND_BYTES, fold, query_of, terms_of, vector_of
+
+
+@pytest.mark.parametrize(
+    ("text", "terms"),
+    [
+        ("Grüße aus Köln", ["grusse", "aus", "koln"]),
+        ("elena.marsh@customer.example", ["elena", "marsh", "customer", "example"]),
+        ("請求書の送付", ["請求", "求書", "書の", "の送", "送付"]),
+        ("注文ABC-1", ["注文", "abc", "1"]),
+        ("한국어", ["한국", "국어"]),
+        ("猫", ["猫"]),
+        ("…!?", []),
+    ],
+)
+def test_texts_are_found_by_folded_words_and_pairs(text: str, terms: list[str]) -> None:
+    assert terms_of(text) == terms
+
+
+@given(st.text())
+def test_any_text_can_be_indexed_and_asked_for(text: str) -> None:
+    for term in terms_of(text):
+        assert "'" not in term
+        assert term
+    fold(text)
+    query_of(text)
+
+
+def test_what_is_indexed_stays_below_what_postgresql_takes() -> None:
+    endless = " ".join(f"{number:x}".rjust(60, "ä") for number in range(100_000))
+    terms = vector_of(endless, endless, endless).source_expressions[1].value
+    assert len(terms.encode()) <= INDEX_BOUND_BYTES

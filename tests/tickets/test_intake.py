@@ -1,0 +1,187 @@
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db import connection
+
+from apps.events.models import Event
+from apps.mailboxes.models import Folder, Mailbox, Message, MessageKind, Thread
+from apps.mailboxes.projection import prepare
+from apps.mailboxes.selectors import raw_of, text_of
+from apps.tickets.intake import deliver_locally, file_message
+from apps.tickets.models import Ticket, TicketState
+from tests.mail import raw_mail
+from tests.people import House, build_house
+
+NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
+
+
+def arrive(house: House, raw: bytes, *mailboxes: Mailbox, at: datetime = NOW) -> Message:
+    return file_message(
+        prepare(raw),
+        organisation_id=house.organisation.pk,
+        mailboxes=mailboxes or [house.support],
+        received_at=at,
+    )
+
+
+def test_a_customers_mail_becomes_a_ticket(house: House) -> None:
+    raw = raw_mail()
+    message = arrive(house, raw)
+    ticket = Ticket.objects.get()
+    assert ticket.number == 1
+    assert ticket.subject == "Invoice 20931 charged twice"
+    assert (ticket.requester_name, ticket.requester_address) == ("Elena Marsh", "elena@customer.example")
+    assert ticket.state == TicketState.OPEN
+    entry = message.entries.get()
+    assert (entry.mailbox, entry.folder, entry.is_read) == (house.support, Folder.INBOX, False)
+    assert raw_of(message) == raw
+    assert "charged twice" in text_of(message)
+    assert list(Event.objects.order_by("id").values_list("kind", flat=True)) == [
+        "message.received",
+        "ticket.opened",
+    ]
+
+
+def test_events_carry_ids_and_no_words(house: House) -> None:
+    arrive(house, raw_mail())
+    told = " ".join(str(row) for row in Event.objects.values())
+    assert "elena" not in told
+    assert "Invoice" not in told
+
+
+def test_an_answer_continues_the_ticket_and_reopens_it(house: House) -> None:
+    arrive(house, raw_mail())
+    Ticket.objects.update(state=TicketState.SOLVED, solved_at=NOW)
+    answer = raw_mail(
+        message_id="second@customer.example", headers={"In-Reply-To": "<first@customer.example>"}
+    )
+    message = arrive(house, answer, at=NOW + timedelta(hours=1))
+    ticket = Ticket.objects.get()
+    assert ticket.state == TicketState.OPEN
+    assert ticket.solved_at is None
+    assert ticket.last_activity_at == NOW + timedelta(hours=1)
+    assert message.thread_id == ticket.thread_id
+    assert message.filed_because == "It answers <first@customer.example>, which we know."
+
+
+def test_references_are_tried_from_the_newest(house: House) -> None:
+    arrive(house, raw_mail(message_id="a@x.example"))
+    newer = arrive(house, raw_mail(message_id="b@x.example"))
+    answer = arrive(
+        house,
+        raw_mail(
+            message_id="c@x.example", headers={"References": "<a@x.example> <b@x.example> <q@x.example>"}
+        ),
+    )
+    assert answer.thread_id == newer.thread_id
+
+
+def test_a_new_sender_in_a_conversation_is_told_of(house: House) -> None:
+    arrive(house, raw_mail())
+    message = arrive(
+        house,
+        raw_mail(
+            sender="someone@else.example",
+            message_id="z@else.example",
+            headers={"References": "<first@customer.example>"},
+        ),
+    )
+    assert message.filed_because.endswith("Its sender is new to this conversation.")
+
+
+def test_the_same_subject_alone_joins_nothing(house: House) -> None:
+    arrive(house, raw_mail(message_id="a@x.example"))
+    arrive(house, raw_mail(message_id="b@y.example", sender="other@y.example"))
+    assert Ticket.objects.count() == 2
+    assert list(Ticket.objects.order_by("number").values_list("number", flat=True)) == [1, 2]
+
+
+def test_another_organisations_message_is_never_a_parent(house: House, stranger: House) -> None:
+    file_message(
+        prepare(raw_mail()),
+        organisation_id=stranger.organisation.pk,
+        mailboxes=[stranger.support],
+        received_at=NOW,
+    )
+    arrive(house, raw_mail(message_id="b@x.example", headers={"In-Reply-To": "<first@customer.example>"}))
+    assert Thread.objects.count() == 2
+
+
+def test_mail_to_a_person_opens_no_ticket(house: House) -> None:
+    arrive(house, raw_mail(to="alice@house.test"), house.alices)
+    assert not Ticket.objects.exists()
+
+
+def test_mail_to_two_shared_mailboxes_is_one_message_and_two_entries(house: House) -> None:
+    message = arrive(house, raw_mail(), house.support, house.alices, house.support)
+    assert Message.objects.count() == 1
+    assert message.entries.count() == 2
+    assert Ticket.objects.count() == 1
+
+
+def test_filing_locally_again_adds_nothing(house: House) -> None:
+    message = arrive(house, raw_mail())
+    deliver_locally(message, [house.support], NOW)
+    assert message.entries.count() == 1
+    assert Ticket.objects.count() == 1
+
+
+def test_an_archived_conversation_comes_back_with_an_answer(house: House) -> None:
+    first = arrive(house, raw_mail())
+    first.entries.update(folder=Folder.ARCHIVE)
+    arrive(house, raw_mail(message_id="b@x.example", headers={"In-Reply-To": "<first@customer.example>"}))
+    assert first.entries.get().folder == Folder.INBOX
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"\x00\xff" * 500,
+        b"Subject: \x00\xed\xa0\x80 lone\r\n\r\nbody \x00\r\n",
+        b"Subject: "
+        + b"x" * 100_000
+        + b"\r\nMessage-ID: <"
+        + b"y" * 5000
+        + b"@z>\r\n\r\n"
+        + b"word " * 50_000,
+        b"Content-Type: text/plain; charset=\x00utf\r\n\r\n\x80\x81",
+    ],
+    ids=["empty", "noise", "surrogate", "endless", "charset"],
+)
+def test_whatever_arrives_becomes_a_ticket_with_its_bytes(house: House, raw: bytes) -> None:
+    message = arrive(house, raw)
+    assert Ticket.objects.count() == 1
+    assert raw_of(message) == raw
+
+
+def test_kinds_are_kept(house: House) -> None:
+    message = arrive(house, raw_mail(headers={"Auto-Submitted": "auto-replied"}))
+    assert message.kind == MessageKind.AUTO_REPLY
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_answers_at_once_share_one_ticket() -> None:
+    """The first answer to a message we sent opens its ticket: both must not."""
+    house = build_house("Race", "race.test")
+    first = arrive(house, raw_mail(), house.alices)
+    barrier = threading.Barrier(2)
+
+    def answer(name: str) -> None:
+        prepared = prepare(
+            raw_mail(message_id=f"{name}@x.example", headers={"In-Reply-To": "<first@customer.example>"})
+        )
+        barrier.wait(10)
+        try:
+            file_message(
+                prepared, organisation_id=house.organisation.pk, mailboxes=[house.support], received_at=NOW
+            )
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(answer, ["left", "right"]))
+    assert Ticket.objects.count() == 1
+    assert Message.objects.filter(thread=first.thread_id).count() == 3
