@@ -19,6 +19,8 @@ def configure_broker() -> dramatiq.Broker:
 
         broker = RabbitmqBroker(url=settings.BROKER_URL, middleware=middleware)
     else:
-        broker = RedisBroker(url=settings.BROKER_URL, middleware=middleware, namespace="wake")
+        broker = RedisBroker(  # type: ignore[no-untyped-call]
+            url=settings.BROKER_URL, middleware=middleware, namespace="wake"
+        )
     dramatiq.set_broker(broker)
     return broker

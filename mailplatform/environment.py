@@ -108,7 +108,7 @@ class Environment(BaseSettings):
     @classmethod
     def _place_data_dir(cls, value: Path) -> Path:
         # Against the project rather than the working directory: every process must find the same folder.
-        return PROJECT_ROOT / value.expanduser()
+        return (PROJECT_ROOT / value.expanduser()).resolve()
 
     @field_validator("allowed_hosts", mode="before")
     @classmethod

@@ -1,8 +1,10 @@
 """The people of every test: two agents, an admin, a shared mailbox, and an outsider who must never see any of it."""
 
 from dataclasses import dataclass
+from functools import cache
 
 import pytest
+from django.contrib.auth.hashers import make_password
 
 from apps.accounts.models import ApiKey, Role, User
 from apps.accounts.principal import Principal
@@ -12,6 +14,12 @@ from apps.mailboxes.services import create_mailbox
 from apps.organisations.models import Organisation
 
 PASSWORD = "a long enough password"
+
+
+@cache
+def hashed_password() -> str:
+    """Everybody's, hashed once: Argon2 is slow on purpose."""
+    return make_password(PASSWORD)
 
 
 @dataclass(frozen=True)
@@ -47,11 +55,11 @@ def build_house(name: str, domain: str) -> House:
     Domain.objects.create(organisation=organisation, name=domain)
 
     def person(local: str, role: Role) -> User:
-        return User.objects.create_user(
+        return User.objects.create(
             organisation=organisation,
             email=f"{local}@{domain}",
             name=f"{local.title()} {name}",
-            password=PASSWORD,
+            password=hashed_password(),
             role=role,
         )
 

@@ -123,7 +123,7 @@ def _upload(spooled: SpooledBytes) -> uuid.UUID | None:
     except ObjectStoreUnavailable as error:
         log.warning("blob_not_offloaded", blob=str(spooled.pk), error=str(error))
         return None
-    return spooled.pk
+    return spooled.blob.pk
 
 
 def remove_orphans(now: datetime) -> int:

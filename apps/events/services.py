@@ -56,7 +56,7 @@ def sequence_committed(limit: int = 1000) -> int:
         if row is None or not row[0]:
             return 0
         cursor.execute(_SEQUENCE, {"limit": limit})
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 def consume(name: str, handle: Callable[[Sequence[Event]], None], *, limit: int = 200) -> int:

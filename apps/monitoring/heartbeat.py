@@ -62,12 +62,12 @@ class Heartbeat:
             self._told = False
 
 
-def connect() -> "Redis[bytes]":
+def connect() -> Redis:
     """A client that gives up quickly: asking whether all is well must not hang."""
-    client: Redis[bytes] = Redis.from_url(settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2)
+    client: Redis = Redis.from_url(settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2)
     return client
 
 
-def living(redis: "Redis[bytes]") -> dict[str, int]:
+def living(redis: Redis) -> dict[str, int]:
     """How many processes of each kind live. Raises RedisError."""
     return {kind: sum(1 for _ in redis.scan_iter(f"alive:{kind}:*", count=100)) for kind in PROCESS_KINDS}

@@ -186,7 +186,6 @@ LANGUAGE_CODE = "en"
 LOCALE_PATHS = [BASE_DIR / "locale"]
 
 STATIC_URL = "/static/"
-STATIC_ROOT = ENVIRONMENT.data_dir / "staticfiles"
 STATICFILES_DIRS = (
     [("built", BASE_DIR / "static" / "built")] if (BASE_DIR / "static" / "built").is_dir() else []
 )

@@ -20,6 +20,9 @@ from apps.outbound.relays import reconcile_relays
 log = structlog.get_logger(__name__)
 
 GRACE_MILLISECONDS = 5000
+# An idle consumer of Redis asks again after a pause that doubles up to this. Dramatiq's second would be most of the time
+# between a customer's mail and an agent's screen.
+LONGEST_PAUSE_MILLISECONDS = 80
 
 
 class Command(BaseCommand):
@@ -36,7 +39,9 @@ class Command(BaseCommand):
         signal.signal(signal.SIGINT, stop)
         broker = dramatiq.get_broker()
         broker.emit_after("process_boot")
-        worker = dramatiq.Worker(broker, worker_threads=settings.WORKER_THREADS)
+        worker = dramatiq.Worker(
+            broker, worker_timeout=LONGEST_PAUSE_MILLISECONDS, worker_threads=settings.WORKER_THREADS
+        )
         worker.start()
         heartbeat = Heartbeat("work", check=lambda: _all_live(worker))
         heartbeat.start()

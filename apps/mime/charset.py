@@ -1,0 +1,142 @@
+"""Turn labelled bytes into text when the label may be missing, unknown or a lie.
+
+UTF-8 is tried first wherever the label leaves it possible: valid UTF-8 with a non-ASCII character is
+practically never anything else. Labels mean what mail programs mean by them (WHATWG Encoding §4.2), not
+what their registration says: `iso-8859-1` is windows-1252, `gb2312` is GB 18030. Guessing looks at a
+bounded sample only.
+"""
+
+import codecs
+import re
+from functools import lru_cache
+
+UNKNOWN_CHARSET = "unknown charset"
+WRONG_CHARSET = "wrong charset"
+
+_SAMPLE_BYTES = 4096
+_MEANT = {
+    "646": "cp1252",
+    "ansi_x3.4-1968": "cp1252",
+    "ascii": "cp1252",
+    "us-ascii": "cp1252",
+    "iso-8859-1": "cp1252",
+    "iso8859-1": "cp1252",
+    "iso_8859-1": "cp1252",
+    "latin1": "cp1252",
+    "latin-1": "cp1252",
+    "iso-8859-9": "cp1254",
+    "iso-8859-11": "cp874",
+    "tis-620": "cp874",
+    "windows-874": "cp874",
+    "iso-8859-8-i": "iso-8859-8",
+    "iso-8859-8-e": "iso-8859-8",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "x-gbk": "gb18030",
+    "gb_2312-80": "gb18030",
+    "ks_c_5601-1987": "cp949",
+    "ksc5601": "cp949",
+    "euc-kr": "cp949",
+    "shift_jis": "cp932",
+    "shift-jis": "cp932",
+    "x-sjis": "cp932",
+    "big5": "cp950",
+    "unicode-1-1-utf-7": "utf-7",
+    "unicode-1-1-utf-8": "utf-8",
+    "x-mac-roman": "mac_roman",
+    "x-mac-cyrillic": "mac_cyrillic",
+}
+# Quadratic in their input (punycode, idna), or not a character set at all.
+_REFUSED = {"punycode", "idna", "undefined", "unicode-escape", "raw-unicode-escape", "mbcs", "oem"}
+# Stateful seven-bit charsets: their bytes are ASCII, so trying UTF-8 first would keep the escapes as letters.
+_SEVEN_BIT_STATEFUL = ("iso2022", "utf-7", "hz")
+
+
+@lru_cache(maxsize=256)
+def known_charset(label: str) -> str | None:
+    """The Python codec that a charset label means, or None when there is none we would use."""
+    name = re.sub(r"[^a-z0-9._-]", "", label[:64].lower().partition("*")[0])
+    name = _MEANT.get(name, name)
+    if not name or name.replace("_", "-") in _REFUSED:
+        return None
+    try:
+        codec = codecs.lookup(name).name
+        # `hex`, `zlib` and their like are codecs too; only a text encoding decodes b"" to a str without
+        # complaint.
+        b"".decode(codec)
+    except (LookupError, ValueError):
+        return None
+    return None if codec.replace("_", "-") in _REFUSED else codec
+
+
+def decode_text(data: bytes, label: str = "") -> tuple[str, str]:
+    """Decode bytes to text by label, and say what was wrong: (text, defect), the defect "" when all was well.
+
+    Never raises; bytes that fit nothing become U+FFFD. Lone surrogates may remain (UTF-7 can encode them):
+    pass the result through `clean_text`.
+    """
+    codec = known_charset(label) if label else None
+    if codec and codec.startswith(_SEVEN_BIT_STATEFUL):
+        return _decode_stateful(data, codec)
+    if data.isascii() and (codec is None or not codec.startswith("utf-")):
+        # ASCII bytes read the same in every other charset that mail uses.
+        return data.decode("ascii"), UNKNOWN_CHARSET if label and codec is None else ""
+    if codec in {None, "utf-8", "cp1252"}:
+        try:
+            return data.decode("utf-8-sig"), UNKNOWN_CHARSET if label and codec is None else ""
+        except UnicodeDecodeError:
+            if codec == "utf-8" and _mostly_utf8(data):
+                return data.decode("utf-8-sig", "replace"), WRONG_CHARSET
+    if codec not in {None, "utf-8"}:
+        return _decode_by_label(data, codec or "cp1252")
+    defect = WRONG_CHARSET if codec else UNKNOWN_CHARSET
+    return data.decode(_guess(data), "replace"), defect
+
+
+def _decode_stateful(data: bytes, codec: str) -> tuple[str, str]:
+    try:
+        return data.decode(codec), ""
+    except (UnicodeDecodeError, ValueError):
+        if data.isascii():
+            return data.decode(codec, "replace"), WRONG_CHARSET
+        return decode_text(data)[0], WRONG_CHARSET
+
+
+def _decode_by_label(data: bytes, codec: str) -> tuple[str, str]:
+    try:
+        return data.decode(codec), ""
+    except UnicodeDecodeError as error:
+        if codec == "cp1252":
+            # Five bytes have no meaning in windows-1252; one of them must not cost the reader the other
+            # letters.
+            return data.decode(codec, "replace"), ""
+        reached = error.start
+    try:
+        return data.decode("utf-8-sig"), WRONG_CHARSET
+    except UnicodeDecodeError:
+        # The last bytes alone may be damaged (a mail cut in transit): then the label was right after all.
+        good_enough = reached > len(data) * 0.9
+        return data.decode(codec if good_enough else _guess(data), "replace"), WRONG_CHARSET
+
+
+def _mostly_utf8(data: bytes) -> bool:
+    """True when the broken sequences are few: a mail cut in the middle of a character, not another charset."""
+    sample = data[: _SAMPLE_BYTES * 16]
+    high_bytes = len(sample) - len(sample.decode("ascii", "ignore"))
+    broken = sample.decode("utf-8", "replace").count("\ufffd")
+    return broken * 10 <= high_bytes
+
+
+def _guess(data: bytes) -> str:
+    """The likeliest single codec for unlabelled bytes that are not UTF-8; windows-1252 when nothing is
+    likelier.
+    """
+    from charset_normalizer import from_bytes  # heavy, and needed by one mail in a hundred
+
+    first_high = next((n for n, byte in enumerate(data) if byte > 0x7F), 0)
+    start = max(0, first_high - 256)
+    best = from_bytes(
+        data[start : start + _SAMPLE_BYTES], steps=3, chunk_size=512, preemptive_behaviour=True
+    ).best()
+    codec = known_charset(best.encoding) if best else None
+    return codec or "cp1252"

@@ -1,0 +1,68 @@
+"""What a message looks like once it has been read: the projection that every other room works with."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from apps.mime.address import Address
+
+
+class MessageKind(StrEnum):
+    """What a message is, by its own structure and headers; nothing here trusts the sender about anything
+    else.
+    """
+
+    MAIL = "mail"
+    BOUNCE = "bounce"
+    COMPLAINT = "complaint"
+    AUTO_REPLY = "auto_reply"
+    RECEIPT = "receipt"
+    LIST = "list"
+    CALENDAR = "calendar"
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedPart:
+    """An attachment or an inline image: everything of a message that is not the body chosen for reading.
+
+    `n` counts from 1 in the order of the message and is stable for the same bytes. `filename` is never
+    empty. `inline` means that the HTML shows it by its `content_id`. `data` is decoded; a forwarded message
+    keeps its own bytes.
+    """
+
+    n: int
+    filename: str
+    content_type: str
+    content_id: str
+    inline: bool
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedMessage:
+    """One message, read. Every string in it can be stored in PostgreSQL and shown on one line, bodies aside.
+
+    Message ids stand without their brackets. `text` is the whole readable text, `new_text` the same without
+    what the writer only quoted, `html` is sanitised, `date` is UTC. `defects` are short reasons for what
+    had to be repaired.
+    """
+
+    message_id: str
+    in_reply_to: tuple[str, ...]
+    references: tuple[str, ...]
+    sender: Address
+    to: tuple[Address, ...]
+    cc: tuple[Address, ...]
+    bcc: tuple[Address, ...]
+    reply_to: tuple[Address, ...]
+    subject: str
+    date: datetime | None
+    text: str
+    new_text: str
+    html: str
+    snippet: str
+    parts: tuple[ParsedPart, ...]
+    kind: MessageKind
+    auto_submitted: str
+    defects: tuple[str, ...]
+    has_remote_images: bool

@@ -1,0 +1,181 @@
+"""Read a message: hostile bytes in, a clean `ParsedMessage` out.
+
+`parse` never raises and its work is bounded, whatever the bytes are: structure, headers, texts and HTML
+each stop at a limit and leave a defect that says so. It is meant to run in a process that can be killed
+(`bounded`), because native code beneath it may still surprise. `parse_as_text` is what remains then: it
+uses nothing but slicing and decoding.
+
+What does not fit a bound is never lost: where the structure had to be cut short, the whole message becomes
+a part.
+"""
+
+import html as entities
+import mimetypes
+
+from apps.mime.address import Address, parse_addresses
+from apps.mime.bodies import Body, Choice, choose_bodies, content_id, decode_body
+from apps.mime.clean import clean_filename, clean_line, clean_text
+from apps.mime.headers import Headers, message_ids, parse_date, read_headers
+from apps.mime.html import MAX_HTML_CHARS, has_remote_images, sanitise_html, shown_cids
+from apps.mime.kind import read_auto_submitted, recognise_kind
+from apps.mime.message import MessageKind, ParsedMessage, ParsedPart
+from apps.mime.quotes import split_quotes
+from apps.mime.structure import Entity, Structure, read_structure
+from apps.mime.text import MAX_TEXT_CHARS, html_to_text
+from apps.mime.words import decode_words
+
+TEXT_CUT = "text cut at its limit"
+HTML_CUT = "html cut at its limit"
+READ_AS_TEXT = "read as plain text"
+
+MAX_SNIPPET_CHARS = 200
+_MAX_CONTENT_ID_CHARS = 998
+_FALLBACK_TEXT_BYTES = 200_000
+
+
+def parse(raw: bytes) -> ParsedMessage:
+    """Read a message (RFC 5322, MIME) of any quality. Never raises; repairs are named in `defects`."""
+    structure = read_structure(raw)
+    choice = choose_bodies(structure)
+    html = _join_html(choice)
+    text = _join_text(choice)
+    parts = _keep_parts(structure, choice, html)
+    return _message(
+        structure.root.headers,
+        text=text,
+        html=html,
+        parts=parts,
+        kind=_kind(structure.root),
+        defects=dict.fromkeys([*structure.defects, *choice.defects]),
+    )
+
+
+def parse_as_text(raw: bytes) -> ParsedMessage:
+    """The last resort for a message that `parse` could not be let finish: headers, a bounded plain text,
+    and the whole message as its only part. Never raises, and does no work that grows faster than the
+    message.
+    """
+    headers, body_start = read_headers(raw, 0, len(raw))
+    data = raw[body_start : body_start + _FALLBACK_TEXT_BYTES]
+    text = clean_text(data.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")).strip("\n")
+    whole = ParsedPart(1, "message.eml", "message/rfc822", "", inline=False, data=raw)
+    return _message(
+        headers, text=text, html="", parts=(whole,), kind=MessageKind.MAIL, defects={READ_AS_TEXT: None}
+    )
+
+
+def _message(
+    headers: Headers,
+    *,
+    text: str,
+    html: str,
+    parts: tuple[ParsedPart, ...],
+    kind: MessageKind,
+    defects: dict[str, None],
+) -> ParsedMessage:
+    new_text = split_quotes(text).new_text
+    own_ids = message_ids(headers.get("message-id"))
+    return ParsedMessage(
+        message_id=own_ids[0] if own_ids else "",
+        in_reply_to=message_ids(headers.get("in-reply-to")),
+        references=message_ids(headers.get("references")),
+        sender=_sender(headers),
+        to=_addresses(headers, "to"),
+        cc=_addresses(headers, "cc"),
+        bcc=_addresses(headers, "bcc"),
+        reply_to=_addresses(headers, "reply-to"),
+        subject=clean_line(decode_words(headers.get("subject"))),
+        date=parse_date(headers.get("date")),
+        text=text,
+        new_text=new_text,
+        html=html,
+        snippet=_snippet(new_text or text),
+        parts=parts,
+        kind=kind,
+        auto_submitted=clean_line(read_auto_submitted(headers)),
+        defects=tuple(defects),
+        has_remote_images=has_remote_images(html),
+    )
+
+
+def _addresses(headers: Headers, name: str) -> tuple[Address, ...]:
+    # RFC 5322 §3.6 allows one field of each; of several, none may hide recipients from the reader.
+    return parse_addresses(", ".join(headers.all(name)))
+
+
+def _sender(headers: Headers) -> Address:
+    value = headers.get("from")
+    found = parse_addresses(value, limit=1)
+    # `From: Mail Delivery System` names no address, and is still what the reader should see.
+    return found[0] if found else Address(clean_line(decode_words(value), 250), "")
+
+
+def _snippet(text: str) -> str:
+    line = clean_line(text[: MAX_SNIPPET_CHARS * 10], MAX_SNIPPET_CHARS + 1)
+    if len(line) <= MAX_SNIPPET_CHARS:
+        return line
+    cut = line[: MAX_SNIPPET_CHARS - 1]
+    return (cut.rpartition(" ")[0] or cut).rstrip(" ,;:-") + "…"
+
+
+def _join_text(choice: Choice) -> str:
+    pieces = []
+    for body in choice.bodies:
+        has_text = body.text is not None and (body.text.strip() or body.html is None)
+        pieces.append(body.text or "" if has_text else html_to_text(sanitise_html(body.html or "")))
+    text = "\n\n".join(piece.strip("\n") for piece in pieces if piece.strip())
+    if len(text) > MAX_TEXT_CHARS:
+        choice.defects.append(TEXT_CUT)
+    return text[:MAX_TEXT_CHARS]
+
+
+def _join_html(choice: Choice) -> str:
+    if all(body.html is None for body in choice.bodies):
+        return ""
+    joined = "<br>".join(_as_html(body) for body in choice.bodies)
+    if len(joined) > MAX_HTML_CHARS:
+        choice.defects.append(HTML_CUT)
+    return sanitise_html(joined)
+
+
+def _as_html(body: Body) -> str:
+    if body.html is not None:
+        return body.html
+    return f'<div style="white-space: pre-wrap">{entities.escape(body.text or "", quote=False)}</div>'
+
+
+def _keep_parts(structure: Structure, choice: Choice, html: str) -> tuple[ParsedPart, ...]:
+    shown = shown_cids(html)
+    parts = []
+    for n, entity in enumerate(choice.kept, start=1):
+        data, defect = decode_body(structure.raw, entity)
+        if defect:
+            choice.defects.append(defect)
+        cid = clean_line(content_id(entity), _MAX_CONTENT_ID_CHARS)
+        inline = bool(cid) and cid in shown
+        name = _filename(entity, n)
+        parts.append(ParsedPart(n, name, entity.content_type, cid, inline=inline, data=data))
+    if not structure.complete:
+        n = len(parts) + 1
+        parts.append(ParsedPart(n, "message.eml", "message/rfc822", "", inline=False, data=structure.raw))
+    return tuple(parts)
+
+
+def _filename(entity: Entity, n: int) -> str:
+    given = clean_filename(entity.filename)
+    if given:
+        return given
+    if entity.content_type in {"message/rfc822", "message/global"}:
+        return "message.eml"
+    extension = mimetypes.guess_extension(entity.content_type, strict=False) or ".bin"
+    return f"attachment-{n}{'.txt' if entity.content_type.startswith('message/') else extension}"
+
+
+def _kind(root: Entity) -> MessageKind:
+    headers = root.headers
+    leaves = [(leaf.content_type, leaf.parameters) for leaf in _walk(root)]
+    return recognise_kind(headers, root.parameters, leaves, read_auto_submitted(headers))
+
+
+def _walk(entity: Entity) -> list[Entity]:
+    return [entity, *(leaf for child in entity.children for leaf in _walk(child))]

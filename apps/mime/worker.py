@@ -1,0 +1,92 @@
+"""The process in which hostile mail is read: `python -m apps.mime.worker PARENT_PID`, its standard input a
+socket.
+
+It reads a request, does the work, writes the answer, and waits for the next; it ends when the socket does.
+It imports this room only, gets no environment and can write no file, so that a flaw in native code beneath
+the parser finds no secret here. `bounded` starts it, watches the clock and kills it.
+
+Frames are a four-byte length and a pickle, both ways. A request is (function name, argument); an answer is
+(True, result) or (False, what went wrong). The parent unpickles with an allow-list, since it trusts the
+worker less.
+"""
+
+import ctypes
+import os
+import pickle
+import resource
+import signal
+import socket
+import struct
+import sys
+from collections.abc import Callable
+
+from apps.mime.html import sanitise_html
+from apps.mime.message import ParsedMessage
+from apps.mime.parse import parse
+
+LENGTH = struct.Struct(">I")
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+
+_WORK: dict[str, Callable[..., ParsedMessage | str]] = {"parse": parse, "sanitise": sanitise_html}
+
+
+def receive_frame(connection: socket.socket) -> bytes | None:
+    """Read one frame; None when the other side is gone. A socket's own timeout applies to every read."""
+    head = _receive_exactly(connection, LENGTH.size)
+    return None if head is None else _receive_exactly(connection, LENGTH.unpack(head)[0])
+
+
+def send_frame(connection: socket.socket, payload: bytes) -> None:
+    """Write one frame. Raises OSError when the other side is gone."""
+    connection.sendall(LENGTH.pack(len(payload)))
+    connection.sendall(payload)
+
+
+def _receive_exactly(connection: socket.socket, size: int) -> bytes | None:
+    buffer = bytearray(size)
+    view = memoryview(buffer)
+    while view:
+        count = connection.recv_into(view)
+        if count == 0:
+            return None
+        view = view[count:]
+    return bytes(buffer)
+
+
+def serve(connection: socket.socket) -> None:
+    """Answer requests until the parent closes the socket."""
+    while (request := receive_frame(connection)) is not None:
+        name, argument = pickle.loads(request)  # noqa: S301  # from our parent, over a private socket
+        try:
+            answer: tuple[bool, object] = (True, _WORK[name](argument))
+        except Exception as error:  # noqa: BLE001  # the parent records it and falls back; this process goes on
+            answer = (False, f"{type(error).__name__}: {error}"[:500])
+        send_frame(connection, pickle.dumps(answer, protocol=pickle.HIGHEST_PROTOCOL))
+
+
+def restrict(*, parent_pid: int, memory_bytes: int) -> None:
+    """Bind this process's life and means: it dies with its parent, within `memory_bytes`, and writes no
+    files.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    if os.getppid() != parent_pid:  # it died before the line above took hold
+        sys.exit(0)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # Ctrl-C and a supervisor's SIGTERM reach every process of the group. The parent is draining then and
+    # may need this one for the mail in hand; it decides when this one ends.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def main() -> None:
+    """Serve on standard input until it closes."""
+    restrict(parent_pid=int(sys.argv[1]), memory_bytes=int(sys.argv[2]))
+    with socket.socket(fileno=0) as connection:
+        serve(connection)
+
+
+if __name__ == "__main__":
+    main()
