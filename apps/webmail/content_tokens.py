@@ -44,7 +44,7 @@ def content_url(kind: ContentKind, claim: ContentClaim, now: datetime) -> str:
     expires = (int(now.timestamp()) // HALF_HOUR_SECONDS + 2) * HALF_HOUR_SECONDS
     fields = [claim.message_id.hex, claim.user_id.hex, claim.n, expires]
     token = _signer(kind).sign_object(fields)
-    path = reverse(f"content:{kind}", kwargs={"token": token}, urlconf=settings.CONTENT_URLCONF)
+    path = reverse(kind, kwargs={"token": token}, urlconf=settings.CONTENT_URLCONF)
     return f"{settings.CONTENT_ORIGIN}{path}"
 
 
