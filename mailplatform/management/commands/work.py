@@ -20,8 +20,8 @@ from apps.outbound.relays import reconcile_relays
 log = structlog.get_logger(__name__)
 
 GRACE_MILLISECONDS = 5000
-# An idle consumer of Redis asks again after a pause that doubles up to this. Dramatiq's second would be most of the time
-# between a customer's mail and an agent's screen.
+# An idle consumer of Redis asks again after a pause that doubles up to this. Dramatiq's own second would be most of
+# the time between a customer's mail and an agent's screen.
 LONGEST_PAUSE_MILLISECONDS = 80
 
 
