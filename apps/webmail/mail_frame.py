@@ -17,7 +17,9 @@ from django.utils.html import escape
 from django.utils.safestring import mark_safe
 from django.utils.translation import gettext as _
 
-_LOOKS_LIKE_HOST = re.compile(r"(?:https?://)?(?:[^/@\s]{0,200}@)?((?:[a-z0-9-]{1,63}\.){1,8}[a-z]{2,24})(?![\w.-])", re.IGNORECASE)
+_LOOKS_LIKE_HOST = re.compile(
+    r"(?:https?://)?(?:[^/@\s]{0,200}@)?((?:[a-z0-9-]{1,63}\.){1,8}[a-z]{2,24})(?![\w.-])", re.IGNORECASE
+)
 
 
 @dataclass
@@ -85,7 +87,11 @@ class _Reader(HTMLParser):
 
     @property
     def can_fold(self) -> bool:
-        return self.quote_end > self.quote_start >= 0 and self.written_before_quote and not self.written_after_quote
+        return (
+            self.quote_end > self.quote_start >= 0
+            and self.written_before_quote
+            and not self.written_after_quote
+        )
 
 
 def mark_elsewhere(href: str, shown: str) -> str:

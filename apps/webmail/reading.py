@@ -19,9 +19,8 @@ from apps.mailboxes.conversations import conversation
 from apps.mailboxes.errors import NotVisible
 from apps.mailboxes.models import Mailbox, MailboxEntry, Message, Part, Side
 from apps.mailboxes.selectors import text_of
-from apps.mime.address import normalise_address
-from apps.mime.address import InvalidAddress
-from apps.outbound.models import Delivery
+from apps.mime.address import InvalidAddress, normalise_address
+from apps.outbound.models import WAITING, Delivery, DeliveryState
 from apps.outbound.selectors import Explanation, deliveries_by_message, explain
 from apps.tickets.models import Note, Ticket
 from apps.tickets.selectors import assignable_people, notes_of, ticket_of
@@ -48,6 +47,19 @@ class DeliveryTruth:
 
     delivery: Delivery
     explanation: Explanation
+
+    @property
+    def can_be_stopped(self) -> bool:
+        """No worker has it yet. Others may be quicker than the click; the answer is then 409."""
+        return self.delivery.state in WAITING
+
+    @property
+    def can_be_hurried(self) -> bool:
+        return self.delivery.state == DeliveryState.DEFERRED
+
+    @property
+    def needs_decision(self) -> bool:
+        return self.delivery.state == DeliveryState.UNCERTAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +116,9 @@ class ShownConversation:
         return [item for item in self.items if isinstance(item, ShownMessage)]
 
 
-def show_conversation(principal: Principal, mailbox: Mailbox, thread_id: uuid.UUID, now: datetime) -> ShownConversation:
+def show_conversation(
+    principal: Principal, mailbox: Mailbox, thread_id: uuid.UUID, now: datetime
+) -> ShownConversation:
     """Everything the reading pane shows. Raises NotVisible for a thread the mailbox has nothing of."""
     messages = conversation(principal, mailbox, thread_id)
     if not messages:
@@ -130,8 +144,7 @@ def show_conversation(principal: Principal, mailbox: Mailbox, thread_id: uuid.UU
 
 def show_message(principal: Principal, mailbox: Mailbox, message: Message, now: datetime) -> ShownMessage:
     """One message, opened."""
-    truths = _truths_by_message(mailbox, [message], now)
-    shown = _show(principal, mailbox, message, truths, now)
+    shown = _show(principal, mailbox, message, _truths_by_message(principal, [message], now), now)
     shown.body = _body(principal, message, now)
     return shown
 
@@ -145,7 +158,7 @@ def entries_in(mailbox: Mailbox, message: Message) -> list[MailboxEntry]:
 def _show_messages(
     principal: Principal, mailbox: Mailbox, messages: Sequence[Message], now: datetime
 ) -> list[ShownMessage]:
-    truths = _truths_by_message(mailbox, messages, now)
+    truths = _truths_by_message(principal, messages, now)
     shown = [_show(principal, mailbox, message, truths, now) for message in messages]
     unread = [one for one in shown if one.is_unread]
     for one in {id(one): one for one in [shown[-1], *unread[-MAX_OPENED:]]}.values():
@@ -162,7 +175,6 @@ def _show(
 ) -> ShownMessage:
     entries = entries_in(mailbox, message)
     is_ours = any(entry.side == Side.SENDER for entry in entries)
-    knows_deliveries = _knows_deliveries(message)
     is_me = principal.user is not None and message.author_id == principal.user.pk
     return ShownMessage(
         message=message,
@@ -173,25 +185,23 @@ def _show(
         is_starred=any(entry.is_starred for entry in entries),
         original_url=_url(principal, ContentKind.ORIGINAL, message, now),
         attachments=_attachments(principal, message, now),
-        truths=truths.get(message.pk, []) if knows_deliveries else [],
-        bcc=message.bcc if knows_deliveries else [],
+        truths=truths.get(message.pk, []),
+        bcc=message.bcc if _knows_bcc(message) else [],
     )
 
 
-def _knows_deliveries(message: Message) -> bool:
-    """Bcc and deliveries are known to whoever sees the sender's copy, in whichever mailbox that lies."""
+def _knows_bcc(message: Message) -> bool:
+    """Bcc recipients are known to whoever sees the sender's copy, in whichever mailbox that lies."""
     entries: list[MailboxEntry] = getattr(message, "visible_entries", [])
     return any(entry.side == Side.SENDER for entry in entries)
 
 
 def _truths_by_message(
-    mailbox: Mailbox, messages: Sequence[Message], now: datetime
+    principal: Principal, messages: Sequence[Message], now: datetime
 ) -> dict[uuid.UUID, list[DeliveryTruth]]:
-    ours = [message for message in messages if _knows_deliveries(message)]
-    found = deliveries_by_message(ours) if ours else {}
     return {
         message_id: [DeliveryTruth(delivery, explain(delivery, now)) for delivery in deliveries]
-        for message_id, deliveries in found.items()
+        for message_id, deliveries in deliveries_by_message(principal, messages).items()
     }
 
 
@@ -213,7 +223,9 @@ def _body(principal: Principal, message: Message, now: datetime) -> Body:
     except BlobError as error:
         # The rest of the conversation is still worth reading, so one text that is out of reach does not take it away.
         log.warning("text_not_readable", message_id=str(message.pk), error=type(error).__name__)
-        return Body(problem=_("The text cannot be read right now. It is not lost; please try again in a minute."))
+        return Body(
+            problem=_("The text cannot be read right now. It is not lost; please try again in a minute.")
+        )
 
 
 def _url(principal: Principal, kind: ContentKind, message: Message, now: datetime, n: int = 0) -> str:

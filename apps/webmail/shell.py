@@ -1,16 +1,19 @@
 """What stands around every page: the rail of mailboxes and folders with their figures."""
 
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from django.http import HttpRequest
+from django.db.models import Count, Min
+from django.utils import timezone
 
 from apps.accounts.principal import Principal
 from apps.mailboxes.conversations import folder_counts
 from apps.mailboxes.models import Folder, Mailbox
 from apps.mailboxes.selectors import visible_mailboxes
-from apps.outbound.selectors import QueueFigures, errors_for, queue_figures
+from apps.outbound.figures import IN_THE_QUEUE
+from apps.outbound.selectors import deliveries_for, errors_for
 from apps.webmail.words import browser_words
 
 FOLDER_ICONS = {
@@ -47,17 +50,24 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class QueueInShort:
+    """How many deliveries are in the queue, and for how long the longest one has been due; 0 when none is."""
+
+    depth: int
+    oldest_due_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Rail:
     mailboxes: list[MailboxLink]
     place: Place
     waiting: int
     errors: int
-    queue: QueueFigures
-    unread: int = field(default=0)
+    queue: QueueInShort
 
 
 def rail_of(principal: Principal, place: Place) -> Rail:
-    """Five queries or so, however many mailboxes there are."""
+    """Four queries, however many mailboxes there are."""
     counts = folder_counts(principal)
     links = []
     for mailbox in visible_mailboxes(principal):
@@ -69,12 +79,19 @@ def rail_of(principal: Principal, place: Place) -> Rail:
         place=place,
         waiting=sum(own.get(Folder.OUTBOX, 0) for own in counts.values()),
         errors=errors_for(principal).count(),
-        queue=queue_figures(principal),
-        unread=sum(link.unread for link in links),
+        queue=_queue_in_short(principal, timezone.now()),
     )
 
 
-def page_context(request: HttpRequest, principal: Principal, place: Place, **more: Any) -> dict[str, Any]:
+def _queue_in_short(principal: Principal, now: datetime) -> QueueInShort:
+    """Not `queue_figures`: the rail stands on every page, and is fetched anew at every change."""
+    in_queue = deliveries_for(principal).filter(state__in=IN_THE_QUEUE)
+    found = in_queue.aggregate(depth=Count("pk"), oldest=Min("due_at"))
+    waited = (now - found["oldest"]).total_seconds() if found["oldest"] else 0.0
+    return QueueInShort(found["depth"], max(0.0, waited))
+
+
+def page_context(principal: Principal, place: Place, **more: Any) -> dict[str, Any]:
     """The context of a whole page."""
     return {
         "rail": rail_of(principal, place),

@@ -31,6 +31,7 @@ urlpatterns = [
     path("messages/<uuid:message_id>/cancel/", writing.cancel, name="cancel"),
     path("messages/<uuid:message_id>/retry/", writing.retry, name="retry"),
     path("outbox/", outgoing.outbox, name="outbox"),
+    path("outbox/<uuid:delivery_id>/resolve/", outgoing.resolve, name="resolve"),
     path("errors/", outgoing.errors, name="errors"),
     path("errors/<uuid:delivery_id>/resubmit/", outgoing.resubmit, name="resubmit"),
     path("errors/<uuid:delivery_id>/discard/", outgoing.discard, name="discard"),

@@ -61,7 +61,7 @@ def split_addresses(typed: str) -> Iterator[str]:
         yield part
 
 
-def _attachment(file: UploadedFile) -> SubmittedAttachment:
+def _attachment(file: "UploadedFile[bytes]") -> SubmittedAttachment:
     return SubmittedAttachment(
         filename=file.name or "",
         content_type=file.content_type or "application/octet-stream",

@@ -24,7 +24,10 @@ HUES = 8
 def icon(name: str, tone: str = "") -> SafeString:
     """An icon of our sprite. Decoration: the word beside it, or its button's label, says what it means."""
     return format_html(
-        '<svg class="i {}" aria-hidden="true"><use href="{}#{}"></use></svg>', tone, built_url("icons.svg"), name
+        '<svg class="i {}" aria-hidden="true"><use href="{}#{}"></use></svg>',
+        tone,
+        built_url("icons.svg"),
+        name,
     )
 
 

@@ -31,7 +31,9 @@ PICTURES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 
 # Types that a browser may be told of on download. Everything else is bytes: a type that could be run or rendered in
 # place must never leave here, whatever the mail claims.
-SAFE_TYPES = PICTURES | frozenset({"application/pdf", "application/zip", "text/plain", "text/csv", "message/rfc822"})
+SAFE_TYPES = PICTURES | frozenset(
+    {"application/pdf", "application/zip", "text/plain", "text/csv", "message/rfc822"}
+)
 
 
 @require_safe
@@ -46,7 +48,7 @@ def body(request: HttpRequest, token: str) -> HttpResponse:
     """A mail's HTML for its frame, and for nothing but a frame."""
     if request.headers.get("Sec-Fetch-Dest", "iframe") != "iframe":
         raise Http404
-    principal, claim, message = _opened(ContentKind.BODY, token)
+    claim, message = _opened(ContentKind.BODY, token)
     try:
         sanitised = resolve_cids(html_of(message), _picture_urls(claim, message))
     except BlobError as error:
@@ -70,7 +72,7 @@ def body(request: HttpRequest, token: str) -> HttpResponse:
 @require_safe
 def inline(request: HttpRequest, token: str) -> HttpResponse:
     """A picture that the body shows by its Content-ID. Only pictures are ever shown in place."""
-    _principal, claim, message = _opened(ContentKind.INLINE, token)
+    claim, message = _opened(ContentKind.INLINE, token)
     part = _part(message, claim.n)
     if part.content_type not in PICTURES:
         raise Http404
@@ -79,14 +81,14 @@ def inline(request: HttpRequest, token: str) -> HttpResponse:
 
 @require_safe
 def attachment(request: HttpRequest, token: str) -> HttpResponse:
-    _principal, claim, message = _opened(ContentKind.ATTACHMENT, token)
+    claim, message = _opened(ContentKind.ATTACHMENT, token)
     return _bytes(message, _part(message, claim.n), disposition="attachment")
 
 
 @require_safe
 def original(request: HttpRequest, token: str) -> HttpResponse:
     """The message as it came or was sent, byte for byte."""
-    _principal, _claim, message = _opened(ContentKind.ORIGINAL, token)
+    _claim, message = _opened(ContentKind.ORIGINAL, token)
     try:
         content = raw_of(message)
     except BlobError as error:
@@ -95,12 +97,11 @@ def original(request: HttpRequest, token: str) -> HttpResponse:
     return _sandboxed(content, "message/rfc822", content_disposition_header(True, name))  # noqa: FBT003 - Django's own
 
 
-def _opened(kind: ContentKind, token: str) -> tuple[Principal, ContentClaim, Message]:
+def _opened(kind: ContentKind, token: str) -> tuple[ContentClaim, Message]:
     try:
         claim = read_token(kind, token, timezone.now())
         user = User.objects.get(pk=claim.user_id, is_active=True)
-        principal = Principal.of_user(user)
-        return principal, claim, message_for(principal, claim.message_id)
+        return claim, message_for(Principal.of_user(user), claim.message_id)
     except (TokenInvalid, User.DoesNotExist, NotVisible) as error:
         raise Http404 from error
 
@@ -149,6 +150,8 @@ def _unreadable(message: Message, error: BlobError) -> HttpResponse:
     log.warning("content_not_readable", message_id=str(message.pk), error=type(error).__name__)
     response = HttpResponse(status=503, content_type="text/plain; charset=utf-8")
     response.write("The store does not answer right now. Nothing is lost; please try again in a minute.\n")
-    response["Content-Security-Policy"] = f"default-src 'none'; frame-ancestors {settings.WEB_ORIGIN}; sandbox"
+    response["Content-Security-Policy"] = (
+        f"default-src 'none'; frame-ancestors {settings.WEB_ORIGIN}; sandbox"
+    )
     response["Retry-After"] = "30"
     return response

@@ -28,7 +28,7 @@ def home(request: HttpRequest, principal: Principal) -> HttpResponse:
     """The team's inbox where there is one: that is where customers wait."""
     mailboxes = sorted(visible_mailboxes(principal), key=lambda mailbox: mailbox.kind != MailboxKind.SHARED)
     if not mailboxes:
-        return render(request, "webmail/no_mailbox.html", page_context(request, principal, Place()))
+        return render(request, "webmail/no_mailbox.html", page_context(principal, Place()))
     return HttpResponseRedirect(folder_url(mailboxes[0], Folder.INBOX))
 
 
@@ -36,7 +36,9 @@ def home(request: HttpRequest, principal: Principal) -> HttpResponse:
 @for_people
 def rail(request: HttpRequest, principal: Principal) -> HttpResponse:
     """The rail's figures, fetched whenever something changed."""
-    return render(request, "webmail/rail.html", {"rail": rail_of(principal, Place()), "person": principal.user})
+    return render(
+        request, "webmail/rail.html", {"rail": rail_of(principal, Place()), "person": principal.user}
+    )
 
 
 @require_safe
@@ -47,7 +49,7 @@ def folder(request: HttpRequest, principal: Principal, mailbox_id: uuid.UUID, fo
     return render(
         request,
         "webmail/folder.html",
-        page_context(request, principal, Place(mailbox.pk, folder), **context),
+        page_context(principal, Place(mailbox.pk, folder), **context),
     )
 
 
@@ -73,7 +75,7 @@ def conversation(
     return render(
         request,
         "webmail/folder.html",
-        page_context(request, principal, Place(mailbox.pk, folder), **context),
+        page_context(principal, Place(mailbox.pk, folder), **context),
     )
 
 
@@ -91,7 +93,9 @@ def message_body(
 
 @require_POST
 @for_people
-def read(request: HttpRequest, principal: Principal, mailbox_id: uuid.UUID, thread_id: uuid.UUID) -> HttpResponse:
+def read(
+    request: HttpRequest, principal: Principal, mailbox_id: uuid.UUID, thread_id: uuid.UUID
+) -> HttpResponse:
     mailbox = mailbox_for(principal, mailbox_id)
     is_read = request.POST.get("is_read") == "1"
     changed = mark_conversation_read(principal, mailbox, thread_id, is_read=is_read)
@@ -100,7 +104,9 @@ def read(request: HttpRequest, principal: Principal, mailbox_id: uuid.UUID, thre
 
 @require_POST
 @for_people
-def move(request: HttpRequest, principal: Principal, mailbox_id: uuid.UUID, thread_id: uuid.UUID) -> HttpResponse:
+def move(
+    request: HttpRequest, principal: Principal, mailbox_id: uuid.UUID, thread_id: uuid.UUID
+) -> HttpResponse:
     mailbox = mailbox_for(principal, mailbox_id)
     wanted = request.POST.get("folder", "")
     if wanted not in MOVABLE:

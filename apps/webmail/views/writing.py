@@ -38,7 +38,13 @@ def compose(request: HttpRequest, principal: Principal) -> HttpResponse:
     return render(
         request,
         "webmail/page.html",
-        page_context(request, principal, Place(page="compose"), content="webmail/compose.html", pane="reading", **context),
+        page_context(
+            principal,
+            Place(page="compose"),
+            content="webmail/compose.html",
+            pane="reading",
+            **context,
+        ),
     )
 
 
@@ -60,13 +66,11 @@ def answer_ticket(request: HttpRequest, principal: Principal, ticket_id: uuid.UU
     written = read_written_mail(request)
     reply = Reply(
         text=written.text,
-        html="",
         to=written.to,
         cc=written.cc,
         attachments=written.attachments,
         hold_seconds=UNDO_SECONDS,
         state=written.state,
-        sender=None,
     )
     try:
         _require_text(written)
@@ -111,18 +115,11 @@ def _send(
         to=written.to,
         cc=written.cc,
         bcc=written.bcc,
-        reply_to=(),
         subject=_subject(written, answered),
         text=written.text,
-        html="",
-        headers=(),
         attachments=written.attachments,
-        in_reply_to=answered.rfc_message_id if answered else "",
-        send_at=None,
+        in_reply_to=str(answered.pk) if answered else "",
         hold_seconds=UNDO_SECONDS,
-        priority="",
-        tags=(),
-        metadata={},
     )
     try:
         if answered is not None:
@@ -165,7 +162,9 @@ def _accepted(principal: Principal, submitted: Submitted) -> JsonResponse:
     message = submitted.message
     failed = [delivery for delivery in submitted.deliveries if delivery.state == DeliveryState.FAILED]
     count = len(submitted.deliveries) - len(failed)
-    sentence = ngettext("Sending to %(count)s recipient", "Sending to %(count)s recipients", count) % {"count": count}
+    sentence = ngettext("Sending to %(count)s recipient", "Sending to %(count)s recipients", count) % {
+        "count": count
+    }
     if failed:
         sentence = _("%(sentence)s, not to %(failed)s") % {
             "sentence": sentence,
