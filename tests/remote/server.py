@@ -21,6 +21,7 @@ import base64
 import contextlib
 import ssl
 import threading
+import time
 from collections import Counter
 from collections.abc import Coroutine
 from dataclasses import dataclass, field, replace
@@ -153,6 +154,13 @@ class RemoteServer:
     def taken_by_recipient(self) -> Counter[str]:
         """How many copies each recipient would have got."""
         return Counter(recipient for message in list(self.messages) for recipient in message.recipients)
+
+    def wait_left_alone(self, timeout: float = 10) -> None:
+        """Wait until every conversation is over; fail the test when one goes on."""
+        deadline = time.monotonic() + timeout
+        while self.open_connections:
+            assert time.monotonic() < deadline, "a conversation does not end"
+            time.sleep(0.005)
 
     def commands_of(self, verb: str) -> list[str]:
         return [command for command in list(self.commands) if command.upper().startswith(verb)]
