@@ -1,7 +1,7 @@
 """A conversation as the page shows it: messages and notes in the order of time, each with what a template needs.
 
-Only a bounded number of messages is opened at once, because each opened body costs a read of its blob: the newest, and
-those not read yet. The others show a line and bring their body when they are opened.
+Only a bounded number of messages is opened at once, because each opened body costs a read of its blob: the newest few,
+and those not read yet. The others show a line and bring their body when they are opened.
 """
 
 import uuid
@@ -29,7 +29,8 @@ from apps.webmail.plain_text import ShownText, show_text
 
 log = structlog.get_logger(__name__)
 
-MAX_OPENED = 8
+MAX_UNREAD_OPENED = 8
+OPENED = 3
 
 # Upper bounds in bytes of HTML for the frame's estimated heights; see .paper in reading.css.
 _FRAME_STEPS = (600, 2_000, 6_000, 16_000)
@@ -74,20 +75,18 @@ class Body:
 
 @dataclass
 class ShownMessage:
-    """`is_ours`: the sender's copy lies in this mailbox. `body` is None for a message that is not opened."""
+    """`person` is whose initials and colour stand beside it. `body` is None for a message that is not opened."""
 
     message: Message
     at: datetime
     name: str
-    is_ours: bool
+    person: str
+    recipients: str
     is_unread: bool
-    is_starred: bool
     original_url: str
     body: Body | None = None
     attachments: list[Attachment] = field(default_factory=list)
     truths: list[DeliveryTruth] = field(default_factory=list)
-    bcc: list[dict[str, str]] = field(default_factory=list)
-    note: Note | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +160,7 @@ def _show_messages(
     truths = _truths_by_message(principal, messages, now)
     shown = [_show(principal, mailbox, message, truths, now) for message in messages]
     unread = [one for one in shown if one.is_unread]
-    for one in {id(one): one for one in [shown[-1], *unread[-MAX_OPENED:]]}.values():
+    for one in {id(one): one for one in [*shown[-OPENED:], *unread[-MAX_UNREAD_OPENED:]]}.values():
         one.body = _body(principal, one.message, now)
     return shown
 
@@ -174,19 +173,34 @@ def _show(
     now: datetime,
 ) -> ShownMessage:
     entries = entries_in(mailbox, message)
-    is_ours = any(entry.side == Side.SENDER for entry in entries)
+    writer = message.sender_name or message.sender_address or _("Unknown sender")
+    # A colleague's answer goes out in the mailbox's name; within the team it matters who wrote it.
+    colleague = message.author.name if message.author else writer
     is_me = principal.user is not None and message.author_id == principal.user.pk
     return ShownMessage(
         message=message,
         at=message.received_at,
-        name=_("You") if is_me else message.sender_name or message.sender_address or _("Unknown sender"),
-        is_ours=is_ours,
+        name=_("You") if is_me else colleague,
+        person=colleague,
+        recipients=_recipients_line(message),
         is_unread=any(not entry.is_read for entry in entries),
-        is_starred=any(entry.is_starred for entry in entries),
         original_url=_url(principal, ContentKind.ORIGINAL, message, now),
         attachments=_attachments(principal, message, now),
         truths=truths.get(message.pk, []),
-        bcc=message.bcc if _knows_bcc(message) else [],
+    )
+
+
+def _recipients_line(message: Message) -> str:
+    """ "to Ana, Ben, cc Carla"; with Bcc only for those on the sender's side."""
+    fields = [
+        (_("to"), message.to),
+        (_("cc"), message.cc),
+        (_("bcc"), message.bcc if _knows_bcc(message) else []),
+    ]
+    return ", ".join(
+        f"{word} {', '.join(one['name'] or one['address'] for one in people)}"
+        for word, people in fields
+        if people
     )
 
 

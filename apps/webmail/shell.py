@@ -1,6 +1,7 @@
 """What stands around every page: the rail of mailboxes and folders with their figures."""
 
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,11 +11,13 @@ from django.utils import timezone
 
 from apps.accounts.principal import Principal
 from apps.mailboxes.conversations import folder_counts
-from apps.mailboxes.models import Folder, Mailbox
+from apps.mailboxes.models import Folder, Mailbox, MailboxKind
 from apps.mailboxes.selectors import visible_mailboxes
-from apps.outbound.figures import IN_THE_QUEUE
+from apps.outbound.models import WAITING, DeliveryState
 from apps.outbound.selectors import deliveries_for, errors_for
 from apps.webmail.words import browser_words
+
+ON_THE_ROAD = (*WAITING, DeliveryState.SENDING)
 
 FOLDER_ICONS = {
     Folder.INBOX: "inbox",
@@ -51,7 +54,8 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class QueueInShort:
-    """How many deliveries are in the queue, and for how long the longest one has been due; 0 when none is."""
+    """How many recipients have not got their mail yet (those in their undo window too: they have not), and for how long
+    the longest one has been due; 0 when none is."""
 
     depth: int
     oldest_due_seconds: float
@@ -70,7 +74,7 @@ def rail_of(principal: Principal, place: Place) -> Rail:
     """Four queries, however many mailboxes there are."""
     counts = folder_counts(principal)
     links = []
-    for mailbox in visible_mailboxes(principal):
+    for mailbox in team_first(visible_mailboxes(principal)):
         own = counts.get(mailbox.pk, {})
         folders = [FolderLink(folder, FOLDER_ICONS[folder], own.get(folder, 0)) for folder in Folder]
         links.append(MailboxLink(mailbox, own.get(Folder.INBOX, 0), folders))
@@ -85,10 +89,15 @@ def rail_of(principal: Principal, place: Place) -> Rail:
 
 def _queue_in_short(principal: Principal, now: datetime) -> QueueInShort:
     """Not `queue_figures`: the rail stands on every page, and is fetched anew at every change."""
-    in_queue = deliveries_for(principal).filter(state__in=IN_THE_QUEUE)
+    in_queue = deliveries_for(principal).filter(state__in=ON_THE_ROAD)
     found = in_queue.aggregate(depth=Count("pk"), oldest=Min("due_at"))
     waited = (now - found["oldest"]).total_seconds() if found["oldest"] else 0.0
     return QueueInShort(found["depth"], max(0.0, waited))
+
+
+def team_first(mailboxes: Iterable[Mailbox]) -> list[Mailbox]:
+    """Shared mailboxes before personal ones: that is where customers wait."""
+    return sorted(mailboxes, key=lambda mailbox: mailbox.kind != MailboxKind.SHARED)
 
 
 def page_context(principal: Principal, place: Place, **more: Any) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 // A form with data-act is such a thing: `leave` takes the conversation out of the list, `mark` changes its row.
 
 import { currentList } from "./list.js";
-import { backToList, shell } from "./panes.js";
+import { backToList } from "./panes.js";
 import { post, Refused } from "./request.js";
 import { toast } from "./toasts.js";
 import { say } from "./words.js";
@@ -61,9 +61,9 @@ function showNext(list) {
   if (next && !isNarrow) next.click();
   else {
     backToList();
-    document.getElementById("reading").replaceChildren();
+    const placeholder = document.getElementById("nothing-open").content.cloneNode(true);
+    document.getElementById("reading").replaceChildren(placeholder);
   }
-  shell()?.focus?.();
 }
 
 async function mark(form, body) {

@@ -36,6 +36,7 @@ export function backToList() {
   const link = document.querySelector("[data-back]");
   if (!link || !document.getElementById("list")) return;
   history.pushState({ htmx: true }, "", link.getAttribute("href"));
+  document.title = document.querySelector(".rail [aria-current] span")?.textContent ?? document.title;
   showPane("list");
   document.querySelector("conversation-list")?.closeConversation();
 }

@@ -17,6 +17,7 @@ export function startReading() {
   document.addEventListener("htmx:after:swap", ({ detail }) => {
     if (detail.ctx.target?.id === "reading" || detail.ctx.target === document.body) shown();
   });
+  watchWidth();
   shown();
 }
 
@@ -92,12 +93,37 @@ async function refreshConversation(mailbox) {
   for (const id of ["messages", "about", "bar"]) {
     const part = page.getElementById(id);
     const old = document.getElementById(id);
-    if (part && old && !old.querySelector("details.menu[open]")) await morph(old, part.outerHTML);
+    if (!part || !old || old.querySelector("details.menu[open]")) continue;
+    if (id === "messages") keepOpened(old, part);
+    await morph(old, part.outerHTML);
   }
   if (fresh.dataset.unread !== undefined) {
     open.dataset.unread = "";
     markRead(open);
   }
+}
+
+/** What a person has open stays open: the server opens only the newest messages. */
+function keepOpened(old, fresh) {
+  for (const closed of fresh.querySelectorAll("details.msg")) {
+    const shownNow = old.querySelector(`section#${CSS.escape(closed.id)}, details[open]#${CSS.escape(closed.id)}`);
+    if (shownNow) closed.replaceWith(shownNow.cloneNode(true));
+  }
+}
+
+/** A frame fits itself to its mail when it loads, and only then; a new width is a reason to load again. */
+function watchWidth() {
+  if (!CSS.supports("frame-sizing", "content-height")) return;
+  let width = innerWidth;
+  let pause = 0;
+  addEventListener("resize", () => {
+    if (innerWidth === width) return;
+    width = innerWidth;
+    clearTimeout(pause);
+    pause = setTimeout(() => {
+      for (const frame of document.querySelectorAll("iframe.paper")) frame.src = frame.getAttribute("src");
+    }, 250);
+  });
 }
 
 async function refreshPage() {

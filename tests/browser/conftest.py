@@ -5,7 +5,6 @@ it looked at. Screenshots go to var/screenshots.
 """
 
 import asyncio
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -31,16 +30,23 @@ CHROMIUM_FLAGS = [
 SYSTEM_CHROMIUM = Path("/usr/bin/chromium")
 SCREENSHOTS = settings.BASE_DIR / "var" / "screenshots"
 
-# Playwright's synchronous interface runs an event loop in this thread, and Django then refuses its ORM there. The loop
-# only waits for the browser; nothing else runs on it.
-os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
-
 
 class WebServer(uvicorn.Server):
     """uvicorn in a thread, which leaves the signals to pytest."""
 
     def install_signal_handlers(self) -> None:
         return
+
+
+@pytest.fixture(scope="package", autouse=True)
+def orm_beside_playwrights_loop() -> Iterator[None]:
+    """Playwright's synchronous interface keeps an event loop in this thread, and Django would refuse its ORM there.
+
+    The loop only waits for the browser; nothing of ours runs on it.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+        yield
 
 
 @pytest.fixture
@@ -92,8 +98,9 @@ def page(context: BrowserContext) -> Iterator[Page]:
     complaints: list[str] = []
 
     def hear(message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
-            complaints.append(f"{message.type}: {message.text} ({message.location['url']})")
+        # An answer of 422 is how a form says what is wrong; the browser calls every such answer an error.
+        if message.type in ("error", "warning") and "status of 422" not in message.text:
+            complaints.append(f"{message.type}: {message.text}")
 
     page.on("console", hear)
     page.on("pageerror", lambda error: complaints.append(f"uncaught: {error}"))
@@ -124,7 +131,9 @@ def photograph(page: Page, request: pytest.FixtureRequest) -> Callable[[str], No
             page.set_viewport_size({"width": width, "height": 900 if width > 500 else 740})
             for scheme in ("light", "dark"):
                 page.emulate_media(color_scheme=scheme)
-                page.screenshot(path=SCREENSHOTS / f"{name}-{width}-{scheme}.png")
+                page.evaluate("document.fonts.ready")
+                path = SCREENSHOTS / f"{name}-{width}-{scheme}.png"
+                page.screenshot(path=path, caret="initial", animations="disabled")
         page.set_viewport_size({"width": 1440, "height": 900})
         page.emulate_media(color_scheme="light")
 

@@ -4,6 +4,7 @@ import zlib
 from datetime import datetime, timedelta
 
 from django import template
+from django.template.defaultfilters import floatformat
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
@@ -50,7 +51,10 @@ def list_moment(moment: datetime) -> str:
 
 
 @register.filter
-def full_moment(moment: datetime) -> str:
+def full_moment(moment: datetime | None) -> str:
+    """ "" for no moment."""
+    if moment is None:
+        return ""
     local, today = timezone.localtime(moment), timezone.localdate()
     clock = date_format(local, "H:i")
     if local.date() == today:
@@ -75,18 +79,8 @@ def initials(name: str) -> str:
 
 
 @register.filter
-def first_person(row: ConversationRow) -> str:
-    return row.participants[0] if row.participants else row.latest.sender_address
-
-
-@register.filter
 def people(row: ConversationRow) -> str:
     return ", ".join(row.participants) or row.latest.sender_address or _("Unknown sender")
-
-
-@register.filter
-def names(addresses: list[dict[str, str]]) -> str:
-    return ", ".join(one["name"] or one["address"] for one in addresses)
 
 
 @register.filter
@@ -102,6 +96,14 @@ def duration(seconds: float | None) -> str:
     if whole < 48 * 3600:
         return _("%(n)s h") % {"n": whole // 3600}
     return _("%(n)s days") % {"n": whole // 86400}
+
+
+@register.filter
+def brief_seconds(seconds: float | None) -> str:
+    """A short time with a tenth; a dash where nothing was measured."""
+    if seconds is None:
+        return "–"
+    return duration(seconds) if seconds >= 100 else _("%(n)s s") % {"n": floatformat(seconds, 1)}
 
 
 register.filter("linked", link)

@@ -13,20 +13,20 @@ from django.views.decorators.http import require_POST, require_safe
 
 from apps.accounts.principal import Principal
 from apps.mailboxes.conversations import Page, Position, conversations
-from apps.mailboxes.models import Folder, Mailbox, MailboxKind
+from apps.mailboxes.models import Folder, Mailbox
 from apps.mailboxes.selectors import mailbox_for, message_for, visible_mailboxes
 from apps.mailboxes.services import MOVABLE, mark_conversation_read, move_conversation, star_conversation
 from apps.tickets.selectors import tickets_by_thread
 from apps.webmail.access import for_people, wants_fragment
 from apps.webmail.reading import ShownConversation, recipients_of_answer, show_conversation, show_message
-from apps.webmail.shell import Place, page_context, rail_of
+from apps.webmail.shell import Place, page_context, rail_of, team_first
 
 
 @require_safe
 @for_people
 def home(request: HttpRequest, principal: Principal) -> HttpResponse:
-    """The team's inbox where there is one: that is where customers wait."""
-    mailboxes = sorted(visible_mailboxes(principal), key=lambda mailbox: mailbox.kind != MailboxKind.SHARED)
+    """The first mailbox's inbox."""
+    mailboxes = team_first(visible_mailboxes(principal))
     if not mailboxes:
         return render(request, "webmail/no_mailbox.html", page_context(principal, Place()))
     return HttpResponseRedirect(folder_url(mailboxes[0], Folder.INBOX))
@@ -70,7 +70,7 @@ def conversation(
     shown = show_conversation(principal, mailbox, thread_id, timezone.now())
     context = _conversation_context(shown, folder)
     if wants_fragment(request):
-        return render(request, "webmail/conversation.html", context)
+        return render(request, "webmail/conversation.html", context | {"is_fragment": True})
     context |= _list_context(request, mailbox, folder) | {"pane": "reading"}
     return render(
         request,

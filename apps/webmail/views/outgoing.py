@@ -48,7 +48,14 @@ def errors(request: HttpRequest, principal: Principal) -> HttpResponse:
 @require_safe
 @for_people
 def queue(request: HttpRequest, principal: Principal) -> HttpResponse:
-    return _page(request, principal, "queue", figures=queue_figures(principal, timezone.now()))
+    """What waits, where, and what holds it up."""
+    figures = queue_figures(principal, timezone.now())
+    states = [
+        (DeliveryState(state).label, figures.by_state[state])
+        for state in DeliveryState
+        if figures.by_state.get(state)
+    ]
+    return _page(request, principal, "queue", figures=figures, states=states)
 
 
 @require_POST

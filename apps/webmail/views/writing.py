@@ -22,7 +22,7 @@ from apps.outbound.submission import Submission, Submitted, submit_message
 from apps.tickets.errors import TicketInvalid
 from apps.tickets.selectors import ticket_for
 from apps.webmail.access import for_people, wants_fragment
-from apps.webmail.shell import Place, page_context
+from apps.webmail.shell import Place, page_context, team_first
 from apps.webmail.views.conversations import conversation_url
 from apps.webmail.written import UNDO_SECONDS, WrittenMail, read_written_mail
 
@@ -32,7 +32,7 @@ from apps.webmail.written import UNDO_SECONDS, WrittenMail, read_written_mail
 def compose(request: HttpRequest, principal: Principal) -> HttpResponse:
     if request.method == "POST":
         return _send(principal, read_written_mail(request))
-    context = {"mailboxes": list(visible_mailboxes(principal)), "to": request.GET.get("to", "")}
+    context = {"mailboxes": team_first(visible_mailboxes(principal)), "to": request.GET.get("to", "")}
     if wants_fragment(request):
         return render(request, "webmail/compose.html", context)
     return render(
