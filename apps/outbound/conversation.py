@@ -9,10 +9,12 @@ a break at each step means:
     dot                            an answer decides; without one it is ReplyLost (RFC 1047)
 
 Before the dot every byte of the message has left our buffers, and a line known to be dead is noticed, so that
-`ReplyLost` is raised only when the dot really may have arrived.
+`ReplyLost` is raised only when the dot may have arrived.
 
-Limits: one recipient to a message; MAIL and RCPT are pipelined (RFC 2920), DATA is not, because a refused recipient
-with an accepted DATA would have to be ended with a dot. No CHUNKING, no DSN.
+Limits: over TLS the last bytes may still stand in asyncio's buffers when the fence is passed, and a line that
+breaks just then is called `ReplyLost` without need. One recipient to a message; MAIL and RCPT are pipelined (RFC
+2920), DATA is not, because a refused recipient with an accepted DATA would have to be ended with a dot. No
+CHUNKING, no DSN.
 """
 
 import asyncio
@@ -147,10 +149,11 @@ class Conversation:
         self._note_stream()
 
     def _note_stream(self) -> None:
-        # `drain` then waits until the kernel has every byte: a message stuck in our buffer is not "sent but for the
-        # dot".
-        self._writer.transport.set_write_buffer_limits(high=0)
         tls = self._writer.get_extra_info("ssl_object")
+        if tls is None:
+            # `drain` then waits until the kernel has every byte. asyncio's TLS transport never resumes with a limit
+            # of 0.
+            self._writer.transport.set_write_buffer_limits(high=0)
         self.tls = f"{tls.version()} {tls.cipher()[0]}" if tls is not None else ""
 
     async def _say_hello(self) -> None:
@@ -197,6 +200,8 @@ class Conversation:
             msg = "the connection closed during the TLS handshake"
             raise EOFError(msg)
         protocol.connection_made(transport)
+        # A StreamWriter that is let go closes its transport, which TLS still runs over.
+        self._beneath_tls = self._writer
         self._reader = reader
         self._writer = asyncio.StreamWriter(transport, protocol, reader, loop)
         self._note_stream()

@@ -1,5 +1,6 @@
 """An answer leaves: from the call that takes it to the bytes on the other side's server."""
 
+import uuid
 from dataclasses import replace
 from datetime import timedelta
 
@@ -21,7 +22,7 @@ from tests.people import House
 from tests.remote.server import RemoteServer
 
 
-def folder_of_senders_copy(message_id: object) -> str:
+def folder_of_senders_copy(message_id: uuid.UUID) -> str:
     return MailboxEntry.objects.get(message=message_id, side=Side.SENDER).folder
 
 
