@@ -100,13 +100,13 @@ def _place_data(data_dir: Path, user: pwd.struct_passwd, log: Log) -> Path:
     if not link.exists():
         # Others may pass through but not look around; every secret in the folder has mode 0600.
         data_dir.chmod(0o711)
+        link.unlink(missing_ok=True)  # a link whose target somebody removed
         if can_walk_to(data_dir, user):
             link.mkdir(mode=0o700)
         else:
             target = SHARED_ROOT / f"postgres-{secrets.token_hex(6)}"
             _make_shared_root()
             target.mkdir(mode=0o700)
-            link.unlink(missing_ok=True)  # a link whose target somebody removed
             link.symlink_to(target)
             log.say(f"user {user.pw_name} cannot walk to {data_dir}: PostgreSQL's data lie in {target}")
     folder = link.resolve()

@@ -38,6 +38,13 @@ def test_data_that_nobody_could_reach_are_placed_elsewhere_and_found_again(
     log.close()
 
 
+def test_a_link_whose_data_are_gone_begins_anew(tmp_path: Path, shared_root: Path) -> None:
+    (tmp_path / "postgres").symlink_to(shared_root / "gone")
+    log = Log(tmp_path / "logs", screen=False)
+    assert place.place_postgres(tmp_path, log).data_dir.is_dir()
+    log.close()
+
+
 def test_binaries_that_nobody_could_reach_are_copied_and_run(
     tmp_path: Path, shared_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
