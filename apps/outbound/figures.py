@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import (
+    CharField,
     Count,
     DurationField,
     Exists,
@@ -156,7 +157,7 @@ def _by_relay(deliveries: QuerySet[Delivery], now: datetime) -> list[RelayFigure
 
 def _by_destination(unfinished: QuerySet[Delivery]) -> list[DestinationFigures]:
     """The domains most recipients wait for."""
-    domain = Func(Lower("recipient"), Value("@"), Value(-1), function="split_part")
+    domain = Func(Lower("recipient"), Value("@"), Value(-1), function="split_part", output_field=CharField())
     rows = (
         unfinished.filter(state__in=IN_THE_QUEUE)
         .annotate(domain=domain)
