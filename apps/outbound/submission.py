@@ -224,7 +224,9 @@ def _compose(submission: Submission, people: People, ancestry: Ancestry, now: da
     try:
         raw = compose(composition)
     except InvalidHeader as error:
-        field = _FIELDS.get(error.field, f"headers.{error.field}")
+        # A `From` among the headers of the caller's own is not the message's From.
+        own = any(name == error.field for name, _value in submission.headers)
+        field = f"headers.{error.field}" if own else _FIELDS.get(error.field, f"headers.{error.field}")
         raise SubmissionInvalid(field, f"{error.reason[:1].upper()}{error.reason[1:]}.") from error
     if len(raw) > MAX_MESSAGE_BYTES:
         raise SubmissionInvalid("attachments" if submission.attachments else "text", too_large(len(raw)))

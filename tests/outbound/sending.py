@@ -1,7 +1,6 @@
 """Sending in tests: a submission in a line, and a drain that runs to its end in the test's own process."""
 
 import asyncio
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -36,10 +35,6 @@ def drain(policy: DrainPolicy = QUICK, lane: Lane = Lane.INTERACTIVE) -> None:
         await Drain(lane, policy).run()
 
     asyncio.run(run())
-
-
-def without_lease(policy: DrainPolicy = QUICK) -> DrainPolicy:
-    return replace(policy, lease=SHORT_LEASE)
 
 
 def only_delivery(submitted: Submitted) -> Delivery:
