@@ -28,10 +28,10 @@ class Line(ApplicationCommunicator):
         }
         super().__init__(application, scope)
 
-    async def connect(self) -> dict[str, Any]:
+    async def connect(self, patience_seconds: float = PATIENCE_SECONDS) -> dict[str, Any]:
         """The server's first word: `websocket.accept` or `websocket.close`."""
         await self.send_input({"type": "websocket.connect"})
-        answer: dict[str, Any] = await self.receive_output(timeout=PATIENCE_SECONDS)
+        answer: dict[str, Any] = await self.receive_output(timeout=patience_seconds)
         return answer
 
     async def say(self, text: str) -> None:
