@@ -145,7 +145,7 @@ class Environment(BaseSettings):
     def _check_origin(cls, value: str) -> str:
         parts = _check_url(value, _SCHEMES["web_origin"])
         if parts.path.strip("/") or parts.query or parts.fragment or parts.username is not None:
-            raise ValueError("an origin is scheme, host and port alone, such as https://mail.example.org")
+            raise ValueError("must be scheme, host and port alone, as in https://mail.test")
         return value.rstrip("/")
 
     @model_validator(mode="after")
@@ -194,7 +194,7 @@ def load_environment() -> Environment:
     content_origin = given.content_origin or f"http://localhost:{given.web_port}"
     if web_origin == content_origin:
         raise EnvironmentInvalid(
-            f"CONTENT_ORIGIN: {content_origin} is WEB_ORIGIN too; mail's bodies need an origin of their own"
+            f"CONTENT_ORIGIN: {content_origin} is WEB_ORIGIN too; mail needs an origin of its own"
         )
     derived: dict[str, object] = {
         "database_url": database_url,

@@ -1,0 +1,25 @@
+"""The worker's side of the road in."""
+
+import uuid
+
+import dramatiq
+
+from apps.inbound.ingest import ingest_due, is_anything_due
+from apps.inbound.wakeups import answer, wake_worker
+
+ROWS_PER_WAKE_UP = 50
+SECONDS_PER_WAKE_UP = 2.0
+
+
+# A stopping worker lets it end: it takes nothing new after two seconds, and a row given up half-way would wait for its
+# lease to lapse.
+@dramatiq.actor(queue_name="inbound", notify_shutdown=False)
+def ingest(received_id: str) -> None:
+    """File what is due. The id only tells the log why we woke: the rows say what there is to do.
+
+    After its share it passes the wake-up on, so that a backlog of mail keeps no thread from other work for ever.
+    """
+    answer()
+    done = ingest_due(limit=ROWS_PER_WAKE_UP, seconds=SECONDS_PER_WAKE_UP)
+    if done and is_anything_due():
+        wake_worker(uuid.UUID(received_id))

@@ -30,9 +30,10 @@ class ReceivedMessage(TenantRow):
     received_at = models.DateTimeField()
     state = models.CharField(max_length=16, choices=ReceivedState.choices, default=ReceivedState.ACCEPTED)
     attempts = models.PositiveSmallIntegerField(default=0)
-    due_at = models.DateTimeField(help_text=_("Not claimed before"))
+    due_at = models.DateTimeField(
+        help_text=_("Not claimed before; while it is being filed, when the lease lapses")
+    )
     lease_token = models.UUIDField(null=True, blank=True)
-    lease_expires_at = models.DateTimeField(null=True, blank=True)
     last_error = models.CharField(
         max_length=500, blank=True, help_text=_("A class of failure, never mail content")
     )
@@ -42,9 +43,7 @@ class ReceivedMessage(TenantRow):
         constraints = [
             models.CheckConstraint(
                 name="received_lease_iff_ingesting",
-                condition=models.Q(
-                    state=ReceivedState.INGESTING, lease_token__isnull=False, lease_expires_at__isnull=False
-                )
+                condition=models.Q(state=ReceivedState.INGESTING, lease_token__isnull=False)
                 | (~models.Q(state=ReceivedState.INGESTING) & models.Q(lease_token__isnull=True)),
             ),
         ]

@@ -172,8 +172,7 @@ def _mailboxes(value: str) -> Iterator[tuple[str, str]]:
             yield _mailbox(words, comments, angle)
             words, comments, angle, at_seen = [], [], "", False
         elif kind == "colon" and not angle and not at_seen:
-            # `Group name:` opens a group, and its name is nobody's; so does what stands before `mailto:`
-            # mean nothing.
+            # `Group name:` opens a group, and its name is nobody's; so does what stands before `mailto:` mean nothing.
             words = []
         elif kind == "angle" and not angle:
             angle = token.strip("<>").strip()

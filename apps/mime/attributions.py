@@ -114,9 +114,7 @@ def _may_begin_attribution(text: str) -> bool:
 
 
 def _goes_on(first_line: str) -> bool:
-    """True when a first line may be the folded beginning of an attribution, and not a sentence of the
-    writer's.
-    """
+    """True when a first line may be the folded beginning of an attribution, and not a sentence of the writer's."""
     if re.search(r"\D[.!?]$", first_line):
         return False
     begins = _INTRODUCTION.match(first_line) or _STARTS_WITH_DATE.match(first_line)

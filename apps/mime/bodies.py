@@ -50,9 +50,7 @@ class _Chooser:
         self.body_seen = False
 
     def walk(self, entity: Entity) -> list[Body]:
-        """The bodies within an entity; what is none of them goes to `kept`. The depth is bounded by
-        `structure`.
-        """
+        """The bodies within an entity; what is none of them goes to `kept`. The depth is bounded by `structure`."""
         if not entity.children:
             return self._leaf(entity)
         if entity.content_type == "multipart/alternative":

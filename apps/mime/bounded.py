@@ -136,9 +136,7 @@ class BoundedParser:
         self._spawner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mime-spawner")
 
     def parse(self, raw: bytes, *, timeout_seconds: float = 10) -> ParsedMessage:
-        """Read a message within bounds. Never raises for the message's sake: what cannot be read is read as
-        text.
-        """
+        """Read a message within bounds. Never raises for the message's sake: what cannot be read is read as text."""
         try:
             message: ParsedMessage = self._ask("parse", raw, timeout_seconds=timeout_seconds)
         except WorkerFailed as failure:

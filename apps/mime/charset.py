@@ -48,6 +48,8 @@ _MEANT = {
 }
 # Quadratic in their input (punycode, idna), or not a character set at all.
 _REFUSED = {"punycode", "idna", "undefined", "unicode-escape", "raw-unicode-escape", "mbcs", "oem"}
+# Short texts in these can be valid UTF-8 by accident; in a single-byte charset that does not happen.
+_MULTIBYTE = ("gb", "big5", "cp932", "cp949", "cp950", "euc", "shift", "johab", "utf-16", "utf-32")
 # Stateful seven-bit charsets: their bytes are ASCII, so trying UTF-8 first would keep the escapes as letters.
 _SEVEN_BIT_STATEFUL = ("iso2022", "utf-7", "hz")
 
@@ -61,9 +63,8 @@ def known_charset(label: str) -> str | None:
         return None
     try:
         codec = codecs.lookup(name).name
-        # `hex`, `zlib` and their like are codecs too; only a text encoding decodes b"" to a str without
-        # complaint.
-        b"".decode(codec)
+        # `hex`, `zlib` and their like are codecs too; bytes.decode refuses all that are no text encodings.
+        b"x".decode(codec, "replace")
     except (LookupError, ValueError):
         return None
     return None if codec.replace("_", "-") in _REFUSED else codec
@@ -81,9 +82,9 @@ def decode_text(data: bytes, label: str = "") -> tuple[str, str]:
     if data.isascii() and (codec is None or not codec.startswith("utf-")):
         # ASCII bytes read the same in every other charset that mail uses.
         return data.decode("ascii"), UNKNOWN_CHARSET if label and codec is None else ""
-    if codec in {None, "utf-8", "cp1252"}:
+    if codec is None or not codec.startswith(_MULTIBYTE):
         try:
-            return data.decode("utf-8-sig"), UNKNOWN_CHARSET if label and codec is None else ""
+            return data.decode("utf-8-sig"), _defect_of_utf8(label, codec)
         except UnicodeDecodeError:
             if codec == "utf-8" and _mostly_utf8(data):
                 return data.decode("utf-8-sig", "replace"), WRONG_CHARSET
@@ -91,6 +92,13 @@ def decode_text(data: bytes, label: str = "") -> tuple[str, str]:
         return _decode_by_label(data, codec or "cp1252")
     defect = WRONG_CHARSET if codec else UNKNOWN_CHARSET
     return data.decode(_guess(data), "replace"), defect
+
+
+def _defect_of_utf8(label: str, codec: str | None) -> str:
+    """What was wrong with a label when the bytes turned out to be UTF-8. Latin-1 is what programs say for "any"."""
+    if codec is None:
+        return UNKNOWN_CHARSET if label else ""
+    return "" if codec in {"utf-8", "cp1252"} else WRONG_CHARSET
 
 
 def _decode_stateful(data: bytes, codec: str) -> tuple[str, str]:
@@ -107,8 +115,7 @@ def _decode_by_label(data: bytes, codec: str) -> tuple[str, str]:
         return data.decode(codec), ""
     except UnicodeDecodeError as error:
         if codec == "cp1252":
-            # Five bytes have no meaning in windows-1252; one of them must not cost the reader the other
-            # letters.
+            # Five bytes have no meaning in windows-1252; one of them must not cost the reader the other letters.
             return data.decode(codec, "replace"), ""
         reached = error.start
     try:
@@ -128,9 +135,7 @@ def _mostly_utf8(data: bytes) -> bool:
 
 
 def _guess(data: bytes) -> str:
-    """The likeliest single codec for unlabelled bytes that are not UTF-8; windows-1252 when nothing is
-    likelier.
-    """
+    """The likeliest single codec for unlabelled bytes that are not UTF-8; windows-1252 when nothing is likelier."""
     from charset_normalizer import from_bytes  # heavy, and needed by one mail in a hundred
 
     first_high = next((n for n, byte in enumerate(data) if byte > 0x7F), 0)

@@ -27,9 +27,7 @@ def clean_text(value: str) -> str:
 
 
 def clean_line(value: str, max_chars: int = MAX_LINE_CHARS) -> str:
-    """Make one tidy line: every run of whitespace becomes one space, and nothing in it can reorder or split
-    it.
-    """
+    """Make one tidy line: every run of whitespace becomes one space, and nothing in it can reorder or split it."""
     # Only a bounded beginning is looked at: a subject of 10 MB costs no more than one of 10 KB.
     spaced = _WHITESPACE_RUN.sub(" ", value[: max_chars * 4])
     visible = _BIDI_CONTROLS.sub("", _UNSTORABLE.sub("", spaced))

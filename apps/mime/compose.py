@@ -41,8 +41,7 @@ __all__ = ["Composition", "InvalidHeader", "OutgoingAttachment", "compose", "mak
 _FIELD_NAME = re.compile(r"[A-Za-z0-9-]{1,76}")
 _MEDIA_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]{1,63}/[a-z0-9!#$&^_.+-]{1,63}")
 _MESSAGE_ID = re.compile(r"[!-;=?-~]{1,900}")
-# Written by us from fields of the composition, or by the servers on the way. A caller's own would
-# contradict them.
+# Written by us from fields of the composition, or by the servers on the way. A caller's own would contradict them.
 _RESERVED = frozenset(
     {
         "from", "sender", "to", "cc", "bcc", "reply-to", "subject", "date", "message-id", "in-reply-to", "references",
@@ -65,9 +64,7 @@ class OutgoingAttachment:
 
 @dataclass(frozen=True, slots=True)
 class Composition:
-    """Everything a message is made of. Ids stand without brackets; `html` is sanitised already, "" for
-    none.
-    """
+    """Everything a message is made of. Ids stand without brackets; `html` is sanitised already, "" for none."""
 
     sender: Address
     to: tuple[Address, ...]
@@ -112,12 +109,12 @@ def _headers(composition: Composition) -> str:
         out.append("To: undisclosed-recipients:;\r\n")
     out.append(fold_text("Subject", c.subject))
     out.append(fold_tokens("Message-ID", [f"<{_checked_id('Message-ID', c.message_id)}>"]))
-    if c.in_reply_to:
-        out.append(fold_tokens("In-Reply-To", [f"<{_checked_id('In-Reply-To', c.in_reply_to)}>"]))
-    if c.references:
-        out.append(
-            fold_tokens("References", [f"<{_checked_id('References', each)}>" for each in c.references])
-        )
+    for name, ids in (
+        ("In-Reply-To", (c.in_reply_to,) if c.in_reply_to else ()),
+        ("References", c.references),
+    ):
+        writable = [f"<{each}>" for each in ids if _can_be_referred_to(name, each)]
+        out += [fold_tokens(name, writable)] if writable else []
     if c.auto_submitted:
         out.append(fold_tokens("Auto-Submitted", [check_value("Auto-Submitted", c.auto_submitted)]))
     return "".join([*out, *(_custom_header(name, value) for name, value in c.headers)])
@@ -148,9 +145,7 @@ def _can_be_referred_to(field: str, message_id: str) -> bool:
 
 
 class _Writer:
-    """Write the MIME entities of one composition. Each entity is bytes: its Content- headers, a blank line,
-    a body.
-    """
+    """Write the MIME entities of one composition. Each entity is bytes: its Content- headers, a blank line, a body."""
 
     def __init__(self, composition: Composition) -> None:
         self.composition = composition
@@ -195,9 +190,7 @@ class _Writer:
 
 
 def _text(subtype: str, text: str) -> bytes:
-    """A text entity: seven-bit where it already is, else whichever of quoted-printable and base64 is
-    shorter.
-    """
+    """A text entity: seven-bit where it already is, else whichever of quoted-printable and base64 is shorter."""
     lines = clean_text(text.replace("\r\n", "\n").replace("\r", "\n")).rstrip("\n") + "\n"
     data = lines.encode("utf-8")
     if _is_seven_bit(data):

@@ -36,9 +36,7 @@ def check_value(field: str, value: str) -> str:
 
 
 def fold_tokens(field: str, tokens: Iterable[str]) -> str:
-    """`Field: token token …`, folded between tokens only. Raises InvalidHeader for a token that fits no
-    line.
-    """
+    """`Field: token token …`, folded between tokens only. Raises InvalidHeader for a token that fits no line."""
     lines: list[str] = []
     line = f"{field}:"
     for token in tokens:
@@ -62,8 +60,7 @@ def fold_text(field: str, text: str) -> str:
     """An unstructured field (RFC 5322 §2.2.1): ASCII as it is, anything else in encoded words."""
     check_value(field, text)
     words = text.split(" ")
-    # A line must fold before a word and may not consist of blanks, so odd blanks are kept by encoding the
-    # whole.
+    # A line must fold before a word and may not consist of blanks, so odd blanks are kept by encoding the whole.
     plain = (
         text.isascii()
         and "=?" not in text

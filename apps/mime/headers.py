@@ -36,9 +36,7 @@ _LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 
 @dataclass(slots=True)
 class Headers:
-    """Header fields by lower-case name, in order, unfolded; raw eight-bit bytes decoded, encoded words not
-    yet.
-    """
+    """Header fields by lower-case name, in order, unfolded; raw eight-bit bytes decoded, encoded words not yet."""
 
     fields: list[tuple[str, str]] = field(default_factory=list)
     defects: list[str] = field(default_factory=list)
@@ -57,9 +55,7 @@ class Headers:
 
 
 def read_headers(raw: bytes, start: int, end: int) -> tuple[Headers, int]:
-    """Read the header block that begins at `start`, and say where the body begins. Linear, and never
-    raises.
-    """
+    """Read the header block that begins at `start`, and say where the body begins. Linear, and never raises."""
     headers = Headers()
     pending: list[bytes] = []
     position = start

@@ -6,7 +6,10 @@ and keeps an allow-list of elements and attributes, with style values filtered b
 images lose their `src`, so that opening a mail tells its sender nothing; the address stays in
 `data-remote-src` for a reader who asks to see it.
 
-The output is deterministic, and sanitising it again changes nothing.
+The output is deterministic, and sanitising it again changes nothing. Some trees that a parser builds (a
+link within a link) cannot be written down so that the next parser builds them again, which has been the way
+around sanitisers before. So the second step is repeated until its output is stable: what the browser builds
+is what was checked.
 """
 
 import html as entities
@@ -22,6 +25,9 @@ from apps.mime.styles import safe_style
 MAX_HTML_CHARS = 2_000_000
 MAX_DEPTH = 200
 MAX_TAGS = 100_000
+_MAX_PASSES = 6
+# nh3 copies the rest of a text for each "&" in it: a budget of their product, summed over the texts, of about 0.5 s.
+_MAX_AMPERSAND_COST = 50_000_000_000
 
 _TAGS = frozenset(
     {
@@ -64,6 +70,8 @@ _IGNORED_IN_URLS = re.compile(r"[\x00-\x20]+")
 
 # Over nh3's own output, where every attribute is double-quoted and no text holds a bare "<".
 _IMAGE = re.compile(r'<img((?: [a-z-]+="[^"]*")*)>')
+_IMAGE_OR_LINK = re.compile(r'<(img|a)((?: [a-z-]+="[^"]*")*)>')
+_PRE_LINE_END = re.compile(r'(<pre(?: [a-z-]+="[^"]*")*>)\n')
 _ATTRIBUTE = re.compile(r' ([a-z-]+)="([^"]*)"')
 
 # Over hostile HTML, after the tokenizer of HTML §13.2.5; possessive, so that no input makes it go back.
@@ -91,32 +99,39 @@ _FORMATTING = frozenset(
         "a", "b", "big", "code", "em", "font", "i", "nobr", "s", "small", "strike", "strong", "tt", "u", "span"
     }
 )  # fmt: skip
-_RAW_TEXT = re.compile(r"<(script|style|title|textarea|xmp)\b.*?(?:</\1\b|\Z)", re.DOTALL | re.IGNORECASE)
+_RAW_TEXT = re.compile(
+    r"<(script|style|title|textarea|xmp)\b.*?(?:</\1\b[^>]*+>?|\Z)", re.DOTALL | re.IGNORECASE
+)
 _BLOCK_END = re.compile(r"</(?:p|div|tr|li|h[1-6]|table|blockquote)\s*>|<br\b[^>]*>", re.IGNORECASE)
 
 
 def sanitise_html(html: str) -> str:
-    """Harmless HTML that shows what this HTML shows. See the module's docstring; "" when nothing is left to
-    show.
-    """
+    """Harmless HTML that shows what this HTML shows. See the module's docstring; "" when nothing is left to show."""
     bounded = clean_text(html[:MAX_HTML_CHARS])
     if not within_bounds(bounded):
         return flatten_html(bounded)
-    cleaned = _IMAGE.sub(_hold_back_remote_image, _cleaner.clean(bounded))
-    # The scan predicts what the parser builds; this checks what it built.
-    return cleaned if len(cleaned) <= MAX_HTML_CHARS and within_bounds(cleaned) else flatten_html(bounded)
+    cleaned = bounded
+    for _ in range(_MAX_PASSES):
+        before, cleaned = cleaned, _clean(cleaned)
+        # The scan predicts what the parser builds; this checks what it built.
+        if len(cleaned) > MAX_HTML_CHARS or not within_bounds(cleaned):
+            break
+        if cleaned == before:
+            return cleaned
+    return flatten_html(bounded)
 
 
 def flatten_html(html: str) -> str:
-    """The text of HTML, as one preformatted block: crude and linear, for what is too big or too deep to lay
-    out.
-    """
+    """The text of HTML, as one preformatted block: crude and linear, for what is too big or too deep to lay out."""
     text = _RAW_TEXT.sub(" ", html[:MAX_HTML_CHARS])
     text = _TOKEN.sub("", _BLOCK_END.sub("\n", text))
     text = re.sub(r"\n\s*\n", "\n\n", clean_text(entities.unescape(text))).strip()
     # Escaped, a character may take six; the result must stay within the bound that it was made for.
-    escaped = entities.escape(text[: MAX_HTML_CHARS // 7], quote=False)
-    return _cleaner.clean(f'<div style="white-space: pre-wrap">{escaped}</div>') if text else ""
+    text = text[: MAX_HTML_CHARS // 7]
+    # A <wbr> shows nothing and ends a text, so that none is long enough to be slow to parse.
+    pieces = (text[start : start + 1000] for start in range(0, len(text), 1000))
+    escaped = "<wbr>".join(entities.escape(piece, quote=False) for piece in pieces)
+    return _clean(f'<div style="white-space: pre-wrap">{escaped}</div>') if text else ""
 
 
 def has_remote_images(sanitised: str) -> bool:
@@ -125,9 +140,7 @@ def has_remote_images(sanitised: str) -> bool:
 
 
 def resolve_cids(html: str, urls: Mapping[str, str]) -> str:
-    """Point `cid:` images (RFC 2392) of sanitised HTML at `urls`, by content id; an unknown one loses its
-    `src`.
-    """
+    """Point `cid:` images (RFC 2392) of sanitised HTML at `urls`, by content id; an unknown one loses its `src`."""
 
     def resolve(match: re.Match[str]) -> str:
         attributes = []
@@ -163,7 +176,7 @@ def within_bounds(html: str) -> bool:
     not counted, and an end tag reaches its start across formatting elements only, as the parser's own rules
     have it.
     """
-    if html.count("<") > MAX_TAGS:
+    if html.count("<") > MAX_TAGS or _ampersand_cost(html) > _MAX_AMPERSAND_COST:
         return False
     open_tags: list[str] = []
     for match in _TOKEN.finditer(html):
@@ -184,6 +197,10 @@ def within_bounds(html: str) -> bool:
     return True
 
 
+def _ampersand_cost(html: str) -> int:
+    return sum(len(text) * text.count("&") for text in html.split("<"))
+
+
 def _filter_attribute(tag: str, attribute: str, value: str) -> str | None:
     if attribute == "style":
         return safe_style(value) or None
@@ -197,11 +214,19 @@ def _filter_attribute(tag: str, attribute: str, value: str) -> str | None:
     return value
 
 
-def _hold_back_remote_image(match: re.Match[str]) -> str:
-    attributes = dict(_ATTRIBUTE.findall(match[1]))
+def _clean(html: str) -> str:
+    cleaned = _IMAGE_OR_LINK.sub(_finish_tag, _cleaner.clean(html))
+    # HTML §13.2.6.4.7: a parser drops the first line end in <pre>. nh3 writes it but once, so the next
+    # reader loses it.
+    return _PRE_LINE_END.sub(r"\1\n\n", cleaned)
+
+
+def _finish_tag(match: re.Match[str]) -> str:
+    """Hold back a remote image, and put the attributes in one order: nh3 adds its own now before, now after others."""
+    attributes = dict(_ATTRIBUTE.findall(match[2]))
     if _REMOTE.match(attributes.get("src", "")):
         attributes["data-remote-src"] = attributes.pop("src")
-    return "<img" + "".join(f' {name}="{attributes[name]}"' for name in sorted(attributes)) + ">"
+    return f"<{match[1]}" + "".join(f' {name}="{attributes[name]}"' for name in sorted(attributes)) + ">"
 
 
 _cleaner = nh3.Cleaner(

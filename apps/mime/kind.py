@@ -48,9 +48,7 @@ def _report_kind(
 
 
 def _is_auto_reply(headers: Headers, auto_submitted: str) -> bool:
-    """RFC 3834 §5.2: `auto-replied` answers a mail; `auto-generated` (a monitor's alarm, say) begins
-    something new.
-    """
+    """RFC 3834 §5.2: `auto-replied` answers a mail; `auto-generated` (a monitor's alarm, say) begins something new."""
     if auto_submitted in {"auto-replied", "auto-notified"}:
         return True
     if headers.get("precedence").strip().lower() in {"auto_reply", "auto-reply"}:

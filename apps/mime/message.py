@@ -8,9 +8,7 @@ from apps.mime.address import Address
 
 
 class MessageKind(StrEnum):
-    """What a message is, by its own structure and headers; nothing here trusts the sender about anything
-    else.
-    """
+    """What a message is, by its own structure and headers; nothing here trusts the sender about anything else."""
 
     MAIL = "mail"
     BOUNCE = "bounce"

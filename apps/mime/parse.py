@@ -38,7 +38,7 @@ def parse(raw: bytes) -> ParsedMessage:
     structure = read_structure(raw)
     choice = choose_bodies(structure)
     html = _join_html(choice)
-    text = _join_text(choice)
+    text = _join_text(choice, html)
     parts = _keep_parts(structure, choice, html)
     return _message(
         structure.root.headers,
@@ -51,9 +51,10 @@ def parse(raw: bytes) -> ParsedMessage:
 
 
 def parse_as_text(raw: bytes) -> ParsedMessage:
-    """The last resort for a message that `parse` could not be let finish: headers, a bounded plain text,
-    and the whole message as its only part. Never raises, and does no work that grows faster than the
-    message.
+    """The last resort for a message that `parse` could not be let finish.
+
+    Headers, a bounded plain text, and the whole message as its only part. Never raises, and does no work that grows
+    faster than the message.
     """
     headers, body_start = read_headers(raw, 0, len(raw))
     data = raw[body_start : body_start + _FALLBACK_TEXT_BYTES]
@@ -118,11 +119,13 @@ def _snippet(text: str) -> str:
     return (cut.rpartition(" ")[0] or cut).rstrip(" ,;:-") + "…"
 
 
-def _join_text(choice: Choice) -> str:
+def _join_text(choice: Choice, html: str) -> str:
+    if html and not any((body.text or "").strip() for body in choice.bodies):
+        return html_to_text(html)
     pieces = []
     for body in choice.bodies:
-        has_text = body.text is not None and (body.text.strip() or body.html is None)
-        pieces.append(body.text or "" if has_text else html_to_text(sanitise_html(body.html or "")))
+        only_html = body.html is not None and not (body.text or "").strip()
+        pieces.append(html_to_text(sanitise_html(body.html or "")) if only_html else body.text or "")
     text = "\n\n".join(piece.strip("\n") for piece in pieces if piece.strip())
     if len(text) > MAX_TEXT_CHARS:
         choice.defects.append(TEXT_CUT)
@@ -135,7 +138,7 @@ def _join_html(choice: Choice) -> str:
     joined = "<br>".join(_as_html(body) for body in choice.bodies)
     if len(joined) > MAX_HTML_CHARS:
         choice.defects.append(HTML_CUT)
-    return sanitise_html(joined)
+    return sanitise_html(joined.strip())
 
 
 def _as_html(body: Body) -> str:

@@ -20,9 +20,7 @@ NO_BOUNDARY = "multipart without its boundary"
 
 @dataclass(slots=True)
 class Entity:
-    """A MIME entity: its headers, and where its body lies in the raw bytes. `index` is its place in the
-    message.
-    """
+    """A MIME entity: its headers, and where its body lies in the raw bytes. `index` is its place in the message."""
 
     index: int
     headers: Headers
@@ -37,9 +35,7 @@ class Entity:
 
 @dataclass(slots=True)
 class Structure:
-    """A message taken apart: `root` is the message itself, and `complete` is False where a bound cut it
-    short.
-    """
+    """A message taken apart: `root` is the message itself, and `complete` is False where a bound cut it short."""
 
     raw: bytes
     root: Entity
@@ -93,8 +89,7 @@ class _Reader:
             if end - start > 64 or self.raw[start:end].strip():
                 entity.children.append(self._entity(start, end, depth=depth + 1, default_type=default_type))
         if not entity.children:
-            # Nothing can be told apart, so all of it is shown: as text, the one form in which no word is
-            # lost.
+            # Nothing can be told apart, so all of it is shown: as text, the one form in which no word is lost.
             self.defects[NO_BOUNDARY] = None
             entity.content_type = "text/plain"
 

@@ -29,7 +29,9 @@ _PROPERTIES = frozenset(
     }
 )  # fmt: skip
 _FUNCTIONS = frozenset({"rgb", "rgba", "hsl", "hsla"})
-_PLAIN_TOKENS = frozenset({"ident", "number", "dimension", "percentage", "hash", "string", "whitespace"})
+_PLAIN_TOKENS = frozenset(
+    {"ident", "number", "dimension", "percentage", "hash", "string", "whitespace", "comment"}
+)
 _SEPARATORS = frozenset({",", "/"})
 # Negative margins and indents pull text over its neighbours or out of sight.
 _MAY_NOT_BE_NEGATIVE = ("margin", "text-indent", "letter-spacing", "word-spacing")
@@ -67,13 +69,12 @@ def _numbers(declaration: Declaration) -> list[Node]:
 
 
 def _is_safe(token: Node) -> bool:
+    if isinstance(token, FunctionBlock):
+        return token.lower_name in _FUNCTIONS and all(_is_safe_argument(each) for each in token.arguments)
+    return token.type in _PLAIN_TOKENS or (token.type == "literal" and token.value in _SEPARATORS)
+
+
+def _is_safe_argument(token: Node) -> bool:
     if token.type == "literal":
         return token.value in _SEPARATORS
-    if isinstance(token, FunctionBlock):
-        return token.lower_name in _FUNCTIONS and all(
-            argument.type in {"number", "percentage", "dimension", "whitespace"}
-            or argument.value in _SEPARATORS
-            for argument in token.arguments
-            if argument.type != "comment" and not hasattr(argument, "arguments")
-        )
-    return token.type in _PLAIN_TOKENS or token.type == "comment"
+    return token.type in {"number", "percentage", "dimension", "whitespace", "comment"}

@@ -22,9 +22,7 @@ _BLANK_RUN = re.compile(r"\n{3,}")
 
 
 def html_to_text(sanitised: str) -> str:
-    """The text of sanitised HTML (it must be: its depth is bounded), quotations marked with `> ` line by
-    line.
-    """
+    """The text of sanitised HTML (it must be: its depth is bounded), quotations marked with `> ` line by line."""
     if not sanitised.strip():
         return ""
     try:

@@ -36,8 +36,7 @@ def _decode_base64(data: bytes) -> tuple[bytes, str]:
     decoded = binascii.a2b_base64(compact + b"=" * (-len(compact) % 4))
     if not rest:
         return decoded, defect
-    # After the padding comes either a second base64 text, or a footer that a mailing list added in plain
-    # text.
+    # After the padding comes either a second base64 text, or a footer that a mailing list added in plain text.
     if b" " in rest.strip() or not re.fullmatch(rb"[A-Za-z0-9+/=\s]*", rest):
         return decoded + b"\n" + rest, DAMAGED_BASE64
     compact = _NOT_BASE64.sub(b"", rest).replace(b"=", b"")

@@ -16,6 +16,7 @@ from apps.mime.clean import clean_text
 _WORD = re.compile(r"=\?([^?\s]{1,60})\?([bBqQ])\?((?:[^?]|\?(?!=)){0,1000})\?=")
 # RFC 2047 §5 (3): what may stand bare in a Q word within a phrase; everything else is escaped.
 _Q_SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/")
+_MAX_DECODED_CHARS = 32_768  # a subject of 998 characters, each outside the BMP, encodes to about 15,000
 _MAX_WORD_CHARS = 75  # RFC 2047 §2
 _OVERHEAD_CHARS = len("=?utf-8?q??=")
 
@@ -24,6 +25,7 @@ def decode_words(value: str) -> str:
     """Decode every encoded word of a header value. Never raises; what cannot be decoded stays as it stands."""
     if "=?" not in value:
         return value
+    value, rest = value[:_MAX_DECODED_CHARS], value[_MAX_DECODED_CHARS:]
     out: list[str] = []
     pending: list[bytes] = []  # neighbouring words of one charset, joined before decoding
     pending_charset = ""
@@ -43,7 +45,7 @@ def decode_words(value: str) -> str:
         last = match.end()
     if pending:
         out.append(decode_text(b"".join(pending), pending_charset)[0])
-    out.append(value[last:])
+    out += [value[last:], rest]
     return clean_text("".join(out))
 
 

@@ -65,9 +65,7 @@ def serve(connection: socket.socket) -> None:
 
 
 def restrict(*, parent_pid: int, memory_bytes: int) -> None:
-    """Bind this process's life and means: it dies with its parent, within `memory_bytes`, and writes no
-    files.
-    """
+    """Bind this process's life and means: it dies with its parent, within `memory_bytes`, and writes no files."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))

@@ -8,8 +8,11 @@ from apps.organisations.models import Organisation, TenantRow, new_id
 
 
 class RelaySecurity(models.TextChoices):
+    """How the line to a relay is protected. Only the last two check who is at the other end."""
+
     NONE = "none", _("None")
-    STARTTLS = "starttls", _("STARTTLS")
+    OPPORTUNISTIC = "opportunistic", _("STARTTLS when offered")
+    STARTTLS = "starttls", _("STARTTLS, required")
     TLS = "tls", _("Implicit TLS")
 
 
@@ -64,6 +67,22 @@ class DeliveryState(models.TextChoices):
     CANCELLED = "cancelled", _("Cancelled")
 
 
+WAITING = (DeliveryState.SCHEDULED, DeliveryState.QUEUED, DeliveryState.DEFERRED)
+UNFINISHED = (*WAITING, DeliveryState.SENDING, DeliveryState.UNCERTAIN)
+IN_ERROR = (DeliveryState.FAILED, DeliveryState.EXPIRED, DeliveryState.REJECTED, DeliveryState.BOUNCED)
+
+# What a message with many recipients is called: the first of these that any of its deliveries is in. Unfinished ones
+# come first, then those a person should look at; it is `cancelled` only when all of it was.
+LEAST_FINISHED_FIRST = (
+    *UNFINISHED,
+    *IN_ERROR,
+    DeliveryState.SUPPRESSED,
+    DeliveryState.SENT,
+    DeliveryState.DELIVERED,
+    DeliveryState.CANCELLED,
+)
+
+
 class Phase(models.TextChoices):
     """How far the current attempt has come; `committing` is the fence before the final dot."""
 
@@ -88,7 +107,13 @@ class Delivery(TenantRow):
     reason = models.TextField(blank=True, help_text=_("The same in one sentence, with evidence"))
     due_at = models.DateTimeField(null=True, blank=True, help_text=_("Next try; null when there is none"))
     expires_at = models.DateTimeField()
-    attempts_made = models.PositiveSmallIntegerField(default=0)
+    attempts_made = models.PositiveIntegerField(
+        default=0, help_text=_("Times a worker took it up; numbers the attempts")
+    )
+    setbacks = models.PositiveSmallIntegerField(
+        default=0,
+        help_text=_("Attempts that failed for the other side's reasons: what the backoff grows with"),
+    )
     lease_token = models.UUIDField(null=True, blank=True)
     lease_expires_at = models.DateTimeField(null=True, blank=True)
     relay = models.ForeignKey(Relay, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
@@ -123,11 +148,25 @@ class Delivery(TenantRow):
             models.Index(
                 fields=["lease_expires_at"], name="delivery_lease", condition=models.Q(state="sending")
             ),
+            models.Index(
+                fields=["expires_at"],
+                name="delivery_expiry",
+                condition=models.Q(state__in=["scheduled", "queued", "deferred"]),
+            ),
             models.Index(fields=["organisation", "state", "-created_at"], name="delivery_by_state"),
+            models.Index(fields=["organisation", "finished_at"], name="delivery_finished"),
         ]
 
     def __str__(self) -> str:
         return str(self.pk)
+
+    @property
+    def is_waiting(self) -> bool:
+        return self.state in WAITING
+
+    @property
+    def is_finished(self) -> bool:
+        return self.state not in UNFINISHED
 
 
 class DeliveryAttempt(models.Model):
@@ -135,7 +174,7 @@ class DeliveryAttempt(models.Model):
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="attempts")
-    number = models.PositiveSmallIntegerField()
+    number = models.PositiveIntegerField()
     relay = models.ForeignKey(Relay, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     token = models.UUIDField()
     started_at = models.DateTimeField()
@@ -169,7 +208,7 @@ class IdempotencyKey(models.Model):
     key = models.CharField(max_length=255)
     body_digest = models.BinaryField(max_length=32)
     message = models.ForeignKey(Message, null=True, on_delete=models.CASCADE, related_name="+")
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField()
 
     class Meta:
         constraints = [

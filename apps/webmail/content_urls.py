@@ -1,1 +1,14 @@
-urlpatterns: list[object] = []
+"""The content origin's URLs: bodies, pictures, attachments and originals. See content_host.py."""
+
+from django.urls import path
+
+from apps.webmail.content_tokens import ContentKind
+from apps.webmail.views import content
+
+urlpatterns = [
+    path("", content.go_to_pages, name="pages"),
+    path("content/body/<str:token>/", content.body, name=ContentKind.BODY),
+    path("content/inline/<str:token>/", content.inline, name=ContentKind.INLINE),
+    path("content/attachment/<str:token>/", content.attachment, name=ContentKind.ATTACHMENT),
+    path("content/original/<str:token>/", content.original, name=ContentKind.ORIGINAL),
+]

@@ -1,10 +1,12 @@
 """What the three embedded servers have in common: they are started, waited for, stopped and restarted."""
 
 import abc
+import pwd
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
-from mailplatform.embedded.child import Child
+from mailplatform.embedded.child import MARK, Child
 from mailplatform.embedded.errors import StackFailed
 from mailplatform.embedded.log import Log
 
@@ -23,7 +25,8 @@ class EmbeddedServer(abc.ABC):
     title: str
     start_timeout_seconds = 30.0
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, data_dir: Path, log: Log) -> None:
+        self._data_dir = data_dir
         self._log = log
         self._child: Child | None = None
 
@@ -56,6 +59,19 @@ class EmbeddedServer(abc.ABC):
 
     def complete(self) -> None:  # noqa: B027 - most servers need nothing
         """What a new server needs once it answers; called after each start, so it must be repeatable."""
+
+    def execute(
+        self,
+        command: Sequence[str | Path],
+        *,
+        cwd: Path,
+        user: pwd.struct_passwd | None = None,
+        stdin_text: str = "",
+        **environment: str,
+    ) -> Child:
+        """Run one of the server's programs with `environment` alone: nothing of ours steers it."""
+        env = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC", MARK: str(self._data_dir), **environment}
+        return Child(self.name, command, log=self._log, cwd=cwd, env=env, user=user, stdin_text=stdin_text)
 
     def start(self) -> None:
         self.prepare()

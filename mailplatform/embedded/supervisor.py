@@ -129,7 +129,7 @@ class Supervisor:
 
     def _bring_up(self) -> None:
         if leftovers := end_leftovers(self._data_dir):
-            self._log.say(f"an earlier run was killed: ended {leftovers} processes that it left")
+            self._log.say(f"an earlier run was killed: ended what it left, {leftovers} in number")
         self._check_ports()
         self._stack = Stack(self._environment, self._log)
         environment = load_environment()

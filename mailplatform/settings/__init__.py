@@ -92,6 +92,8 @@ def _database(url: str) -> dict[str, Any]:
         # A pool per process; Django wants CONN_MAX_AGE 0 with it. Waiting longer for a connection than a
         # customer's server waits for our 250 would help nobody.
         "CONN_MAX_AGE": 0,
+        # Without it, a restart of PostgreSQL fails one request for every connection that waits in a pool.
+        "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
             "pool": {
                 "min_size": 1,
@@ -136,6 +138,7 @@ SMTP_HOST = ENVIRONMENT.smtp_host
 SMTP_PORT = ENVIRONMENT.smtp_port
 SINK_PORT = ENVIRONMENT.sink_port
 SMTP_MAX_SIZE_BYTES = ENVIRONMENT.smtp_max_size_bytes
+SMTP_TRUSTED_NETWORKS = ENVIRONMENT.smtp_trusted_networks
 RELAY_URLS = list(ENVIRONMENT.relay_urls)
 WEB_HOST = ENVIRONMENT.web_host
 WEB_PORT = ENVIRONMENT.web_port
@@ -217,6 +220,12 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "DeliveryState": "apps.outbound.models.DeliveryState",
+        "TicketState": "apps.tickets.models.TicketState",
+        "MailboxKind": "apps.mailboxes.models.MailboxKind",
+        "MessageKind": "apps.mailboxes.models.MessageKind",
+    },
 }
 
 LOGGING = logging_config(ENVIRONMENT.log_level)

@@ -1,0 +1,135 @@
+"""What a caller is told of messages and tickets: gathered here for a page at a time, in a fixed number of queries.
+
+What only the sender's side may know stands here, in one place: Bcc, deliveries, tags, metadata, and the state, which is
+that of the deliveries. To whoever merely received the message it is `filed`.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Q, QuerySet
+from rest_framework.request import Request
+from rest_framework.reverse import reverse
+
+from apps.accounts.principal import Principal
+from apps.events.models import Event
+from apps.events.selectors import events_of_message
+from apps.mailboxes.models import MailboxEntry, Message, Part, Side
+from apps.mailboxes.selectors import entries_by_message, html_of, is_on_senders_side, text_of
+from apps.mime.quotes import split_quotes
+from apps.outbound.models import Delivery
+from apps.outbound.selectors import deliveries_by_message, explain
+from apps.outbound.submission import Submitted
+from apps.tickets.intake import FILED
+from apps.tickets.models import Ticket
+from apps.tickets.selectors import messages_of, notes_of, ticket_ids_by_message, tickets_for
+
+Answer = dict[str, Any]
+
+UNCHECKED = {"result": "unchecked", "reason": "This version does not check it yet."}
+
+
+def message_summaries(
+    request: Request, principal: Principal, messages: Sequence[Message], now: datetime
+) -> list[Answer]:
+    """One summary for each message, in order. The messages are such as `messages_for` gives."""
+    entries = entries_by_message(principal, [message.pk for message in messages])
+    tickets = ticket_ids_by_message(principal, messages)
+    sent = [message for message in messages if _on_senders_side(entries[message.pk])]
+    deliveries = deliveries_by_message(principal, sent)
+    summaries = []
+    for message in messages:
+        summary: Answer = {
+            "message": message,
+            "entries": entries[message.pk],
+            "ticket": tickets.get(message.pk),
+            "sender": {"name": message.sender_name, "address": message.sender_address},
+            "attachments": [_attachment(request, part) for part in message.parts.all()],
+            "state": FILED,
+            "tags": [],
+            "metadata": {},
+        }
+        if _on_senders_side(entries[message.pk]):
+            summary |= {
+                "state": message.state,
+                "tags": message.tags,
+                "metadata": message.metadata,
+                "bcc": message.bcc,
+                "deliveries": [delivery_answer(one, now) for one in deliveries[message.pk]],
+            }
+        summaries.append(summary)
+    return summaries
+
+
+def whole_message(request: Request, principal: Principal, message: Message, now: datetime) -> Answer:
+    """A message with its bodies. Raises ObjectStoreUnavailable."""
+    text = text_of(message)
+    return message_summaries(request, principal, [message], now)[0] | {
+        "text": text,
+        "new_text": split_quotes(text).new_text,
+        "html": html_of(message),
+        "authentication": dict.fromkeys(("spf", "dkim", "dmarc", "arc"), UNCHECKED),
+    }
+
+
+def delivery_answer(delivery: Delivery, now: datetime) -> Answer:
+    """One recipient with the reason it stands where it stands."""
+    explanation = explain(delivery, now)
+    return {
+        "id": delivery.pk,
+        "recipient": delivery.recipient,
+        "state": delivery.state,
+        "route": delivery.route,
+        "reason": explanation.sentence,
+        "next_attempt_at": explanation.next_attempt_at,
+    }
+
+
+def submitted_answer(submitted: Submitted, now: datetime) -> Answer:
+    """The answer to whoever sent something."""
+    return {
+        "message": submitted.message,
+        "deliveries": [delivery_answer(delivery, now) for delivery in submitted.deliveries],
+    }
+
+
+def ticket_answer(ticket: Ticket) -> Answer:
+    """A ticket as lists show it."""
+    requester = {"name": ticket.requester_name, "address": ticket.requester_address}
+    return {"ticket": ticket, "requester": requester}
+
+
+def whole_ticket(request: Request, principal: Principal, ticket: Ticket, now: datetime) -> Answer:
+    """A ticket with its messages and notes."""
+    messages = messages_of(principal, ticket)
+    return ticket_answer(ticket) | {
+        "messages": message_summaries(request, principal, messages, now),
+        "notes": notes_of(ticket),
+    }
+
+
+def visible_events(principal: Principal, message: Message) -> QuerySet[Event]:
+    """What happened to a message, as far as the caller may know: no delivery to who did not send it."""
+    events = events_of_message(principal.organisation_id, message.pk)
+    if not is_on_senders_side(principal, message):
+        events = events.filter(delivery_id__isnull=True)
+    visible_tickets = tickets_for(principal).filter(thread=message.thread_id).order_by().values("pk")
+    return events.filter(Q(ticket_id__isnull=True) | Q(ticket_id__in=visible_tickets))
+
+
+def _on_senders_side(entries: Sequence[MailboxEntry]) -> bool:
+    return any(entry.side == Side.SENDER for entry in entries)
+
+
+def _attachment(request: Request, part: Part) -> Answer:
+    return {
+        "n": part.n,
+        "filename": part.filename,
+        "content_type": part.content_type,
+        "size_bytes": part.blob.size_bytes,
+        "inline": part.inline,
+        "content_id": part.content_id,
+        "sha256": part.blob.hex_digest,
+        "url": reverse("api:attachment", args=[part.message_id, part.n], request=request),
+    }

@@ -1,0 +1,173 @@
+"""Messages, as they are asked for and as they are answered."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from apps.api.fields import (
+    AddressList,
+    Base64Field,
+    FromNamed,
+    MetadataField,
+    StrictSerializer,
+    TextField,
+)
+from apps.mailboxes.models import Direction, Folder, MessageKind
+from apps.outbound.models import DeliveryState, Route
+
+
+class NewAttachmentSerializer(StrictSerializer):
+    filename = TextField(max_length=255)
+    content_type = TextField(max_length=255, required=False, default="application/octet-stream")
+    content = Base64Field(help_text="Base64.")
+    content_id = TextField(
+        max_length=255,
+        required=False,
+        default="",
+        allow_blank=True,
+        help_text="For `cid:` images of the HTML.",
+    )
+
+
+class NewMessageSerializer(FromNamed, StrictSerializer):
+    """A message to send. Only `from` and one recipient are needed."""
+
+    sender = TextField(
+        source="sender", max_length=1000, help_text="`support@demo.test` or `Team <support@demo.test>`"
+    )
+    to = AddressList()
+    cc = AddressList()
+    bcc = AddressList()
+    reply_to = AddressList()
+    subject = TextField(required=False, default="", allow_blank=True)
+    text = TextField(required=False, default="", allow_blank=True)
+    html = TextField(required=False, default="", allow_blank=True)
+    headers = serializers.DictField(child=TextField(allow_blank=True), required=False, default=dict)
+    attachments = NewAttachmentSerializer(many=True, required=False, default=tuple)
+    in_reply_to = TextField(
+        required=False,
+        default="",
+        allow_blank=True,
+        help_text="A Message-ID, or the id of a message you may see.",
+    )
+    send_at = serializers.DateTimeField(
+        required=False, allow_null=True, default=None, help_text="Not before."
+    )
+    hold_seconds = serializers.IntegerField(
+        required=False, default=0, min_value=0, help_text="Can be cancelled for so long."
+    )
+    priority = TextField(
+        required=False,
+        default="normal",
+        help_text="high, normal, low or bulk; the last two go the slow lane.",
+    )
+    tags = serializers.ListField(child=TextField(max_length=100), required=False, default=list, max_length=50)
+    metadata = MetadataField(required=False, default=dict)
+
+
+class AddressSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    address = serializers.CharField()
+
+
+class DeliverySerializer(serializers.Serializer[Any]):
+    """One recipient, and the truth about it. `reason` says in one sentence why it stands where it stands."""
+
+    id = serializers.UUIDField()
+    recipient = serializers.CharField()
+    state = serializers.ChoiceField(choices=DeliveryState.choices)
+    route = serializers.ChoiceField(choices=Route.choices)
+    reason = serializers.CharField()
+    next_attempt_at = serializers.DateTimeField(allow_null=True)
+
+
+class AcceptedSerializer(serializers.Serializer[Any]):
+    """What was taken into custody. Nothing answered with this is lost afterwards."""
+
+    id = serializers.UUIDField(source="message.pk")
+    message_id = serializers.CharField(source="message.rfc_message_id", help_text="Without angle brackets.")
+    state = serializers.CharField(source="message.state")
+    deliveries = DeliverySerializer(many=True)
+    created_at = serializers.DateTimeField(source="message.received_at")
+
+
+class EntrySerializer(serializers.Serializer[Any]):
+    """Where the message lies, of the mailboxes the caller may see."""
+
+    mailbox = serializers.UUIDField(source="mailbox_id")
+    folder = serializers.ChoiceField(choices=Folder.choices)
+    flags = serializers.ListField(child=serializers.CharField())
+
+
+class AttachmentSerializer(serializers.Serializer[Any]):
+    n = serializers.IntegerField()
+    filename = serializers.CharField()
+    content_type = serializers.CharField()
+    size_bytes = serializers.IntegerField()
+    inline = serializers.BooleanField()
+    content_id = serializers.CharField()
+    sha256 = serializers.CharField(help_text="Hexadecimal.")
+    url = serializers.URLField()
+
+
+class VerdictSerializer(serializers.Serializer[Any]):
+    result = serializers.CharField()
+    reason = serializers.CharField()
+
+
+class AuthenticationSerializer(serializers.Serializer[Any]):
+    spf = VerdictSerializer()
+    dkim = VerdictSerializer()
+    dmarc = VerdictSerializer()
+    arc = VerdictSerializer()
+
+
+class MessageSummarySerializer(FromNamed):
+    """A message in a list: all but its bodies. `bcc` and `deliveries` are there for the sender's side only."""
+
+    id = serializers.UUIDField(source="message.pk")
+    message_id = serializers.CharField(source="message.rfc_message_id", help_text="Without angle brackets.")
+    entries = EntrySerializer(many=True)
+    direction = serializers.ChoiceField(source="message.direction", choices=Direction.choices)
+    state = serializers.CharField(help_text="Of its least finished delivery; `filed` where it was received.")
+    kind = serializers.ChoiceField(source="message.kind", choices=MessageKind.choices)
+    sender = AddressSerializer(source="sender")
+    to = AddressSerializer(source="message.to", many=True)
+    cc = AddressSerializer(source="message.cc", many=True)
+    bcc = AddressSerializer(many=True, required=False)
+    reply_to = AddressSerializer(source="message.reply_to", many=True)
+    subject = serializers.CharField(source="message.subject")
+    date = serializers.DateTimeField(
+        source="message.date", allow_null=True, help_text="As its Date field claims."
+    )
+    received_at = serializers.DateTimeField(source="message.received_at", help_text="When we took custody.")
+    size_bytes = serializers.IntegerField(source="message.size_bytes")
+    snippet = serializers.CharField(source="message.snippet")
+    attachments = AttachmentSerializer(many=True)
+    thread = serializers.UUIDField(source="message.thread_id")
+    ticket = serializers.UUIDField(allow_null=True)
+    filed_because = serializers.CharField(source="message.filed_because")
+    tags = serializers.ListField(child=serializers.CharField())
+    metadata = serializers.DictField()
+    deliveries = DeliverySerializer(many=True, required=False)
+
+
+class MessageSerializer(MessageSummarySerializer):
+    """A whole message."""
+
+    text = serializers.CharField()
+    new_text = serializers.CharField(help_text="`text` without folded quotes.")
+    html = serializers.CharField(help_text="Sanitised; empty when the message has none.")
+    authentication = AuthenticationSerializer()
+
+
+class EventSerializer(serializers.Serializer[Any]):
+    """Something that happened to the message, in ids and codes."""
+
+    id = serializers.IntegerField()
+    kind = serializers.CharField()
+    at = serializers.DateTimeField(source="created_at")
+    actor = serializers.CharField(help_text="`user:ID`, `key:ID`, or empty for the platform itself.")
+    ticket = serializers.UUIDField(source="ticket_id", allow_null=True)
+    delivery = serializers.UUIDField(source="delivery_id", allow_null=True)
+    data = serializers.DictField()  # type: ignore[assignment] # the metaclass takes fields out of the class

@@ -1,0 +1,27 @@
+"""How errors look: RFC 9457 with our `code` and `errors`."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+
+class FieldErrorSerializer(serializers.Serializer[Any]):
+    field = serializers.CharField(
+        help_text="A path into the request: `to[1]`, `attachments[0].content`, `body`."
+    )
+    code = serializers.CharField()
+    detail = serializers.CharField()
+
+
+class ProblemSerializer(serializers.Serializer[Any]):
+    """An error. Branch on `code`; `detail` is for people."""
+
+    type = serializers.CharField(help_text="Always `about:blank`: the status says what kind of error it is.")
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    code = serializers.CharField()
+    detail = serializers.CharField()
+    # The metaclass takes fields out of the class, so `Serializer.errors` stays what it is.
+    errors = FieldErrorSerializer(  # type: ignore[assignment]
+        many=True, help_text="Empty unless fields of the request are wrong."
+    )

@@ -1,0 +1,89 @@
+"""Tickets, as they are asked for and as they are answered."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from apps.api.fields import AddressList, StrictSerializer, TextField
+from apps.api.serializers.messages import AddressSerializer, MessageSummarySerializer, NewAttachmentSerializer
+from apps.tickets.models import TicketPriority, TicketState
+
+
+class TicketChangeSerializer(StrictSerializer):
+    """What to change; what is not named stays."""
+
+    state = serializers.ChoiceField(choices=TicketState.choices, required=False)
+    assignee = serializers.UUIDField(
+        required=False, allow_null=True, help_text="A person's id; null for nobody."
+    )
+    priority = serializers.ChoiceField(choices=TicketPriority.choices, required=False)
+    tags = serializers.ListField(child=TextField(max_length=100), required=False, max_length=50)
+
+
+class NewReplySerializer(StrictSerializer):
+    """An answer to a ticket, sent from its mailbox. Without `to` it goes to whoever wrote last."""
+
+    text = TextField(required=False, default="", allow_blank=True)
+    html = TextField(required=False, default="", allow_blank=True)
+    to = AddressList()
+    cc = AddressList()
+    attachments = NewAttachmentSerializer(many=True, required=False, default=tuple)
+    hold_seconds = serializers.IntegerField(required=False, default=0, min_value=0)
+    state = serializers.ChoiceField(
+        choices=TicketState.choices, required=False, default=None, help_text="The ticket's state afterwards."
+    )
+
+
+class NewNoteSerializer(StrictSerializer):
+    text = TextField()
+
+
+class PersonSerializer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    email = serializers.CharField()
+
+
+class NoteSerializer(serializers.Serializer[Any]):
+    """A remark that only the team sees."""
+
+    id = serializers.UUIDField()
+    author = PersonSerializer(allow_null=True)
+    author_name = serializers.CharField()
+    text = serializers.CharField()
+    created_at = serializers.DateTimeField()
+
+
+class TicketSerializer(serializers.Serializer[Any]):
+    id = serializers.UUIDField(source="ticket.pk")
+    number = serializers.IntegerField(source="ticket.number")
+    subject = serializers.CharField(source="ticket.subject")
+    state = serializers.ChoiceField(source="ticket.state", choices=TicketState.choices)
+    priority = serializers.ChoiceField(source="ticket.priority", choices=TicketPriority.choices)
+    assignee = PersonSerializer(source="ticket.assignee", allow_null=True)
+    requester = AddressSerializer()
+    mailbox = serializers.UUIDField(source="ticket.mailbox_id")
+    thread = serializers.UUIDField(source="ticket.thread_id")
+    tags = serializers.ListField(source="ticket.tags", child=serializers.CharField())
+    opened_at = serializers.DateTimeField(source="ticket.opened_at")
+    last_activity_at = serializers.DateTimeField(source="ticket.last_activity_at")
+    solved_at = serializers.DateTimeField(source="ticket.solved_at", allow_null=True)
+
+
+class WholeTicketSerializer(TicketSerializer):
+    """A ticket with its conversation, oldest first. A message's bodies are fetched with the message itself."""
+
+    messages = MessageSummarySerializer(many=True)
+    notes = NoteSerializer(many=True)
+
+
+class HeldSerializer(serializers.Serializer[Any]):
+    """Incoming mail that waits for a person."""
+
+    id = serializers.UUIDField()
+    mailbox = serializers.UUIDField(source="mailbox_id")
+    sender = serializers.CharField(source="sender_address")
+    subject = serializers.CharField()
+    cause = serializers.CharField()
+    reason = serializers.CharField()
+    held_at = serializers.DateTimeField()

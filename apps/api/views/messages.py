@@ -1,0 +1,236 @@
+"""Messages: sent, listed, read, taken back."""
+
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from django.db.models import Exists, OuterRef, QuerySet
+from django.http import Http404
+from django.http.response import HttpResponseBase
+from django.utils import timezone
+from django.utils.http import content_disposition_header
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.accounts.principal import Principal
+from apps.api.answers import (
+    Answer,
+    delivery_answer,
+    message_summaries,
+    submitted_answer,
+    visible_events,
+    whole_message,
+)
+from apps.api.schema import IDEMPOTENCY_KEY, documents, documents_bytes, page_of
+from apps.api.serializers.messages import (
+    AcceptedSerializer,
+    EventSerializer,
+    MessageSerializer,
+    MessageSummarySerializer,
+    NewMessageSerializer,
+)
+from apps.api.serializers.queries import MessagesQuery, PageQuery
+from apps.api.views.base import ApiView
+from apps.blobs.selectors import read
+from apps.mailboxes.models import Message, Side
+from apps.mailboxes.selectors import (
+    entries_for,
+    mailbox_for,
+    message_for,
+    messages_for,
+    raw_of,
+    search_messages,
+)
+from apps.outbound.selectors import deliveries_of
+from apps.outbound.services import cancel_message, retry_message
+from apps.outbound.submission import Submission, SubmittedAttachment, submit_message
+from apps.tickets.intake import FILED
+
+
+class MessagesView(ApiView):
+    """The messages you may see, and the way to send one."""
+
+    @documents(
+        "list_messages",
+        "Messages, newest first",
+        answers={200: page_of(MessageSummarySerializer)},
+        query=MessagesQuery,
+        problems=(404,),
+    )
+    def get(self, request: Request) -> Response:
+        query = self.read_query(MessagesQuery)
+        return messages_page(self, filtered_messages(self.principal, query), query)
+
+    @documents(
+        "send_message",
+        "Send a message",
+        answers={202: AcceptedSerializer},
+        request=NewMessageSerializer,
+        problems=(400, 409),
+        parameters=(IDEMPOTENCY_KEY,),
+    )
+    def post(self, request: Request) -> Response:
+        now = timezone.now()
+        key = request.headers.get("Idempotency-Key")
+        submitted = submit_message(
+            self.principal, submission_of(self.read_body(NewMessageSerializer)), idempotency_key=key, now=now
+        )
+        return Response(AcceptedSerializer(submitted_answer(submitted, now)).data, status=202)
+
+
+class MessageView(ApiView):
+    """One message with its bodies."""
+
+    @documents("get_message", "A message", answers={200: MessageSerializer}, problems=(404,))
+    def get(self, request: Request, message_id: uuid.UUID) -> Response:
+        message = message_for(self.principal, message_id)
+        answer = whole_message(request, self.principal, message, timezone.now())
+        return Response(MessageSerializer(answer).data)
+
+
+class RawMessageView(ApiView):
+    """The message as `message/rfc822`, byte for byte."""
+
+    @documents_bytes("get_raw_message", "The very bytes that were received or sent", "message/rfc822")
+    def get(self, request: Request, message_id: uuid.UUID) -> HttpResponseBase:
+        message = message_for(self.principal, message_id)
+        return self.send_bytes(
+            lambda: raw_of(message),
+            etag=message.raw.hex_digest,
+            content_type="message/rfc822",
+            disposition=f'attachment; filename="{message.pk}.eml"',
+        )
+
+
+class AttachmentView(ApiView):
+    """Always a download of unspecific type: what the mail calls it stands in the message's JSON."""
+
+    @documents_bytes("get_attachment", "The bytes of an attachment", "application/octet-stream")
+    def get(self, request: Request, message_id: uuid.UUID, n: int) -> HttpResponseBase:
+        message = message_for(self.principal, message_id)
+        part = next((part for part in message.parts.all() if part.n == n), None)
+        if part is None:
+            raise Http404
+        # What the mail calls it is told in JSON. As a header a stranger's `text/html` would make a page of ours.
+        return self.send_bytes(
+            lambda: read(part.blob),
+            etag=part.blob.hex_digest,
+            content_type="application/octet-stream",
+            disposition=content_disposition_header(as_attachment=True, filename=part.filename)
+            or "attachment",
+        )
+
+
+class MessageEventsView(ApiView):
+    """Ids and codes of what happened; deliveries are told to the sender's side only."""
+
+    @documents(
+        "list_message_events",
+        "What happened to a message, latest first",
+        answers={200: page_of(EventSerializer)},
+        query=PageQuery,
+        problems=(404,),
+    )
+    def get(self, request: Request, message_id: uuid.UUID) -> Response:
+        query = self.read_query(PageQuery)
+        message = message_for(self.principal, message_id)
+        events = visible_events(self.principal, message)
+        return self.page(events, query, by="created_at", kind=EventSerializer)
+
+
+class CancelMessageView(ApiView):
+    """What has left already stays sent; 409 when nothing is waiting any more."""
+
+    @documents(
+        "cancel_message",
+        "Take back what was not sent yet",
+        answers={200: AcceptedSerializer},
+        problems=(404, 409),
+    )
+    def post(self, request: Request, message_id: uuid.UUID) -> Response:
+        now = timezone.now()
+        message = message_for(self.principal, message_id)
+        cancel_message(self.principal, message, now)
+        return Response(AcceptedSerializer(outgoing_answer(self.principal, message_id)).data)
+
+
+class RetryMessageView(ApiView):
+    """Every recipient that waits or failed is due again at once; 409 when there is none."""
+
+    @documents(
+        "retry_message",
+        "Try again now what waits or failed",
+        answers={200: AcceptedSerializer},
+        problems=(404, 409),
+    )
+    def post(self, request: Request, message_id: uuid.UUID) -> Response:
+        now = timezone.now()
+        message = message_for(self.principal, message_id)
+        retry_message(self.principal, message, now)
+        return Response(AcceptedSerializer(outgoing_answer(self.principal, message_id)).data)
+
+
+def filtered_messages(principal: Principal, query: dict[str, Any]) -> QuerySet[Message]:
+    """The caller's messages that a query asks for. Raises NotVisible for a mailbox the caller may not see."""
+    entries = entries_for(principal).filter(message=OuterRef("pk"))
+    messages = messages_for(principal)
+    if mailbox_id := query.get("mailbox"):
+        entries = entries.filter(mailbox=mailbox_for(principal, mailbox_id))
+    if folder := query.get("folder"):
+        entries = entries.filter(folder=folder)
+    if mailbox_id or folder:
+        messages = messages.filter(Exists(entries))
+    if state := query.get("state"):
+        # To whoever did not send it, a message is filed; its deliveries' state is the sender's to know.
+        sent = Exists(entries_for(principal).filter(message=OuterRef("pk"), side=Side.SENDER))
+        messages = messages.filter(~sent) if state == FILED else messages.filter(sent, state=state)
+    if text := query.get("q"):
+        messages = search_messages(messages, text)
+    return messages
+
+
+def messages_page(view: ApiView, messages: QuerySet[Message], query: dict[str, Any]) -> Response:
+    """A page of messages, as any list of them is answered."""
+    now = timezone.now()
+
+    def describe(rows: Sequence[Message]) -> list[Answer]:
+        return message_summaries(view.request, view.principal, rows, now)
+
+    return view.page(messages, query, by="received_at", kind=MessageSummarySerializer, describe=describe)
+
+
+def submission_of(body: dict[str, Any]) -> Submission:
+    """A checked request body as the room below takes it."""
+    return Submission(
+        sender=body["sender"],
+        to=tuple(body["to"]),
+        cc=tuple(body["cc"]),
+        bcc=tuple(body["bcc"]),
+        reply_to=tuple(body["reply_to"]),
+        subject=body["subject"],
+        text=body["text"],
+        html=body["html"],
+        headers=tuple(body["headers"].items()),
+        attachments=attachments_of(body),
+        in_reply_to=body["in_reply_to"],
+        send_at=body["send_at"],
+        hold_seconds=body["hold_seconds"],
+        priority=body["priority"],
+        tags=tuple(body["tags"]),
+        metadata=body["metadata"],
+    )
+
+
+def attachments_of(body: dict[str, Any]) -> tuple[SubmittedAttachment, ...]:
+    """The files of a checked request body."""
+    return tuple(SubmittedAttachment(**attachment) for attachment in body["attachments"])
+
+
+def outgoing_answer(principal: Principal, message_id: uuid.UUID) -> Answer:
+    """What an outgoing message has come to, read again after it was changed."""
+    message = message_for(principal, message_id)
+    now = timezone.now()
+    return {
+        "message": message,
+        "deliveries": [delivery_answer(one, now) for one in deliveries_of(principal, message)],
+    }

@@ -1,0 +1,212 @@
+"""File what we took custody of.
+
+    accepted ──claim_due──▶ ingesting ──file──▶ filed
+        ▲                       │
+        └──give_back────────────┘   failed, or a lease that lapsed
+
+A claim leases a row for `LEASE_SECONDS` by PostgreSQL's clock, under a new token, and counts an attempt; `LeaseKeeper`
+renews it while its process lives. Until the lease lapses `due_at` lies in the future, so "due" means the same in both
+states. Parsing and S3 happen with no transaction open; then one transaction files the message and marks the row,
+provided that the token is still ours.
+
+A worker killed before that commit leaves a lease, which lapses, and the row is claimed again. One killed after it has
+filed the message exactly once. What fails three times is filed as text with the raw message attached; what fails even
+then waits ever longer, and is never given up. S3 or PostgreSQL being away is nobody's fault and no attempt.
+
+The module holds every transition of a ReceivedMessage after its acceptance; `receiving` creates it.
+"""
+
+import time
+import uuid
+from dataclasses import dataclass
+
+import structlog
+from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db.models.functions import Now
+
+from apps.blobs.selectors import read
+from apps.inbound.errors import LeaseLost, NowhereToFile
+from apps.inbound.leases import LEASE_SECONDS, leases
+from apps.inbound.models import ReceivedMessage, ReceivedState
+from apps.inbound.outages import is_outage
+from apps.mailboxes.addresses import find_owned
+from apps.mailboxes.models import Mailbox, MailboxKind
+from apps.mailboxes.projection import PreparedMessage, prepare
+from apps.mime.parse import parse_as_text
+from apps.tickets.intake import file_message
+
+log = structlog.get_logger(__name__)
+
+WAITING = (ReceivedState.ACCEPTED, ReceivedState.INGESTING)
+ATTEMPTS_BEFORE_TEXT = 3
+RETRY_CEILING_SECONDS = 600
+SERVER_AWAY_SECONDS = 2
+GIVE_BACK_TRIES = 20
+
+_CLAIM = """
+WITH due AS MATERIALIZED (
+    SELECT id FROM inbound_receivedmessage
+    WHERE state IN ('accepted', 'ingesting') AND due_at <= now()
+    ORDER BY due_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+)
+UPDATE inbound_receivedmessage AS received
+SET state = 'ingesting', attempts = attempts + 1, lease_token = gen_random_uuid(),
+    due_at = now() + make_interval(secs => %(lease)s)
+FROM due WHERE received.id = due.id
+RETURNING received.id, received.lease_token, received.attempts
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A row leased to this worker. `attempts` counts this one."""
+
+    received_id: uuid.UUID
+    token: uuid.UUID
+    attempts: int
+
+
+def due_ids(limit: int) -> list[uuid.UUID]:
+    """Rows that wait for a worker now, oldest first: accepted ones, and ones whose worker let its lease lapse."""
+    return list(
+        ReceivedMessage.objects.filter(state__in=WAITING, due_at__lte=Now())
+        .order_by("due_at")
+        .values_list("pk", flat=True)[:limit]
+    )
+
+
+def is_anything_due() -> bool:
+    return bool(due_ids(1))
+
+
+def claim_due(limit: int = 1) -> list[Claim]:
+    """Lease up to `limit` due rows to this worker, oldest first. An empty list is ordinary."""
+    with connection.cursor() as cursor:
+        cursor.execute(_CLAIM, {"limit": limit, "lease": LEASE_SECONDS})
+        return [Claim(*row) for row in cursor.fetchall()]
+
+
+def ingest_due(*, limit: int, seconds: float) -> int:
+    """File due messages one after the other, up to `limit` or until `seconds` have passed; how many were taken up.
+
+    One at a time: a mail that takes long to parse must not keep others waiting under its lease.
+    """
+    deadline = time.monotonic() + seconds
+    taken = 0
+    try:
+        while taken < limit and time.monotonic() < deadline:
+            claims = claim_due()
+            if not claims:
+                break
+            taken += 1
+            ingest_claim(claims[0])
+    except (OperationalError, InterfaceError) as error:
+        # The next sweep wakes somebody; until then there is no queue to read.
+        log.warning("ingest_database_away", error=type(error).__name__)
+    finally:
+        connection.close()
+    return taken
+
+
+def ingest_claim(claim: Claim) -> None:
+    """File one leased message, or give it back with the time of its next try. Raises only when PostgreSQL is away."""
+    with leases.kept(claim.token):
+        try:
+            received = ReceivedMessage.objects.select_related("raw").get(pk=claim.received_id)
+            _file(claim, received, _prepare(claim, read(received.raw)))
+        except LeaseLost:
+            log.warning("ingest_lease_lost", received=str(claim.received_id))
+        except Exception as error:
+            # Whatever one mail provokes must not stop the next; its row tells what happened, and comes again.
+            if is_outage(error):
+                log.warning("ingest_server_away", received=str(claim.received_id), error=type(error).__name__)
+                _give_back(claim, error, delay_seconds=SERVER_AWAY_SECONDS, counts=False)
+            else:
+                log.exception("ingest_failed", received=str(claim.received_id), attempts=claim.attempts)
+                _give_back(claim, error, delay_seconds=_backoff_seconds(claim.attempts), counts=True)
+
+
+def _prepare(claim: Claim, raw: bytes) -> PreparedMessage:
+    if claim.attempts > ATTEMPTS_BEFORE_TEXT:
+        # Three workers failed or died on it. Nothing in it is interpreted any more, and all of it stays readable.
+        return prepare(raw, parsed=parse_as_text(raw))
+    return prepare(raw)
+
+
+def _file(claim: Claim, received: ReceivedMessage, prepared: PreparedMessage) -> None:
+    with transaction.atomic():
+        mine = ReceivedMessage.objects.filter(
+            pk=claim.received_id, state=ReceivedState.INGESTING, lease_token=claim.token
+        )
+        if not mine.select_for_update().exists():
+            raise LeaseLost(str(claim.received_id))
+        message = file_message(
+            prepared,
+            organisation_id=received.organisation_id,
+            mailboxes=mailboxes_for(received),
+            received_at=received.received_at,
+            raw_blob=received.raw,
+        )
+        mine.update(state=ReceivedState.FILED, lease_token=None, last_error="", message=message)
+
+
+def mailboxes_for(received: ReceivedMessage) -> list[Mailbox]:
+    """Where the message belongs now. Addresses may have gone since it was accepted: then the oldest shared mailbox.
+
+    Raises NowhereToFile when there is none; the message then waits until there is.
+    """
+    owned = find_owned(received.recipients).values()
+    mailboxes = {
+        row.mailbox_id: row.mailbox for row in owned if row.organisation_id == received.organisation_id
+    }
+    if mailboxes:
+        return list(mailboxes.values())
+    oldest = (
+        Mailbox.objects.filter(organisation_id=received.organisation_id, kind=MailboxKind.SHARED)
+        .order_by("created_at")
+        .first()
+    )
+    if oldest is None:
+        raise NowhereToFile(str(received.pk))
+    log.warning("ingest_recipient_gone", received=str(received.pk), mailbox=str(oldest.pk))
+    return [oldest]
+
+
+def _backoff_seconds(attempts: int) -> int:
+    return min(RETRY_CEILING_SECONDS, int(4 ** min(attempts - 1, 6)))
+
+
+def _give_back(claim: Claim, error: Exception, *, delay_seconds: float, counts: bool) -> None:
+    """Return a row to the queue. Keeps trying for a while when PostgreSQL restarts: a lapsed lease would cost a minute,
+    and count as an attempt that nobody made."""
+    pause = 0.1
+    for left in reversed(range(GIVE_BACK_TRIES)):
+        try:
+            _return_row(claim, error, delay_seconds=delay_seconds, counts=counts)
+        except (OperationalError, InterfaceError):
+            connection.close()
+            if not left:
+                raise
+            time.sleep(pause)
+            pause = min(pause * 1.5, 2.0)
+        else:
+            return
+
+
+def _return_row(claim: Claim, error: Exception, *, delay_seconds: float, counts: bool) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE inbound_receivedmessage
+            SET state = 'accepted', lease_token = NULL, attempts = attempts - %(uncount)s,
+                due_at = now() + make_interval(secs => %(delay)s), last_error = %(error)s
+            WHERE id = %(id)s AND state = 'ingesting' AND lease_token = %(token)s
+            """,
+            {
+                "uncount": 0 if counts else 1,
+                "delay": delay_seconds,
+                "error": type(error).__name__,
+                "id": claim.received_id,
+                "token": claim.token,
+            },
+        )

@@ -1,0 +1,100 @@
+"""How much one sender may ask of the SMTP listener."""
+
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+
+Network = IPv4Network | IPv6Network
+MEBIBYTE = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Sizes in bytes, times in seconds.
+
+    RFC 5321 §4.5.3.2 asks a server to wait five minutes for a command; data blocks, three minutes.
+    """
+
+    max_size_bytes: int = 30 * MEBIBYTE
+    trusted_networks: tuple[Network, ...] = ()
+
+    max_recipients: int = 100  # RFC 5321 §4.5.3.1.8: at least 100 must be possible
+    max_command_bytes: int = 2048  # RFC 5321 §4.5.3.1.4 says 512; SMTPUTF8, SIZE and long paths add to it
+    max_connections: int = 400
+    max_connections_per_address: int = 20
+    max_errors: int = 40  # refused commands in one connection between two accepted messages
+    max_idle_commands: int = 100  # NOOP, RSET and their like, likewise
+
+    command_seconds: float = 300
+    data_block_seconds: float = 180
+    data_total_seconds: float = 1800
+    max_in_flight_bytes: int = 128 * MEBIBYTE  # of all messages being received at once
+
+    @property
+    def max_discarded_bytes(self) -> int:
+        """What is still read of a message that is too large, so that its sender can be told; then we hang up."""
+        return 20 * self.max_size_bytes
+
+    def trusts(self, address: str) -> bool:
+        """Whether this peer is exempt from the limit on connections of one address."""
+        ip = _ip(address)
+        return ip is not None and any(ip in network for network in self.trusted_networks)
+
+
+@dataclass(slots=True)
+class Gate:
+    """Counts what is open, in one process. Only the event loop's thread touches it."""
+
+    limits: Limits
+    connections: int = 0
+    in_flight_bytes: int = 0
+    by_address: dict[str, int] = field(default_factory=dict)
+
+    def enter(self, address: str) -> str:
+        """Count a new connection; the reply that refuses it, or "". Call `leave` in either case."""
+        group = _group(address)
+        self.connections += 1
+        self.by_address[group] = self.by_address.get(group, 0) + 1
+        if self.connections > self.limits.max_connections:
+            return "421 4.3.2 Too many connections, try again later"
+        if self.by_address[group] > self.limits.max_connections_per_address and not self.limits.trusts(
+            address
+        ):
+            return "421 4.7.0 Too many connections from your address"
+        return ""
+
+    def leave(self, address: str) -> None:
+        group = _group(address)
+        self.connections -= 1
+        self.by_address[group] -= 1
+        if not self.by_address[group]:
+            del self.by_address[group]
+
+    def reserve(self, size_bytes: int) -> bool:
+        """Take room for bytes being received; False when all connections together hold too many already."""
+        if self.in_flight_bytes + size_bytes > self.limits.max_in_flight_bytes:
+            return False
+        self.in_flight_bytes += size_bytes
+        return True
+
+    def release(self, size_bytes: int) -> None:
+        self.in_flight_bytes -= size_bytes
+
+
+def plain_address(peername: object) -> str:
+    """The IP address of a socket's peer name, without scope and IPv4 mapping; "" where there is none."""
+    ip = _ip(str(peername[0])) if isinstance(peername, tuple) and peername else None
+    return str(ip) if ip is not None else ""
+
+
+def _ip(address: str) -> IPv4Address | IPv6Address | None:
+    try:
+        ip = ip_address(address.partition("%")[0])
+    except ValueError:
+        return None
+    return (isinstance(ip, IPv6Address) and ip.ipv4_mapped) or ip
+
+
+def _group(address: str) -> str:
+    """Whoever has one IPv6 address has the 2^64 around it too."""
+    ip = _ip(address)
+    return str(IPv6Network((ip, 64), strict=False)) if isinstance(ip, IPv6Address) else address

@@ -1,0 +1,66 @@
+"""The receive process: SMTP in."""
+
+import asyncio
+import signal
+import socket
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from apps.inbound.errors import CannotListen
+from apps.inbound.limits import Limits
+from apps.inbound.listener import Listener
+from apps.monitoring.heartbeat import Heartbeat
+
+log = structlog.get_logger(__name__)
+
+GRACE_SECONDS = 5.0
+CHECK_SECONDS = 2.0
+
+
+class Command(BaseCommand):
+    help = "Receive mail from the world over SMTP, on SMTP_HOST and SMTP_PORT."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            asyncio.run(_receive())
+        except CannotListen as error:
+            raise CommandError(str(error), returncode=1) from error
+
+
+async def _receive() -> None:
+    listener = Listener(
+        host=settings.SMTP_HOST,
+        port=settings.SMTP_PORT,
+        limits=Limits(
+            max_size_bytes=settings.SMTP_MAX_SIZE_BYTES,
+            trusted_networks=tuple(settings.SMTP_TRUSTED_NETWORKS),
+        ),
+    )
+    await listener.start()
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    heartbeat = Heartbeat("receive", check=_answers)
+    heartbeat.start()
+    log.info("receive_ready", host=settings.SMTP_HOST, port=listener.port)
+    await stopping.wait()
+    await asyncio.to_thread(heartbeat.stop)
+    await listener.stop(GRACE_SECONDS)
+    log.info("receive_stopped")
+
+
+def _answers() -> bool:
+    """Whether a new connection is greeted: a loop that hangs has an open port too."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(settings.SMTP_HOST, settings.SMTP_HOST)  # noqa: S104
+    try:
+        with socket.create_connection((host, settings.SMTP_PORT), timeout=CHECK_SECONDS) as probe:
+            probe.settimeout(CHECK_SECONDS)
+            greeting = probe.recv(3)
+            probe.sendall(b"QUIT\r\n")
+    except OSError:
+        return False
+    return greeting in {b"220", b"421"}

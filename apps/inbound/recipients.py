@@ -1,0 +1,34 @@
+"""What to answer to RCPT: is the address ours?"""
+
+import uuid
+from dataclasses import dataclass
+
+from apps.mailboxes.addresses import find_owned
+from apps.mailboxes.models import Domain
+from apps.mime.address import InvalidAddress, normalise_address
+
+
+@dataclass(frozen=True, slots=True)
+class RecipientAnswer:
+    """The normalised address and whose it is; or, with no organisation, the reply that refuses it."""
+
+    address: str
+    organisation_id: uuid.UUID | None
+    refusal: str = ""
+
+
+def recognise_recipient(address: str) -> RecipientAnswer:
+    """Decide by the rows of addresses we own, never by the domain alone.
+
+    RFC 3463 §3.2: 5.1.3 bad syntax, 5.1.1 nobody here has this address; §3.8: 5.7.1 we do not relay.
+    """
+    try:
+        normal = normalise_address(address)
+    except InvalidAddress:
+        return RecipientAnswer(address, None, "553 5.1.3 This is not a mail address")
+    owned = find_owned([normal]).get(normal)
+    if owned is not None:
+        return RecipientAnswer(normal, owned.organisation_id)
+    if Domain.objects.filter(name=normal.rpartition("@")[2]).exists():
+        return RecipientAnswer(normal, None, "550 5.1.1 Nobody here has this address")
+    return RecipientAnswer(normal, None, "550 5.7.1 Relaying denied")

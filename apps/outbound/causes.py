@@ -1,0 +1,32 @@
+"""Why a recipient has not got the message yet, or never will: the codes of `Delivery.cause`.
+
+An open list: clients accept codes they do not know. `explain` in `selectors` puts each into a sentence.
+"""
+
+from enum import StrEnum
+
+
+class Cause(StrEnum):
+    NONE = ""
+
+    # waiting
+    UNDO_WINDOW = "undo_window"
+    SCHEDULE = "schedule"
+    WAITING_FOR_WORKER = "waiting_for_worker"
+    RELAY_UNAVAILABLE = "relay_unavailable"
+    RECIPIENT_UNAVAILABLE = "recipient_unavailable"
+    STORE_UNAVAILABLE = "store_unavailable"
+    WORKER_STOPPED = "worker_stopped"
+    WORKER_LOST = "worker_lost"
+    PLATFORM_FAULT = "platform_fault"
+    REQUESTED = "requested"
+
+    # at rest
+    REPLY_LOST = "reply_lost"
+    NO_SUCH_ADDRESS = "no_such_address"
+    RECIPIENT_REFUSED = "recipient_refused"
+    MESSAGE_REFUSED = "message_refused"
+    BYTES_MISSING = "bytes_missing"
+    GAVE_UP = "gave_up"
+    CANCELLED = "cancelled"
+    RESOLVED_BY_PERSON = "resolved_by_person"

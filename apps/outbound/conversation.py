@@ -1,0 +1,386 @@
+"""One SMTP conversation, as a client (RFC 5321), that can pause before the final dot.
+
+No client we know can: their DATA runs through. Ours asks a `fence` between the last byte of the message and the
+dot, and the fence commits "from here on nobody can tell" before the dot may leave. The order of a message, and what
+a break at each step means:
+
+    MAIL, RCPT, DATA, the bytes    nothing was accepted: RelayRefused or RelayUnavailable
+    fence                          it raises: the line is cut without a dot, and nothing was accepted
+    dot                            an answer decides; without one it is ReplyLost (RFC 1047)
+
+Before the dot every byte of the message has left our buffers, and a line known to be dead is noticed, so that
+`ReplyLost` is raised only when the dot may have arrived.
+
+Limits: over TLS the last bytes may still stand in asyncio's buffers when the fence is passed, and a line that
+breaks just then is called `ReplyLost` without need. One recipient to a message; MAIL and RCPT are pipelined (RFC
+2920), DATA is not, because a refused recipient with an accepted DATA would have to be ended with a dot. No
+CHUNKING, no DSN.
+"""
+
+import asyncio
+import base64
+import contextlib
+import re
+import ssl
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import NoReturn
+
+from apps.outbound.endpoint import Endpoint, tls_context
+from apps.outbound.errors import RelayRefused, RelayUnavailable, ReplyLost
+from apps.outbound.models import RelaySecurity
+from apps.outbound.smtp_reply import MAX_LINE_OCTETS, MalformedReply, Reply, read_reply
+
+BLOCK_BYTES = 64 * 1024
+
+BREAKS = (OSError, EOFError, MalformedReply)
+_ACCOUNTS: tuple[tuple[type[BaseException], str], ...] = (
+    (TimeoutError, "no answer in time"),
+    (ssl.SSLError, "the TLS handshake failed"),
+    (ConnectionRefusedError, "connection refused"),
+    (ConnectionError, "the connection was reset"),
+)
+_UNSAFE_IN_PATH = re.compile(r"[\x00-\x20<>\x7f]")
+_BARE_LINE_END = re.compile(rb"\r(?!\n)|(?<!\r)\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds to wait in each phase: RFC 5321 §4.5.3.2's minimums."""
+
+    connect: float = 30
+    greeting: float = 300
+    command: float = 300
+    data: float = 120
+    block: float = 180
+    dot: float = 600
+    farewell: float = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """Return path ("" is the null one) and the one recipient."""
+
+    sender: str
+    recipient: str
+
+    @property
+    def is_ascii(self) -> bool:
+        return self.sender.isascii() and self.recipient.isascii()
+
+
+class Conversation:
+    """A connection to one relay, over which messages are sent one after the other."""
+
+    def __init__(self, endpoint: Endpoint, timeouts: Timeouts) -> None:
+        self._endpoint = endpoint
+        self._timeouts = timeouts
+        self._extensions: dict[str, str] = {}
+        self._reader: asyncio.StreamReader
+        self._writer: asyncio.StreamWriter
+        self.usable = False
+        self.messages_begun = 0
+        self.tls = ""
+        self.phases_ms: dict[str, int] = {}
+
+    async def open(self) -> None:
+        """Connect, greet, encrypt and sign in as the endpoint asks. Raises RelayUnavailable or RelayRefused."""
+        try:
+            async with self._phase("connect", self._timeouts.connect):
+                await self._connect()
+            async with self._phase("greeting", self._timeouts.greeting):
+                self._demand(await read_reply(self._reader), "greeting")
+            await self._say_hello()
+            await self._encrypt()
+            await self._sign_in()
+        except BaseException:
+            self.abort()
+            raise
+        self.usable = True
+
+    async def send(self, envelope: Envelope, content: bytes, fence: Callable[[], Awaitable[None]]) -> Reply:
+        """Send one message; the server's answer to the final dot.
+
+        Raises RelayRefused, RelayUnavailable, ReplyLost, or what `fence` raised. Afterwards `usable` tells whether
+        another message may follow on this line.
+        """
+        if self.messages_begun:
+            self.phases_ms = {}
+        self.messages_begun += 1
+        data = _transparent(content)
+        try:
+            self._check_abilities(envelope, content)
+            await self._begin(envelope, len(data))
+            await self._transmit(data)
+            async with self._timed("fence"):
+                await fence()
+            self._check_alive("fence")
+            return await self._finish()
+        except RelayRefused as refusal:
+            await self._recover(refusal)
+            raise
+        except BaseException:
+            self.abort()
+            raise
+
+    async def close(self) -> None:
+        """Say goodbye, briefly; a line that is gone already is no matter."""
+        if self.usable:
+            self.usable = False
+            with contextlib.suppress(*BREAKS):
+                async with asyncio.timeout(self._timeouts.farewell):
+                    await self._ask(b"QUIT")
+        self.abort()
+
+    def abort(self) -> None:
+        """Cut the line. RFC 5321 §4.1.1.4: without the end of data the server must not deliver."""
+        self.usable = False
+        if hasattr(self, "_writer"):
+            self._writer.transport.abort()
+
+    # opening
+
+    async def _connect(self) -> None:
+        context = tls_context(self._endpoint) if self._endpoint.security == RelaySecurity.TLS else None
+        self._reader, self._writer = await asyncio.open_connection(
+            self._endpoint.host, self._endpoint.port, limit=MAX_LINE_OCTETS, ssl=context
+        )
+        self._note_stream()
+
+    def _note_stream(self) -> None:
+        tls = self._writer.get_extra_info("ssl_object")
+        if tls is None:
+            # `drain` then waits until the kernel has every byte. asyncio's TLS transport never resumes with a limit
+            # of 0.
+            self._writer.transport.set_write_buffer_limits(high=0)
+        self.tls = f"{tls.version()} {tls.cipher()[0]}" if tls is not None else ""
+
+    async def _say_hello(self) -> None:
+        name = self._own_name()
+        async with self._phase("ehlo", self._timeouts.command):
+            reply = await self._ask(b"EHLO " + name)
+            if reply.code in {500, 502}:  # RFC 5321 §3.2: a server of the old kind
+                reply = await self._ask(b"HELO " + name)
+        self._demand(reply, "ehlo")
+        words = [line.upper().partition(" ") for line in reply.lines[1:]]
+        self._extensions = {keyword: parameters for keyword, _, parameters in words}
+
+    def _own_name(self) -> bytes:
+        # RFC 5321 §4.1.3: a client without a name of its own says its address.
+        host = str(self._writer.get_extra_info("sockname")[0])
+        return f"[IPv6:{host}]".encode() if ":" in host else f"[{host}]".encode()
+
+    async def _encrypt(self) -> None:
+        security = self._endpoint.security
+        if security in {RelaySecurity.NONE, RelaySecurity.TLS}:
+            return
+        if "STARTTLS" not in self._extensions:
+            if security == RelaySecurity.STARTTLS:
+                raise RelayUnavailable(
+                    "starttls", f"{self._endpoint} does not offer STARTTLS, which is required"
+                )
+            return
+        async with self._phase("starttls", self._timeouts.command):
+            self._demand(await self._ask(b"STARTTLS"), "starttls")
+            await self._upgrade(tls_context(self._endpoint))
+        # RFC 3207 §4.2: what was learnt before TLS is forgotten.
+        await self._say_hello()
+
+    async def _upgrade(self, context: ssl.SSLContext) -> None:
+        # A new reader rather than StreamWriter.start_tls, which keeps what was buffered in plain text: an attacker
+        # could inject answers there before the handshake (as in CVE-2021-38371).
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(limit=MAX_LINE_OCTETS, loop=loop)
+        protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+        transport = await loop.start_tls(
+            self._writer.transport, protocol, context, server_hostname=self._endpoint.host
+        )
+        if transport is None:
+            msg = "the connection closed during the TLS handshake"
+            raise EOFError(msg)
+        protocol.connection_made(transport)
+        # A StreamWriter that is let go closes its transport, which TLS still runs over.
+        self._beneath_tls = self._writer
+        self._reader = reader
+        self._writer = asyncio.StreamWriter(transport, protocol, reader, loop)
+        self._note_stream()
+
+    async def _sign_in(self) -> None:
+        if not self._endpoint.username:
+            return
+        user, password = self._endpoint.username.encode(), self._endpoint.password.encode()
+        mechanisms = self._extensions.get("AUTH", "").split()
+        async with self._phase("auth", self._timeouts.command):
+            if "PLAIN" in mechanisms:  # RFC 4616
+                reply = await self._ask(b"AUTH PLAIN " + base64.b64encode(b"\0" + user + b"\0" + password))
+            elif "LOGIN" in mechanisms:
+                reply = await self._ask(b"AUTH LOGIN")
+                for answer in (user, password):
+                    if reply.code == 334:
+                        reply = await self._ask(base64.b64encode(answer))
+            else:
+                raise RelayUnavailable("auth", f"{self._endpoint} offers neither AUTH PLAIN nor LOGIN")
+        self._demand(reply, "auth")
+
+    # one message
+
+    def _check_abilities(self, envelope: Envelope, content: bytes) -> None:
+        """Refuse here what the server has said it cannot take."""
+        if not envelope.is_ascii and "SMTPUTF8" not in self._extensions:
+            # RFC 6531 §3.2
+            raise RelayRefused(
+                "envelope", f"{self._endpoint} takes no addresses beyond ASCII", code=553, enhanced="5.6.7"
+            )
+        if not content.isascii() and "8BITMIME" not in self._extensions:
+            # RFC 6152 §3
+            raise RelayRefused(
+                "envelope", f"{self._endpoint} takes no 8-bit content", code=554, enhanced="5.6.3"
+            )
+        limit = self._extensions.get("SIZE", "")
+        if limit.isdigit() and 0 < int(limit) < len(content):
+            # RFC 1870 §5
+            raise RelayRefused(
+                "data",
+                f"{self._endpoint} takes messages of up to {limit} bytes only",
+                code=552,
+                enhanced="5.3.4",
+            )
+
+    async def _begin(self, envelope: Envelope, size_bytes: int) -> None:
+        mail = b"MAIL FROM:<" + _path(envelope.sender) + b">"
+        if "SIZE" in self._extensions:
+            mail += b" SIZE=%d" % size_bytes
+        if "8BITMIME" in self._extensions:
+            mail += b" BODY=8BITMIME"
+        if not envelope.is_ascii:
+            mail += b" SMTPUTF8"
+        rcpt = b"RCPT TO:<" + _path(envelope.recipient) + b">"
+        together = "PIPELINING" in self._extensions
+        async with self._phase("mail", self._timeouts.command):
+            await self._tell(mail + b"\r\n" + rcpt if together else mail)
+            first = await read_reply(self._reader)
+        if not together:
+            self._demand(first, "mail")
+        async with self._phase("rcpt", self._timeouts.command):
+            second = await read_reply(self._reader) if together else await self._ask(rcpt)
+        self._demand(first, "mail")
+        self._demand(second, "rcpt")
+        async with self._phase("data", self._timeouts.data):
+            reply = await self._ask(b"DATA")
+        if reply.code != 354:
+            self._refuse(reply, "data")
+
+    async def _transmit(self, data: bytes) -> None:
+        started = time.monotonic()
+        for start in range(0, len(data), BLOCK_BYTES):
+            async with self._phase("body", self._timeouts.block):
+                self._writer.write(data[start : start + BLOCK_BYTES])
+                await self._writer.drain()
+        self.phases_ms["body"] = _milliseconds_since(started)
+        self._check_alive("body")
+
+    def _check_alive(self, phase: str) -> None:
+        if self._writer.transport.is_closing() or self._reader.at_eof():
+            raise RelayUnavailable(
+                phase, f"{self._endpoint} closed the connection before the message was complete"
+            )
+
+    async def _finish(self) -> Reply:
+        try:
+            async with self._timed("dot"), asyncio.timeout(self._timeouts.dot):
+                self._writer.write(b".\r\n")
+                await self._writer.drain()
+                reply = await read_reply(self._reader)
+        except BREAKS as error:
+            raise ReplyLost(
+                "dot", f"{self._endpoint} took the message but its answer never came: {_account(error)}"
+            ) from error
+        if reply.positive:
+            return reply
+        if reply.code < 400:
+            raise ReplyLost("dot", f"{self._endpoint} answered the message with a senseless {reply.code}")
+        raise RelayRefused("dot", str(reply), code=reply.code, enhanced=reply.enhanced)
+
+    async def _recover(self, refusal: RelayRefused) -> None:
+        """After a refusal the line serves the next message, unless the server is closing it (421, RFC 5321 §3.8)."""
+        if refusal.code == 421:
+            self.abort()
+            return
+        try:
+            async with asyncio.timeout(self._timeouts.command):
+                reset = await self._ask(b"RSET")
+        except BREAKS:
+            self.abort()
+            return
+        if not reset.positive:
+            self.abort()
+
+    # speaking
+
+    async def _tell(self, command: bytes) -> None:
+        self._writer.write(command + b"\r\n")
+        await self._writer.drain()
+
+    async def _ask(self, command: bytes) -> Reply:
+        await self._tell(command)
+        return await read_reply(self._reader)
+
+    def _demand(self, reply: Reply, phase: str) -> None:
+        if not reply.positive:
+            self._refuse(reply, phase)
+
+    def _refuse(self, reply: Reply, phase: str) -> NoReturn:
+        if reply.code >= 400:
+            raise RelayRefused(phase, str(reply), code=reply.code, enhanced=reply.enhanced)
+        raise RelayUnavailable(phase, f"{self._endpoint} gave an unexpected answer: {reply}")
+
+    @contextlib.asynccontextmanager
+    async def _timed(self, phase: str) -> AsyncIterator[None]:
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.phases_ms[phase] = _milliseconds_since(started)
+
+    @contextlib.asynccontextmanager
+    async def _phase(self, phase: str, seconds: float) -> AsyncIterator[None]:
+        """A timed phase before the dot: silence or a broken line in it means that nothing was accepted."""
+        try:
+            async with self._timed(phase), asyncio.timeout(seconds):
+                yield
+        except BREAKS as error:
+            raise RelayUnavailable(
+                phase, f"{self._endpoint} is unavailable ({phase}): {_account(error)}"
+            ) from error
+
+
+def _path(address: str) -> bytes:
+    """An address fit for a command line. Addresses are checked long before; here nothing may end the command early."""
+    if _UNSAFE_IN_PATH.search(address):
+        msg = "an address with control characters, blanks or angle brackets reached SMTP"
+        raise ValueError(msg)
+    return address.encode()
+
+
+def _transparent(content: bytes) -> bytes:
+    """RFC 5321 §4.5.2's dot-stuffing, over CRLF alone: a bare CR or LF we emit is a smuggled message elsewhere."""
+    lines = _BARE_LINE_END.sub(b"\r\n", content)
+    if not lines.endswith(b"\r\n"):
+        lines += b"\r\n"
+    stuffed = lines.replace(b"\r\n.", b"\r\n..")
+    return b"." + stuffed if stuffed.startswith(b".") else stuffed
+
+
+def _account(error: BaseException) -> str:
+    """What broke, in words for a person."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted ({error.verify_message})"
+    for kind, words in _ACCOUNTS:
+        if isinstance(error, kind):
+            return words
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def _milliseconds_since(started: float) -> int:
+    return round((time.monotonic() - started) * 1000)

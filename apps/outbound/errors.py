@@ -1,0 +1,81 @@
+"""What can go wrong on the road out. Each error carries the decision its catcher needs."""
+
+import uuid
+
+
+class OutboundError(Exception):
+    """Anything this room raises."""
+
+
+class SubmissionInvalid(OutboundError):
+    """The submission cannot be sent as it is; `field` names what to change. Edges answer 422."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason
+
+
+class IdempotencyConflict(OutboundError):
+    """The idempotency key was used within a day for something else. Edges answer 409."""
+
+
+class NotPossibleNow(OutboundError):
+    """The state of the message or delivery does not allow what was asked; the text says why. Edges answer 409."""
+
+
+class NotCancellable(NotPossibleNow):
+    """No recipient of the message is still waiting."""
+
+
+class NotRetryable(NotPossibleNow):
+    """No recipient of the message could be tried again."""
+
+
+class NotResolvable(NotPossibleNow):
+    """The delivery is not `uncertain` any more, or cannot become what was asked."""
+
+
+class LeaseLost(OutboundError):
+    """Another worker may have this delivery now. Whoever holds the older token must change nothing and send no dot."""
+
+    def __init__(self, delivery_id: uuid.UUID) -> None:
+        super().__init__(f"the lease of delivery {delivery_id} is no longer ours")
+        self.delivery_id = delivery_id
+
+
+class RelayAddressInvalid(OutboundError):
+    """A relay's URL cannot be used. The text never shows its password."""
+
+
+class ConversationError(OutboundError):
+    """An SMTP conversation ended without the message having been accepted, or without our knowing.
+
+    `phase` is the one it ended in; `public` is a sentence that may be shown to anyone who may see the delivery.
+    """
+
+    def __init__(self, phase: str, public: str) -> None:
+        super().__init__(f"{phase}: {public}")
+        self.phase = phase
+        self.public = public
+
+
+class RelayUnavailable(ConversationError):
+    """No usable conversation: no line, no TLS, nonsense, silence. Nothing was accepted; trying later is right."""
+
+
+class RelayRefused(ConversationError):
+    """The server answered no. Nothing was accepted. `permanent` is RFC 5321 §4.2.1's 5yz against 4yz."""
+
+    def __init__(self, phase: str, public: str, *, code: int, enhanced: str = "") -> None:
+        super().__init__(phase, public)
+        self.code = code
+        self.enhanced = enhanced
+
+    @property
+    def permanent(self) -> bool:
+        return self.code >= 500
+
+
+class ReplyLost(ConversationError):
+    """The line broke between the final dot and its reply (RFC 1047): nobody can tell whether it was accepted."""

@@ -1,0 +1,95 @@
+"""Why a recipient has the message, or not yet, or never will: one sentence with its evidence and the next try.
+
+The rows say it in codes and in the servers' own words; this says it to a person. Every state and cause has a
+sentence, and one that is not known here is shown with what the row holds.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from django.utils.translation import gettext as _
+
+from apps.outbound.causes import Cause
+from apps.outbound.models import WAITING, Delivery, DeliveryState
+
+Icon = Literal["good", "wait", "bad"]
+
+_ICONS: dict[str, Icon] = {
+    DeliveryState.SENT: "good",
+    DeliveryState.DELIVERED: "good",
+    DeliveryState.SCHEDULED: "wait",
+    DeliveryState.QUEUED: "wait",
+    DeliveryState.SENDING: "wait",
+    DeliveryState.DEFERRED: "wait",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A delivery told to a person. `next_attempt_at` is None when nothing will happen by itself."""
+
+    state: str
+    icon: Icon
+    sentence: str
+    next_attempt_at: datetime | None
+
+
+def explain(delivery: Delivery, now: datetime) -> Explanation:
+    """One delivery in one sentence. Times in it are UTC."""
+    return Explanation(
+        state=delivery.state,
+        icon=_ICONS.get(delivery.state, "bad"),
+        sentence=_waiting(delivery, now) if delivery.state in WAITING else _at_rest(delivery),
+        next_attempt_at=delivery.due_at,
+    )
+
+
+def _waiting(delivery: Delivery, now: datetime) -> str:
+    if delivery.due_at is None:
+        msg = f"delivery {delivery.pk} waits for no time"
+        raise ValueError(msg)
+    at = _clock(delivery.due_at, now)
+    if delivery.due_at <= now:
+        since = _("Waiting for a worker since %(at)s.") % {"at": at}
+        return f"{delivery.reason} {since}" if delivery.reason else since
+    match delivery.cause:
+        case Cause.UNDO_WINDOW:
+            return _("Waiting: undo window until %(at)s.") % {"at": at}
+        case Cause.SCHEDULE:
+            return _("Waiting: it is to be sent at %(at)s.") % {"at": at}
+        case Cause.RELAY_UNAVAILABLE:
+            why = _("Our relay could not take it: %(reason)s.")
+        case Cause.RECIPIENT_UNAVAILABLE:
+            why = _("The recipient's side put it off: %(reason)s.")
+        case _:
+            why = "%(reason)s."
+    told = why % {"reason": (delivery.reason or delivery.cause).rstrip(".")}
+    return f"{told} {_('Next try at %(at)s.') % {'at': at}}"
+
+
+def _at_rest(delivery: Delivery) -> str:
+    reason = delivery.reason.rstrip(".")
+    match delivery.state:
+        case DeliveryState.SENDING:
+            return _("It is being sent now.")
+        case DeliveryState.DELIVERED:
+            return _("It is in the Inbox.")
+        case DeliveryState.SENT:
+            return f"{reason}." if reason else _("The recipient's server accepted it.")
+        case DeliveryState.UNCERTAIN:
+            return _("Nobody can tell whether it arrived: %(reason)s. Decide before it is sent again.") % {
+                "reason": reason
+            }
+        case DeliveryState.EXPIRED:
+            return _("We gave up after trying for days. The last obstacle: %(reason)s.") % {
+                "reason": reason or _("no worker took it up")
+            }
+        case _:
+            return f"{reason}." if reason else str(DeliveryState(delivery.state).label)
+
+
+def _clock(at: datetime, now: datetime) -> str:
+    """The time alone on the same day, otherwise with its date."""
+    same_day = at.date() == now.date()
+    return at.strftime("%H:%M:%S UTC" if same_day else "%Y-%m-%d %H:%M UTC")

@@ -1,0 +1,102 @@
+"""Answering a ticket: a submission from its mailbox, in its conversation, that also changes the ticket.
+
+The message and the ticket's new state are one commit. The answer goes to whoever wrote last from outside, at the
+address they asked answers to go to (RFC 5322 §3.6.2), unless the agent names somebody else.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Exists, OuterRef
+
+from apps.accounts.principal import Principal
+from apps.mailboxes.models import MailboxEntry, Message, Side
+from apps.mailboxes.threads import ThreadChoice
+from apps.outbound.errors import SubmissionInvalid
+from apps.outbound.idempotency import request_of
+from apps.outbound.submission import Ancestry, Submission, Submitted, SubmittedAttachment, ancestry_of, submit
+from apps.outbound.validation import check_idempotency_key
+from apps.tickets.errors import TicketInvalid
+from apps.tickets.models import Ticket, TicketState
+from apps.tickets.services import record_reply
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer as the agent wrote it. Empty `to` means the customer; `state` None means pending."""
+
+    text: str
+    html: str = ""
+    to: tuple[str, ...] = ()
+    cc: tuple[str, ...] = ()
+    attachments: tuple[SubmittedAttachment, ...] = ()
+    hold_seconds: int = 0
+    state: str | None = None
+    sender: str | None = None
+
+
+def reply_to_ticket(
+    principal: Principal, ticket: Ticket, reply: Reply, *, idempotency_key: str | None, now: datetime
+) -> Submitted:
+    """Send an answer in a ticket the caller may see. Raises what `submit_message` raises."""
+    if not (reply.text.strip() or reply.html.strip() or reply.attachments):
+        raise SubmissionInvalid("text", "An answer needs some text or a file.")
+    if reply.state is not None and reply.state not in TicketState.values:
+        raise SubmissionInvalid("state", f"Must be one of {', '.join(TicketState.values)}.")
+    check_idempotency_key(idempotency_key)
+    request = request_of(principal, idempotency_key, ticket.pk, reply) if idempotency_key else None
+    submission = Submission(
+        sender=reply.sender or ticket.mailbox.address,
+        to=reply.to or _customer_of(ticket),
+        cc=reply.cc,
+        subject=_answer_subject(ticket.subject),
+        text=reply.text,
+        html=reply.html,
+        attachments=reply.attachments,
+        hold_seconds=reply.hold_seconds,
+    )
+
+    def change_ticket(message: Message) -> None:
+        record_reply(principal, ticket, message, state=reply.state, now=now)
+
+    try:
+        return submit(
+            principal, submission, request=request, now=now, ancestry=_ancestry_in(ticket), also=change_ticket
+        )
+    except TicketInvalid as error:
+        raise SubmissionInvalid(error.field, error.reason) from error
+
+
+def _received(ticket: Ticket) -> Message | None:
+    """The newest message of the conversation that came into the ticket's mailbox."""
+    entry = MailboxEntry.objects.filter(
+        message=OuterRef("pk"), mailbox=ticket.mailbox_id, side=Side.RECIPIENT
+    )
+    return (
+        Message.objects.filter(Exists(entry), thread=ticket.thread_id).order_by("-received_at", "-id").first()
+    )
+
+
+def _customer_of(ticket: Ticket) -> tuple[str, ...]:
+    message = _received(ticket)
+    wanted = [one["address"] for one in message.reply_to] if message is not None else []
+    if not wanted and message is not None and message.sender_address:
+        wanted = [message.sender_address]
+    if not wanted and ticket.requester_address:
+        wanted = [ticket.requester_address]
+    if not wanted:
+        raise SubmissionInvalid("to", "Nobody to answer: the customer's mail names no address.")
+    return tuple(wanted)
+
+
+def _ancestry_in(ticket: Ticket) -> Ancestry:
+    because = f"It is the answer to ticket #{ticket.number}."
+    parent = Message.objects.filter(thread=ticket.thread_id).order_by("-received_at", "-id").first()
+    if parent is None:
+        return Ancestry(thread=ThreadChoice(ticket.thread, because))
+    known = ancestry_of(parent)
+    return Ancestry(known.in_reply_to, known.references, ThreadChoice(ticket.thread, because))
+
+
+def _answer_subject(subject: str) -> str:
+    return subject if subject.lower().startswith("re:") else f"Re: {subject}".strip()

@@ -1,0 +1,335 @@
+"""A message enters the road out: checked, composed, and committed together with one delivery for each recipient.
+
+    check     addresses, From, sizes, times; nothing is written yet
+    compose   the bytes, once and for all: a retry sends the same, with the same Message-ID
+    prepare   parse and stage, outside any transaction; large parts go to S3
+    commit    message, sender's copy, deliveries, local Inboxes and tickets, events, idempotency key: one transaction
+    wake      after the commit, ids only; a lost wake-up is found by the sweeper
+
+A crash before the commit leaves nothing (at most objects in S3 that no row names, which are removed after a day),
+and the caller gets no answer. After it everything is there, whoever dies.
+
+Recipients at addresses we own get the message in this very transaction when it is due at once: no socket is opened.
+With an undo window or a schedule they wait like all others, and a worker lays it into their Inboxes.
+"""
+
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import transaction
+
+from apps.accounts.principal import Principal
+from apps.events.services import publish
+from apps.mailboxes.errors import NotVisible
+from apps.mailboxes.models import Direction, Folder, Message, Side, Thread, digest_of_message_id
+from apps.mailboxes.projection import PreparedMessage, prepare, store
+from apps.mailboxes.selectors import message_for
+from apps.mailboxes.services import add_entry
+from apps.mailboxes.threads import ThreadChoice, choose_thread
+from apps.mime.address import normalise_address
+from apps.mime.clean import clean_filename, clean_line, clean_text
+from apps.mime.compose import Composition, InvalidHeader, OutgoingAttachment, compose, make_message_id
+from apps.organisations.models import new_id
+from apps.outbound.causes import Cause
+from apps.outbound.delivery import no_such_address
+from apps.outbound.errors import SubmissionInvalid
+from apps.outbound.idempotency import Request, claim_key, earlier_answer, note_answer, request_of
+from apps.outbound.models import UNFINISHED, Delivery, DeliveryState, Lane, Route
+from apps.outbound.retry import DEFAULT_RETRY_POLICY
+from apps.outbound.transitions import Change, least_finished
+from apps.outbound.validation import (
+    MAX_MESSAGE_BYTES,
+    People,
+    Recipient,
+    Submission,
+    SubmittedAttachment,
+    can_be_referred_to,
+    check_content,
+    check_idempotency_key,
+    check_lane,
+    check_message_id,
+    check_people,
+    check_times,
+    too_large,
+)
+from apps.outbound.wakeups import wake_on_commit
+from apps.tickets.intake import deliver_locally
+
+__all__ = ["Submission", "Submitted", "SubmittedAttachment", "submit", "submit_message"]
+
+MAX_REFERENCES = 20
+_FIELDS = {
+    "From": "from",
+    "To": "to",
+    "Cc": "cc",
+    "Reply-To": "reply_to",
+    "Subject": "subject",
+    "In-Reply-To": "in_reply_to",
+    "References": "in_reply_to",
+    "Content-Disposition": "attachments",
+    "Content-ID": "attachments",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """What became of a submission. `replayed`: an earlier request with the same idempotency key made it."""
+
+    message: Message
+    deliveries: list[Delivery]
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ancestry:
+    """What a message answers: the Message-IDs to write, and the conversation where that is known already."""
+
+    in_reply_to: str = ""
+    references: tuple[str, ...] = ()
+    thread: ThreadChoice | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Everything decided before the transaction opens."""
+
+    submission: Submission
+    people: People
+    ancestry: Ancestry
+    lane: Lane
+    due_at: datetime
+    held_by: str
+    prepared: PreparedMessage
+
+    @property
+    def is_held(self) -> bool:
+        return self.held_by != ""
+
+
+def submit_message(
+    principal: Principal, submission: Submission, *, idempotency_key: str | None, now: datetime
+) -> Submitted:
+    """Take a message for sending; when this returns it is committed.
+
+    Raises SubmissionInvalid naming the field, IdempotencyConflict, and ObjectStoreUnavailable when a large part has
+    no place to go. A recipient in our own domain that nobody owns is no error of the submission: its delivery fails
+    at once.
+    """
+    check_idempotency_key(idempotency_key)
+    request = request_of(principal, idempotency_key, submission) if idempotency_key else None
+    return submit(principal, submission, request=request, now=now)
+
+
+def submit(
+    principal: Principal,
+    submission: Submission,
+    *,
+    request: Request | None,
+    now: datetime,
+    ancestry: Ancestry | None = None,
+    also: Callable[[Message], None] | None = None,
+) -> Submitted:
+    """`submit_message` for callers in this room: with a known conversation, and with `also` done in the transaction."""
+    if request is not None and (earlier := earlier_answer(request, now)) is not None:
+        return _replay(earlier)
+    plan = _plan(principal, submission, ancestry, now)
+    with transaction.atomic():
+        key = claim_key(request, now) if request is not None else None
+        if request is None or key is not None:
+            submitted = _commit(principal, plan, now)
+            if also is not None:
+                also(submitted.message)
+            if key is not None:
+                note_answer(key, submitted.message)
+            return submitted
+    # Another request with the same key was quicker, and its commit is what made ours give way.
+    earlier = earlier_answer(request, now)
+    if earlier is None:
+        msg = "an idempotency key is held by a request that made nothing"
+        raise AssertionError(msg)
+    return _replay(earlier)
+
+
+def _replay(message: Message) -> Submitted:
+    return Submitted(message, list(Delivery.objects.filter(message=message)), replayed=True)
+
+
+# before the transaction
+
+
+def _plan(principal: Principal, submission: Submission, ancestry: Ancestry | None, now: datetime) -> _Plan:
+    people = check_people(principal, submission)
+    check_content(submission)
+    lane = check_lane(submission.priority)
+    due_at, held_by = check_times(submission, now)
+    if ancestry is None:
+        ancestry = _ancestry(principal, submission.in_reply_to)
+    raw = _compose(submission, people, ancestry, now)
+    return _Plan(submission, people, ancestry, lane, due_at, held_by, prepare(raw))
+
+
+def _ancestry(principal: Principal, in_reply_to: str) -> Ancestry:
+    """What `in_reply_to` names: one of our messages by id, or any Message-ID."""
+    if not in_reply_to:
+        return Ancestry()
+    try:
+        message_id = uuid.UUID(in_reply_to)
+    except ValueError:
+        bare = check_message_id("in_reply_to", in_reply_to)
+        known = Message.objects.filter(
+            organisation_id=principal.organisation_id, rfc_message_id_digest=digest_of_message_id(bare)
+        )
+        parent = known.order_by("received_at").first()
+        return ancestry_of(parent) if parent is not None else Ancestry(bare, (bare,))
+    try:
+        parent = message_for(principal, message_id)
+    except NotVisible as error:
+        raise SubmissionInvalid("in_reply_to", "There is no such message.") from error
+    return ancestry_of(parent)
+
+
+def ancestry_of(parent: Message) -> Ancestry:
+    """RFC 5322 §3.6.4: the parent's references and the parent itself, the middle left out when there are too many."""
+    chain = [one for one in [*parent.references, parent.rfc_message_id] if can_be_referred_to(one)]
+    chain = list(dict.fromkeys(chain))
+    kept = chain if len(chain) <= MAX_REFERENCES else [chain[0], *chain[1 - MAX_REFERENCES :]]
+    in_reply_to = parent.rfc_message_id if can_be_referred_to(parent.rfc_message_id) else ""
+    choice = ThreadChoice(parent.thread, "It answers a message of this conversation.")
+    return Ancestry(in_reply_to, tuple(kept), choice)
+
+
+def _compose(submission: Submission, people: People, ancestry: Ancestry, now: datetime) -> bytes:
+    domain = normalise_address(people.sender.address).rpartition("@")[2]
+    composition = Composition(
+        sender=people.sender,
+        to=people.to,
+        cc=people.cc,
+        reply_to=people.reply_to,
+        subject=clean_line(submission.subject),
+        text=clean_text(submission.text),
+        # As the integrator wrote it: what we show of it is sanitised like any stranger's.
+        html=clean_text(submission.html),
+        message_id=make_message_id(domain, new_id().hex),
+        date=now,
+        in_reply_to=ancestry.in_reply_to,
+        references=ancestry.references,
+        headers=submission.headers,
+        attachments=tuple(
+            OutgoingAttachment(clean_filename(one.filename), one.content_type, one.content, one.content_id)
+            for one in submission.attachments
+        ),
+    )
+    try:
+        raw = compose(composition)
+    except InvalidHeader as error:
+        # A `From` among the headers of the caller's own is not the message's From.
+        own = any(name == error.field for name, _value in submission.headers)
+        field = f"headers.{error.field}" if own else _FIELDS.get(error.field, f"headers.{error.field}")
+        raise SubmissionInvalid(field, f"{error.reason[:1].upper()}{error.reason[1:]}.") from error
+    if len(raw) > MAX_MESSAGE_BYTES:
+        raise SubmissionInvalid("attachments" if submission.attachments else "text", too_large(len(raw)))
+    return raw
+
+
+# inside it
+
+
+def _commit(principal: Principal, plan: _Plan, now: datetime) -> Submitted:
+    fates = [(recipient, _first_state(recipient, plan)) for recipient in plan.people.recipients]
+    states = {change.state for _recipient, change in fates}
+    message = _store(principal, plan, least_finished(states), now)
+    deliveries = Delivery.objects.bulk_create(
+        [_delivery(message, plan.lane, recipient, change, now) for recipient, change in fates]
+    )
+    here = [
+        recipient.mailbox
+        for recipient, change in fates
+        if change.state == DeliveryState.DELIVERED and recipient.mailbox is not None
+    ]
+    deliver_locally(message, here, now)
+    _publish(principal, message, deliveries)
+    if DeliveryState.QUEUED in states:
+        wake_on_commit(plan.lane)
+    return Submitted(message, deliveries, replayed=False)
+
+
+def _store(principal: Principal, plan: _Plan, state: DeliveryState, now: datetime) -> Message:
+    choice = _thread(principal, plan)
+    only_here = all(recipient.route == Route.LOCAL for recipient in plan.people.recipients)
+    message = store(
+        plan.prepared,
+        organisation_id=principal.organisation_id,
+        thread=choice.thread,
+        direction=Direction.LOCAL if only_here else Direction.OUT,
+        state=state,
+        received_at=now,
+        bcc=plan.people.bcc,
+        author=principal.user,
+        filed_because=choice.because,
+        tags=plan.submission.tags,
+        metadata=dict(plan.submission.metadata),
+    )
+    add_entry(
+        message,
+        plan.people.sender_row.mailbox_id,
+        side=Side.SENDER,
+        folder=Folder.OUTBOX if state in UNFINISHED else Folder.SENT,
+        is_read=True,
+        sorted_at=now,
+    )
+    return message
+
+
+def _thread(principal: Principal, plan: _Plan) -> ThreadChoice:
+    known = plan.ancestry.thread
+    if known is None:
+        return choose_thread(principal.organisation_id, plan.prepared.parsed)
+    # Locked like `choose_thread` does: two answers at the same time share one ticket.
+    thread = Thread.objects.select_for_update().get(pk=known.thread.pk)
+    return ThreadChoice(thread, known.because)
+
+
+def _first_state(recipient: Recipient, plan: _Plan) -> Change:
+    if recipient.exists_nowhere:
+        return no_such_address(recipient.address)
+    if plan.is_held:
+        cause = Cause.SCHEDULE if plan.held_by == "send_at" else Cause.UNDO_WINDOW
+        return Change(DeliveryState.SCHEDULED, cause, due_at=plan.due_at)
+    if recipient.route == Route.LOCAL:
+        return Change(DeliveryState.DELIVERED)
+    return Change(DeliveryState.QUEUED, Cause.WAITING_FOR_WORKER, due_at=plan.due_at)
+
+
+def _delivery(message: Message, lane: Lane, recipient: Recipient, change: Change, now: datetime) -> Delivery:
+    return Delivery(
+        organisation_id=message.organisation_id,
+        message=message,
+        recipient=recipient.address,
+        field=recipient.field,
+        route=recipient.route,
+        local_mailbox=recipient.mailbox,
+        lane=lane,
+        expires_at=(change.due_at or now) + DEFAULT_RETRY_POLICY.lifetime,
+        **change.columns(now),
+    )
+
+
+def _publish(principal: Principal, message: Message, deliveries: Sequence[Delivery]) -> None:
+    publish(
+        message.organisation_id,
+        "message.submitted",
+        message_id=message.pk,
+        actor=principal.actor,
+        recipients=len(deliveries),
+    )
+    for one in deliveries:
+        publish(
+            one.organisation_id,
+            f"delivery.{one.state}",
+            message_id=message.pk,
+            delivery_id=one.pk,
+            actor=principal.actor,
+            cause=one.cause,
+        )

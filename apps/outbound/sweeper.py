@@ -1,0 +1,27 @@
+"""Finds what nobody was told of: leases that lapsed, rows that became due, deliveries past their lifetime.
+
+Runs every second or two, in as many processes as like to. Every step is safe to repeat and to be killed in. Redis
+may have forgotten every wake-up: this is what makes that harmless.
+"""
+
+from django.db import transaction
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from apps.outbound.models import WAITING, Delivery, Lane
+from apps.outbound.transitions import expire_waiting, recover_lapsed
+from apps.outbound.wakeups import wake
+
+BATCH = 500
+
+
+def sweep_deliveries() -> int:
+    """One round; how many deliveries it recovered or expired."""
+    with transaction.atomic():
+        recovered = recover_lapsed(limit=BATCH)
+    with transaction.atomic():
+        expired = expire_waiting(limit=BATCH, now=timezone.now())
+    for lane in Lane:
+        if Delivery.objects.filter(lane=lane, state__in=WAITING, due_at__lte=Now()).exists():
+            wake(lane)
+    return len(recovered) + len(expired)

@@ -1,0 +1,78 @@
+"""The door of every page: who is asking, on whose clock, and what the rooms' errors look like in a browser.
+
+A person who is not signed in is sent to the sign-in page; a script's request gets 401 instead, for a redirect would put
+the sign-in page into the middle of a list. What a person may not see answers exactly as what does not exist: 404.
+"""
+
+import zoneinfo
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, ParamSpec
+from urllib.parse import urlencode
+
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.cache import add_never_cache_headers, patch_vary_headers
+from django.utils.translation import gettext as _
+
+from apps.accounts.models import User
+from apps.accounts.principal import Principal
+from apps.blobs.errors import BlobError
+from apps.mailboxes.errors import NotVisible
+
+P = ParamSpec("P")
+View = Callable[Concatenate[HttpRequest, Principal, P], HttpResponse]
+
+
+def wants_fragment(request: HttpRequest) -> bool:
+    """Whether htmx asks for a part of the page. Its requests for whole pages (history) say `full`."""
+    return request.headers.get("HX-Request-Type") == "partial"
+
+
+def wants_json(request: HttpRequest) -> bool:
+    return request.headers.get("Accept", "").startswith("application/json")
+
+
+def for_people(view: View[P]) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
+    """A view for a signed-in person, given its Principal; the rooms' errors become answers."""
+
+    @wraps(view)
+    def answer(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        if not isinstance(request.user, User):
+            return _ask_to_sign_in(request)
+        with timezone.override(_clock_of(request)):
+            try:
+                response = view(request, Principal.of_user(request.user), *args, **kwargs)
+            except NotVisible as error:
+                raise Http404 from error
+            except BlobError:
+                response = _unavailable(request)
+        # Pages and fragments share addresses, and both hold mail: no cache keeps either.
+        patch_vary_headers(response, ["HX-Request-Type", "Accept", "Cookie"])
+        add_never_cache_headers(response)
+        return response
+
+    return answer
+
+
+def _ask_to_sign_in(request: HttpRequest) -> HttpResponse:
+    if request.method != "GET" or wants_fragment(request) or wants_json(request):
+        return JsonResponse({"detail": _("You are signed out.")}, status=401)
+    query = urlencode({"next": request.get_full_path()})
+    return HttpResponseRedirect(f"{reverse('webmail:sign-in')}?{query}")
+
+
+def _clock_of(request: HttpRequest) -> zoneinfo.ZoneInfo:
+    """The clock on the person's wall, as their browser told in a cookie; UTC until it has."""
+    try:
+        return zoneinfo.ZoneInfo(request.COOKIES.get("timezone", "UTC"))
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        return zoneinfo.ZoneInfo("UTC")
+
+
+def _unavailable(request: HttpRequest) -> HttpResponse:
+    if wants_json(request):
+        return JsonResponse({"detail": _("The store for large files does not answer.")}, status=503)
+    return render(request, "webmail/unavailable.html", status=503)

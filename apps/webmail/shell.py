@@ -1,0 +1,111 @@
+"""What stands around every page: the rail of mailboxes and folders with their figures."""
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Count, Min
+from django.utils import timezone
+
+from apps.accounts.principal import Principal
+from apps.mailboxes.conversations import folder_counts
+from apps.mailboxes.models import Folder, Mailbox, MailboxKind
+from apps.mailboxes.selectors import visible_mailboxes
+from apps.outbound.models import WAITING, DeliveryState
+from apps.outbound.selectors import deliveries_for, errors_for
+from apps.webmail.words import browser_words
+
+ON_THE_ROAD = (*WAITING, DeliveryState.SENDING)
+
+FOLDER_ICONS = {
+    Folder.INBOX: "inbox",
+    Folder.SENT: "check-check",
+    Folder.OUTBOX: "send",
+    Folder.ARCHIVE: "archive",
+    Folder.SPAM: "shield-alert",
+    Folder.TRASH: "trash-2",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FolderLink:
+    folder: Folder
+    icon: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxLink:
+    mailbox: Mailbox
+    unread: int
+    folders: list[FolderLink]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in the rail the person is: a folder of a mailbox, or one of the other pages by its name."""
+
+    mailbox_id: uuid.UUID | None = None
+    folder: Folder | None = None
+    page: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueInShort:
+    """How many recipients have not got their mail yet (those in their undo window too: they have not), and for how long
+    the longest one has been due; 0 when none is."""
+
+    depth: int
+    oldest_due_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rail:
+    mailboxes: list[MailboxLink]
+    place: Place
+    waiting: int
+    errors: int
+    queue: QueueInShort
+
+
+def rail_of(principal: Principal, place: Place) -> Rail:
+    """Four queries, however many mailboxes there are."""
+    counts = folder_counts(principal)
+    links = []
+    for mailbox in team_first(visible_mailboxes(principal)):
+        own = counts.get(mailbox.pk, {})
+        folders = [FolderLink(folder, FOLDER_ICONS[folder], own.get(folder, 0)) for folder in Folder]
+        links.append(MailboxLink(mailbox, own.get(Folder.INBOX, 0), folders))
+    return Rail(
+        mailboxes=links,
+        place=place,
+        waiting=sum(own.get(Folder.OUTBOX, 0) for own in counts.values()),
+        errors=errors_for(principal).count(),
+        queue=_queue_in_short(principal, timezone.now()),
+    )
+
+
+def _queue_in_short(principal: Principal, now: datetime) -> QueueInShort:
+    """Not `queue_figures`: the rail stands on every page, and is fetched anew at every change."""
+    in_queue = deliveries_for(principal).filter(state__in=ON_THE_ROAD)
+    found = in_queue.aggregate(depth=Count("pk"), oldest=Min("due_at"))
+    waited = (now - found["oldest"]).total_seconds() if found["oldest"] else 0.0
+    return QueueInShort(found["depth"], max(0.0, waited))
+
+
+def team_first(mailboxes: Iterable[Mailbox]) -> list[Mailbox]:
+    """Shared mailboxes before personal ones: that is where customers wait."""
+    return sorted(mailboxes, key=lambda mailbox: mailbox.kind != MailboxKind.SHARED)
+
+
+def page_context(principal: Principal, place: Place, **more: Any) -> dict[str, Any]:
+    """The context of a whole page."""
+    return {
+        "rail": rail_of(principal, place),
+        "person": principal.user,
+        "words": browser_words(),
+        "pane": "list",
+        **more,
+    }

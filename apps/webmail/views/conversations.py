@@ -1,0 +1,182 @@
+"""Folders, conversations, and what one does with them."""
+
+import uuid
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+
+from apps.accounts.principal import Principal
+from apps.mailboxes.conversations import Page, Position, conversations
+from apps.mailboxes.models import Folder, Mailbox
+from apps.mailboxes.selectors import mailbox_for, message_for, visible_mailboxes
+from apps.mailboxes.services import MOVABLE, mark_conversation_read, move_conversation, star_conversation
+from apps.tickets.selectors import tickets_by_thread
+from apps.webmail.access import for_people, wants_fragment
+from apps.webmail.reading import ShownConversation, recipients_of_answer, show_conversation, show_message
+from apps.webmail.shell import Place, page_context, rail_of, team_first
+
+
+@require_safe
+@for_people
+def home(request: HttpRequest, principal: Principal) -> HttpResponse:
+    """The first mailbox's inbox."""
+    mailboxes = team_first(visible_mailboxes(principal))
+    if not mailboxes:
+        return render(request, "webmail/no_mailbox.html", page_context(principal, Place()))
+    return HttpResponseRedirect(folder_url(mailboxes[0], Folder.INBOX))
+
+
+@require_safe
+@for_people
+def rail(request: HttpRequest, principal: Principal) -> HttpResponse:
+    """The rail's figures, fetched whenever something changed."""
+    return render(
+        request, "webmail/rail.html", {"rail": rail_of(principal, Place()), "person": principal.user}
+    )
+
+
+@require_safe
+@for_people
+def folder(request: HttpRequest, principal: Principal, mailbox_id: uuid.UUID, folder: Folder) -> HttpResponse:
+    mailbox = mailbox_for(principal, mailbox_id)
+    context = _list_context(request, mailbox, folder)
+    return render(
+        request,
+        "webmail/folder.html",
+        page_context(principal, Place(mailbox.pk, folder), **context),
+    )
+
+
+@require_safe
+@for_people
+def rows(request: HttpRequest, principal: Principal, mailbox_id: uuid.UUID, folder: Folder) -> HttpResponse:
+    """A page of rows alone: the next one when the list's end is reached, the first one when something changed."""
+    mailbox = mailbox_for(principal, mailbox_id)
+    return render(request, "webmail/rows.html", _list_context(request, mailbox, folder))
+
+
+@require_safe
+@for_people
+def conversation(
+    request: HttpRequest, principal: Principal, mailbox_id: uuid.UUID, folder: Folder, thread_id: uuid.UUID
+) -> HttpResponse:
+    mailbox = mailbox_for(principal, mailbox_id)
+    shown = show_conversation(principal, mailbox, thread_id, timezone.now())
+    context = _conversation_context(shown, folder)
+    if wants_fragment(request):
+        return render(request, "webmail/conversation.html", context | {"is_fragment": True})
+    context |= _list_context(request, mailbox, folder) | {"pane": "reading"}
+    return render(
+        request,
+        "webmail/folder.html",
+        page_context(principal, Place(mailbox.pk, folder), **context),
+    )
+
+
+@require_safe
+@for_people
+def message_body(
+    request: HttpRequest, principal: Principal, mailbox_id: uuid.UUID, message_id: uuid.UUID
+) -> HttpResponse:
+    """The body of a message that was not opened with its conversation."""
+    mailbox = mailbox_for(principal, mailbox_id)
+    message = message_for(principal, message_id)
+    shown = show_message(principal, mailbox, message, timezone.now())
+    return render(request, "webmail/body.html", {"shown": shown})
+
+
+@require_POST
+@for_people
+def read(
+    request: HttpRequest, principal: Principal, mailbox_id: uuid.UUID, thread_id: uuid.UUID
+) -> HttpResponse:
+    mailbox = mailbox_for(principal, mailbox_id)
+    is_read = request.POST.get("is_read") == "1"
+    changed = mark_conversation_read(principal, mailbox, thread_id, is_read=is_read)
+    return JsonResponse({"changed": changed})
+
+
+@require_POST
+@for_people
+def move(
+    request: HttpRequest, principal: Principal, mailbox_id: uuid.UUID, thread_id: uuid.UUID
+) -> HttpResponse:
+    mailbox = mailbox_for(principal, mailbox_id)
+    wanted = request.POST.get("folder", "")
+    if wanted not in MOVABLE:
+        return JsonResponse({"errors": {"folder": wanted}}, status=422)
+    return JsonResponse({"changed": move_conversation(principal, mailbox, thread_id, Folder(wanted))})
+
+
+@require_POST
+@for_people
+def star(
+    request: HttpRequest, principal: Principal, mailbox_id: uuid.UUID, folder: Folder, thread_id: uuid.UUID
+) -> HttpResponse:
+    mailbox = mailbox_for(principal, mailbox_id)
+    star_conversation(principal, mailbox, thread_id, starred=request.POST.get("starred") == "1")
+    shown = show_conversation(principal, mailbox, thread_id, timezone.now())
+    return render(request, "webmail/bar.html", _conversation_context(shown, folder))
+
+
+def folder_url(mailbox: Mailbox, folder: Folder) -> str:
+    return reverse("webmail:folder", kwargs={"mailbox_id": mailbox.pk, "folder": folder})
+
+
+def conversation_url(mailbox: Mailbox, folder: Folder, thread_id: uuid.UUID) -> str:
+    return reverse(
+        "webmail:conversation", kwargs={"mailbox_id": mailbox.pk, "folder": folder, "thread_id": thread_id}
+    )
+
+
+def _conversation_context(shown: ShownConversation, folder: Folder) -> dict[str, Any]:
+    recipients = recipients_of_answer(shown.mailbox, shown.answers)
+    return {
+        "shown": shown,
+        "mailbox": shown.mailbox,
+        "folder": folder,
+        "answer_to": ", ".join(recipients.to),
+        "answer_everybody": ", ".join(recipients.everybody),
+    }
+
+
+def _list_context(request: HttpRequest, mailbox: Mailbox, folder: Folder) -> dict[str, Any]:
+    query = request.GET.get("q", "").strip()
+    page = conversations(mailbox, folder, query=query, before=_position(request.GET.get("before", "")))
+    tickets = tickets_by_thread(mailbox, [row.thread_id for row in page.rows])
+    rows_url = reverse("webmail:rows", kwargs={"mailbox_id": mailbox.pk, "folder": folder})
+    return {
+        "mailbox": mailbox,
+        "folder": folder,
+        "query": query,
+        "rows": [(row, tickets.get(row.thread_id)) for row in page.rows],
+        "rows_url": f"{rows_url}?{urlencode({'q': query})}" if query else rows_url,
+        "more_url": _more_url(rows_url, query, page),
+    }
+
+
+def _more_url(rows_url: str, query: str, page: Page) -> str:
+    if page.next is None:
+        return ""
+    before = f"{page.next.sorted_at.isoformat()}~{page.next.entry_id}"
+    return f"{rows_url}?{urlencode({'before': before} | ({'q': query} if query else {}))}"
+
+
+def _position(text: str) -> Position | None:
+    """Where the page before ended. A position nobody was given is no page of ours: 404."""
+    if not text:
+        return None
+    try:
+        sorted_at, _separator, entry_id = text.partition("~")
+        moment = datetime.fromisoformat(sorted_at)
+        if moment.tzinfo is None:
+            raise Http404
+        return Position(moment, uuid.UUID(entry_id))
+    except ValueError as error:
+        raise Http404 from error

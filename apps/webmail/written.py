@@ -1,0 +1,70 @@
+"""What a person typed into the composer, read from the request. Nothing is judged here; submission does that."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from django.core.files.uploadedfile import UploadedFile
+from django.http import HttpRequest, QueryDict
+
+from apps.outbound.submission import SubmittedAttachment
+
+UNDO_SECONDS = 10
+MAX_KEY_CHARS = 255
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenMail:
+    """A new mail or an answer as typed. `idempotency_key` makes a repeated submit the same submission."""
+
+    sender: str
+    to: tuple[str, ...]
+    cc: tuple[str, ...]
+    bcc: tuple[str, ...]
+    subject: str
+    text: str
+    attachments: tuple[SubmittedAttachment, ...]
+    idempotency_key: str | None
+    state: str | None
+
+
+def read_written_mail(request: HttpRequest) -> WrittenMail:
+    typed: QueryDict = request.POST
+    return WrittenMail(
+        sender=typed.get("from", ""),
+        to=tuple(split_addresses(typed.get("to", ""))),
+        cc=tuple(split_addresses(typed.get("cc", ""))),
+        bcc=tuple(split_addresses(typed.get("bcc", ""))),
+        subject=typed.get("subject", ""),
+        text=typed.get("text", ""),
+        attachments=tuple(_attachment(file) for file in request.FILES.getlist("files")),
+        idempotency_key=typed.get("idempotency_key", "")[:MAX_KEY_CHARS] or None,
+        state=typed.get("state") or None,
+    )
+
+
+def split_addresses(typed: str) -> Iterator[str]:
+    """Split at commas, semicolons and line ends, but not within a quoted name or angle brackets.
+
+    Everything typed comes out again: what is no address must be refused with a word, not dropped in silence.
+    """
+    start, quoted, angled = 0, False, False
+    for at, character in enumerate(typed):
+        if character == '"' and (at == 0 or typed[at - 1] != "\\"):
+            quoted = not quoted
+        elif not quoted and character in "<>":
+            angled = character == "<"
+        elif not quoted and not angled and character in ",;\n":
+            if part := typed[start:at].strip():
+                yield part
+            start = at + 1
+    if part := typed[start:].strip():
+        yield part
+
+
+def _attachment(file: "UploadedFile[bytes]") -> SubmittedAttachment:
+    return SubmittedAttachment(
+        filename=file.name or "",
+        content_type=file.content_type or "application/octet-stream",
+        content=file.read(),
+        content_id="",
+    )

@@ -1,0 +1,81 @@
+// Things one does to a conversation. They show at once, the server is told, and a refusal is undone in plain sight.
+//
+// A form with data-act is such a thing: `leave` takes the conversation out of the list, `mark` changes its row.
+
+import { currentList } from "./list.js";
+import { backToList } from "./panes.js";
+import { post, Refused } from "./request.js";
+import { toast } from "./toasts.js";
+import { say } from "./words.js";
+
+export function startActions() {
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (!form.dataset?.act || event.defaultPrevented) return;
+    event.preventDefault();
+    const body = new FormData(form, event.submitter);
+    if (form.dataset.act === "leave") leave(form, body);
+    else mark(form, body);
+  });
+  document.addEventListener("htmx:response:error", ({ detail }) => complain(detail.ctx.response.status));
+  document.addEventListener("htmx:error", () => complain(0));
+}
+
+/** Say that something did not work, in words that fit the status. */
+export function complain(status) {
+  const key = status === 0 ? "unreachable" : status === 404 ? "gone" : status === 503 ? "unavailable" : "failed";
+  toast(say(key), { tone: "bad" });
+}
+
+async function leave(form, body) {
+  const list = currentList();
+  const thread = form.dataset.thread;
+  const bringBack = list?.hideRow(thread) ?? (() => {});
+  showNext(list);
+  try {
+    await post(form.action, body);
+    toast(form.dataset.done, form.dataset.undo ? { action: { label: say("undo"), run: () => unleave(form, bringBack) } } : {});
+  } catch (error) {
+    bringBack();
+    complain(error instanceof Refused ? error.status : 0);
+  }
+}
+
+async function unleave(form, bringBack) {
+  bringBack();
+  const body = new FormData(form);
+  body.set("folder", form.dataset.undo);
+  try {
+    await post(form.action, body);
+  } catch (error) {
+    complain(error instanceof Refused ? error.status : 0);
+  }
+}
+
+/** After a conversation has left: the next one on a wide screen, the list on a narrow one. */
+function showNext(list) {
+  const isOpen = document.getElementById("conversation");
+  if (!isOpen) return;
+  const next = list?.currentRow?.querySelector("a");
+  const isNarrow = window.matchMedia("(max-width: 759px)").matches;
+  if (next && !isNarrow) next.click();
+  else {
+    backToList();
+    const placeholder = document.getElementById("nothing-open").content.cloneNode(true);
+    document.getElementById("reading").replaceChildren(placeholder);
+  }
+}
+
+async function mark(form, body) {
+  const row = currentList()?.row(form.dataset.thread);
+  const was = row?.classList.contains("unread");
+  if (row && body.has("is_read")) row.classList.toggle("unread", body.get("is_read") === "0");
+  if (form.dataset.done) toast(form.dataset.done);
+  if (body.get("is_read") === "0") backToList();
+  try {
+    await post(form.action, body);
+  } catch (error) {
+    row?.classList.toggle("unread", was);
+    complain(error instanceof Refused ? error.status : 0);
+  }
+}

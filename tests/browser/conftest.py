@@ -1,0 +1,149 @@
+"""A real browser before a real server: uvicorn in a thread on the test database, at the very origins of the settings.
+
+A test's page collects what the console says; an error or a broken Content-Security-Policy fails the test, whatever else
+it looked at. Screenshots go to var/screenshots.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import uvicorn
+from django.conf import settings
+from django.core.cache import cache
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+
+from tests.people import PASSWORD
+
+START_SECONDS = 15
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+SYSTEM_CHROMIUM = Path("/usr/bin/chromium")
+SCREENSHOTS = settings.BASE_DIR / "var" / "screenshots"
+
+
+class WebServer(uvicorn.Server):
+    """uvicorn in a thread, which leaves the signals to pytest."""
+
+    def install_signal_handlers(self) -> None:
+        return
+
+
+@pytest.fixture(scope="package", autouse=True)
+def orm_beside_playwrights_loop() -> Iterator[None]:
+    """Playwright's synchronous interface keeps an event loop in this thread, and Django would refuse its ORM there.
+
+    The loop only waits for the browser; nothing of ours runs on it.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+        yield
+
+
+@pytest.fixture
+def web(transactional_db: None) -> Iterator[str]:
+    """The web process at WEB_ORIGIN (and, by its other name, at CONTENT_ORIGIN)."""
+    cache.clear()
+    config = uvicorn.Config(
+        "mailplatform.asgi:application",
+        host=settings.WEB_HOST,
+        port=settings.WEB_PORT,
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        loop="asyncio",
+        timeout_graceful_shutdown=2,
+    )
+    server = WebServer(config)
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve()), name="web", daemon=True)
+    thread.start()
+    wait_until(lambda: server.started, START_SECONDS)
+    yield settings.WEB_ORIGIN
+    server.should_exit = True
+    thread.join(timeout=10)
+
+
+@pytest.fixture(scope="package")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        executable = SYSTEM_CHROMIUM if SYSTEM_CHROMIUM.exists() else None
+        browser = playwright.chromium.launch(executable_path=executable, args=CHROMIUM_FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def context(chromium: Browser, web: str) -> Iterator[BrowserContext]:
+    context = chromium.new_context(
+        base_url=web, viewport={"width": 1440, "height": 900}, timezone_id="Europe/Berlin", locale="en-GB"
+    )
+    context.set_default_timeout(10_000)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Iterator[Page]:
+    """A page that fails its test when the console heard an error, a violated policy or an uncaught exception."""
+    page = context.new_page()
+    complaints: list[str] = []
+
+    def hear(message: ConsoleMessage) -> None:
+        # An answer of 422 is how a form says what is wrong; the browser calls every such answer an error.
+        if message.type in ("error", "warning") and "status of 422" not in message.text:
+            complaints.append(f"{message.type}: {message.text}")
+
+    page.on("console", hear)
+    page.on("pageerror", lambda error: complaints.append(f"uncaught: {error}"))
+    page.on("dialog", lambda dialog: complaints.append(f"dialog: {dialog.message}"))
+    yield page
+    assert complaints == []
+
+
+@pytest.fixture
+def sign_in(page: Page) -> Callable[[str], None]:
+    def enter(email: str) -> None:
+        page.goto("/")
+        page.get_by_label("Address").fill(email)
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Sign in").click()
+        page.wait_for_selector("conversation-list")
+
+    return enter
+
+
+@pytest.fixture
+def photograph(page: Page, request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Keep what the page looks like in both sizes and both schemes, as var/screenshots/NAME-SIZE-SCHEME.png."""
+
+    def take(name: str, *, sizes: tuple[int, ...] = (1440, 360)) -> None:
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        for width in sizes:
+            page.set_viewport_size({"width": width, "height": 900 if width > 500 else 740})
+            for scheme in ("light", "dark"):
+                page.emulate_media(color_scheme=scheme)
+                page.evaluate("document.fonts.ready")
+                path = SCREENSHOTS / f"{name}-{width}-{scheme}.png"
+                page.screenshot(path=path, caret="initial", animations="disabled")
+        page.set_viewport_size({"width": 1440, "height": 900})
+        page.emulate_media(color_scheme="light")
+
+    return take
+
+
+def wait_until(is_so: Callable[[], bool], seconds: float = 10) -> None:
+    """Look again and again, up to a deadline."""
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"it did not come true within {seconds} s")
+        time.sleep(0.02)

@@ -1,0 +1,170 @@
+"""Kill, pause and starve real workers while they send: nothing is lost and nothing is doubled.
+
+The workers are `manage.py work` processes; the test plays the schedule process by sweeping, and plays the clock by
+letting leases lapse, which takes a minute otherwise. What counts is what the other side's server took.
+"""
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from apps.outbound.models import Delivery, DeliveryState
+from tests.faults.work_process import counts, let_leases_lapse, poll, sweep_until, worker
+from tests.outbound.sending import send
+from tests.people import House
+from tests.remote.script import Phase
+from tests.remote.server import RemoteServer
+from tests.servers import Servers
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def recipients(count: int) -> list[str]:
+    return [f"customer{n}@x.example" for n in range(count)]
+
+
+def has_taken(relay: RemoteServer, count: int) -> bool:
+    return len(relay.messages) >= count
+
+
+def test_a_worker_killed_before_the_fence_loses_and_doubles_nothing(
+    house: House, relay: RemoteServer, tmp_path: Path
+) -> None:
+    send(house.as_key, *recipients(20))
+    stall = relay.stall(Phase.DATA, recipient=None)
+    with worker(tmp_path, relay.url) as first:
+        stall.wait_reached()
+        sweep_until(lambda: counts().get("sent") == 19, what="the others are sent meanwhile")
+        first.kill()
+    stall.release()
+    let_leases_lapse()
+    with worker(tmp_path, relay.url):
+        sweep_until(lambda: counts() == {"sent": 20}, what="the one that was held up is sent")
+    assert relay.taken_by_recipient == dict.fromkeys(recipients(20), 1)
+
+
+@pytest.mark.parametrize("took_it", [True, False])
+def test_a_worker_killed_after_the_fence_leaves_one_uncertain_and_doubles_nothing(
+    house: House, relay: RemoteServer, tmp_path: Path, *, took_it: bool
+) -> None:
+    send(house.as_key, *recipients(20))
+    stall = relay.stall(Phase.DOT, recipient="customer7@x.example", taking=took_it)
+    with worker(tmp_path, relay.url) as first:
+        stall.wait_reached()
+        sweep_until(lambda: counts().get("sent") == 19, what="the others are sent meanwhile")
+        first.kill()
+    let_leases_lapse()
+    with worker(tmp_path, relay.url) as second:
+        second.wait_ready()
+        sweep_until(lambda: counts() == {"sent": 19, "uncertain": 1}, what="the lapsed one is uncertain")
+        assert second.stop() == 0
+    assert Delivery.objects.get(state=DeliveryState.UNCERTAIN).recipient == "customer7@x.example"
+    taken = relay.taken_by_recipient
+    assert taken.pop("customer7@x.example", 0) == int(took_it)
+    assert taken == {one: 1 for one in recipients(20) if one != "customer7@x.example"}
+    if not took_it:
+        stall.release()
+        relay.wait_left_alone()
+
+
+def test_workers_killed_again_and_again_while_sending_lose_and_double_nothing(
+    house: House, relay: RemoteServer, tmp_path: Path
+) -> None:
+    send(house.as_key, *recipients(400))
+    relay.behave(latency_seconds=0.02)
+    for enough in (60, 120, 180):
+        with worker(tmp_path, relay.url) as victim:
+            sweep_until(partial(has_taken, relay, enough), what="it is in the middle of sending")
+            victim.kill()
+        relay.wait_left_alone()
+        let_leases_lapse()
+    with worker(tmp_path, relay.url):
+        sweep_until(
+            lambda: counts().keys() <= {"sent", "uncertain"}, what="everything has come to an end", timeout=60
+        )
+    taken = relay.taken_by_recipient
+    assert set(taken.values()) == {1}
+    for delivery in Delivery.objects.all():
+        if delivery.state == DeliveryState.SENT:
+            assert taken[delivery.recipient] == 1
+    assert sum(counts().values()) == 400
+
+
+def test_a_worker_that_slept_through_its_lease_sends_no_dot(
+    house: House, relay: RemoteServer, tmp_path: Path
+) -> None:
+    send(house.as_key, "elena@x.example")
+    stall = relay.stall(Phase.DATA)
+    with worker(tmp_path, relay.url) as sleeper:
+        stall.wait_reached()
+        sleeper.pause()
+        let_leases_lapse()
+        with worker(tmp_path, relay.url):
+            sweep_until(lambda: counts() == {"sent": 1}, what="another worker sends it")
+        stall.release()
+        sleeper.go_on()
+        poll(lambda: "lease_lost" in sleeper.log(), what="the sleeper finds that it has lost its lease")
+        relay.wait_left_alone()
+    assert relay.taken_by_recipient == {"elena@x.example": 1}
+    assert counts() == {"sent": 1}
+
+
+def test_a_worker_told_to_end_gives_back_what_it_has(
+    house: House, relay: RemoteServer, tmp_path: Path
+) -> None:
+    send(house.as_key, *recipients(3))
+    stall = relay.stall(Phase.DATA, recipient=None)
+    with worker(tmp_path, relay.url) as one:
+        stall.wait_reached()
+        sweep_until(lambda: counts().get("sent") == 2, what="the others are sent meanwhile")
+        assert one.stop() == 0
+    assert Delivery.objects.exclude(state="sent").get().cause == "worker_stopped"
+    with worker(tmp_path, relay.url):
+        sweep_until(
+            lambda: counts() == {"sent": 3}, what="the next worker sends it without any lease lapsing"
+        )
+    assert set(relay.taken_by_recipient.values()) == {1}
+
+
+def test_a_redis_that_forgets_every_wake_up_loses_nothing(
+    house: House, relay: RemoteServer, servers: Servers, tmp_path: Path
+) -> None:
+    for recipient in recipients(30):
+        send(house.as_key, recipient)
+    servers.valkey.flush()
+    with worker(tmp_path, relay.url) as one:
+        one.wait_ready()
+        assert relay.messages == []
+        sweep_until(lambda: counts() == {"sent": 30}, what="the sweeper finds them all")
+    assert relay.taken_by_recipient == dict.fromkeys(recipients(30), 1)
+
+
+def test_mail_is_taken_while_redis_is_down_and_sent_when_it_is_back(
+    house: House, relay: RemoteServer, servers: Servers, tmp_path: Path
+) -> None:
+    servers.valkey.kill()
+    send(house.as_key, "elena@x.example")
+    assert counts() == {"queued": 1}
+    servers.valkey.restart()
+    with worker(tmp_path, relay.url):
+        sweep_until(lambda: counts() == {"sent": 1}, what="it is sent")
+    assert relay.taken_by_recipient == {"elena@x.example": 1}
+
+
+def test_a_restart_of_postgresql_while_sending_loses_and_doubles_nothing(
+    house: House, relay: RemoteServer, servers: Servers, tmp_path: Path
+) -> None:
+    send(house.as_key, *recipients(300))
+    relay.behave(latency_seconds=0.02)
+    with worker(tmp_path, relay.url) as one:
+        sweep_until(lambda: len(relay.messages) >= 60, what="it is in the middle of sending")
+        servers.postgres.restart()
+        sweep_until(
+            lambda: not counts().keys() - {"sent", "sending"}, what="what was not claimed is sent", timeout=60
+        )
+        # A claim whose commit was answered by nobody is held by no one, and waits for its lease to end.
+        let_leases_lapse()
+        sweep_until(lambda: counts() == {"sent": 300}, what="everything is sent", timeout=60)
+        assert one.process.poll() is None
+    assert relay.taken_by_recipient == dict.fromkeys(recipients(300), 1)

@@ -1,0 +1,204 @@
+"""The outsider: a member of another organisation, with a valid key and a signed-in browser, who must see nothing.
+
+Every address of the product is tried by every method, with the ids of somebody else's real objects. The owner tries the
+same addresses with the same ids, so that a 404 for a wrong reason does not pass.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from django.conf import settings
+from django.test import Client
+from django.utils import timezone
+
+from apps.accounts.models import User
+from apps.mailboxes.models import Folder, Message
+from apps.outbound.models import Delivery, DeliveryState
+from apps.outbound.replies import Reply, reply_to_ticket
+from apps.outbound.submission import SubmittedAttachment
+from apps.tickets.models import HeldMessage, Ticket
+from apps.tickets.services import add_note
+from tests.api.client import Api
+from tests.flows.url_map import Address, addresses
+from tests.mail import raw_mail
+from tests.people import House
+from tests.tickets.test_intake import arrive
+
+ADDRESSES = addresses()
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+ARRIVED_AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
+MARK = "Zanzibar"
+# These tell of the machine and not of any tenant.
+OF_NOBODY = {"healthz", "readyz", "metrics"}
+
+
+@dataclass(frozen=True)
+class Belongings:
+    """What the house has: a ticket, an answer that waits with a file, a failed recipient, a note, held mail."""
+
+    house: House
+    ticket: Ticket
+    answer: Message
+    waiting: Delivery
+    failed: Delivery
+
+    def values(self, reader: User) -> dict[str, Callable[[Address], object]]:
+        """What each parameter of an address is filled with. `reader` is whom tokens are made for."""
+        return {
+            "mailbox_id": lambda _address: self.house.support.pk,
+            "message_id": lambda _address: self.answer.pk,
+            "thread_id": lambda _address: self.ticket.thread_id,
+            "ticket_id": lambda _address: self.ticket.pk,
+            "delivery_id": lambda _address: self.failed.pk,
+            "folder": lambda _address: Folder.INBOX,
+            "n": lambda _address: 1,
+            "token": lambda address: self._token(address, reader),
+        }
+
+    def _token(self, address: Address, reader: User) -> str:
+        """A token that is signed as it should be, for a person who has nothing to do with the message."""
+        from apps.webmail.content_tokens import ContentClaim, ContentKind, content_url
+
+        kind = ContentKind(address.name)
+        part = self.answer.parts.get(inline=kind == ContentKind.INLINE)
+        url = content_url(kind, ContentClaim(self.answer.pk, reader.pk, n=part.n), timezone.now())
+        path: str = urlsplit(url).path
+        return path.rstrip("/").rpartition("/")[2]
+
+    @property
+    def secrets(self) -> list[bytes]:
+        """What no answer to the outsider may contain."""
+        house = self.house
+        rows = (house.organisation, house.support, house.alice, self.ticket, self.ticket.thread, self.answer)
+        ids = [str(row.pk) for row in (*rows, self.waiting, self.failed)]
+        return [text.encode() for text in (*ids, MARK, "house.test", "customer.example")]
+
+
+@pytest.fixture
+def belongings(house: House) -> Belongings:
+    arrive(house, raw_mail(subject=f"The ferry to {MARK}"), at=ARRIVED_AT)
+    ticket = Ticket.objects.select_related("mailbox").get()
+    add_note(house.as_alice, ticket, f"{MARK} is sold out.", now=ARRIVED_AT)
+    reply = Reply(
+        text=f"No ferry to {MARK}.",
+        html=f'<p>No ferry to {MARK}. <img src="cid:map"></p>',
+        to=("elena@customer.example", "nobody@house.test"),
+        attachments=(
+            SubmittedAttachment(f"{MARK}.txt", "text/plain", b"timetable"),
+            SubmittedAttachment("map.png", "image/png", b"\x89PNG\r\n", content_id="map"),
+        ),
+        hold_seconds=3600,
+    )
+    submitted = reply_to_ticket(house.as_alice, ticket, reply, idempotency_key=None, now=timezone.now())
+    HeldMessage.objects.create(
+        organisation=house.organisation,
+        raw=submitted.message.raw,
+        mailbox=house.support,
+        subject=MARK,
+        cause="suspicious",
+        reason="It looks odd.",
+        held_at=ARRIVED_AT,
+    )
+    by_state = {delivery.state: delivery for delivery in submitted.deliveries}
+    return Belongings(
+        house=house,
+        ticket=ticket,
+        answer=submitted.message,
+        waiting=by_state[DeliveryState.SCHEDULED],
+        failed=by_state[DeliveryState.FAILED],
+    )
+
+
+def ask(address: Address, path: str, method: str, *, user: User, secret: str) -> Any:
+    """One request by a browser that is signed in as `user`, or with the key `secret` where the address is the API's."""
+    client = Client(raise_request_exception=False)
+    host = urlsplit(settings.CONTENT_ORIGIN if address.on_content_origin else settings.WEB_ORIGIN).netloc
+    headers = {"Host": host}
+    if address.is_api:
+        headers["Authorization"] = f"Bearer {secret}"
+    else:
+        client.force_login(user)
+    return client.generic(method, path, b"{}", content_type="application/json", headers=headers)
+
+
+def read(answer: Any) -> bytes:
+    content: bytes = b"".join(answer.streaming_content) if answer.streaming else answer.content
+    return content + repr(sorted(answer.headers.items())).encode()
+
+
+@pytest.mark.parametrize("address", [one for one in ADDRESSES if one.parameters], ids=str)
+def test_what_belongs_to_somebody_else_is_not_there(
+    address: Address, belongings: Belongings, stranger: House
+) -> None:
+    path = address.path(belongings.values(stranger.alice))
+    statuses = set()
+    for method in METHODS:
+        answer = ask(address, path, method, user=stranger.alice, secret=stranger.secret)
+        assert answer.status_code in {404, 405}, f"{method} {path} answered {answer.status_code}"
+        content = read(answer)
+        assert not [secret for secret in belongings.secrets if secret in content], (method, path)
+        statuses.add(answer.status_code)
+    assert 404 in statuses, f"{path} was refused for its method every time, so nobody looked at the ids"
+
+
+@pytest.mark.parametrize("address", [one for one in ADDRESSES if one.parameters], ids=str)
+def test_the_same_addresses_answer_their_owner(address: Address, belongings: Belongings) -> None:
+    house = belongings.house
+    path = address.path(belongings.values(house.alice))
+    answers = {
+        method: ask(address, path, method, user=house.alice, secret=house.secret).status_code
+        for method in ("GET", "POST", "PATCH")
+    }
+    assert set(answers.values()) - {401, 403, 404, 405}, f"{path} answered its owner {answers}"
+    assert not [status for status in answers.values() if status >= 500], answers
+
+
+@pytest.mark.parametrize("address", [one for one in ADDRESSES if not one.parameters], ids=str)
+def test_no_list_or_page_shows_what_belongs_to_somebody_else(
+    address: Address, belongings: Belongings, stranger: House
+) -> None:
+    path = address.path({})
+    for method in METHODS:
+        answer = ask(address, path, method, user=stranger.alice, secret=stranger.secret)
+        if address.route not in OF_NOBODY:
+            assert answer.status_code < 500, f"{method} {path} answered {answer.status_code}"
+        content = read(answer)
+        assert not [secret for secret in belongings.secrets if secret in content], (method, path)
+
+
+@pytest.mark.parametrize("address", [one for one in ADDRESSES if one.is_api], ids=str)
+def test_a_session_opens_nothing_of_the_api(address: Address, belongings: Belongings) -> None:
+    client = Client(raise_request_exception=False)
+    client.force_login(belongings.house.alice)
+    path = address.path(belongings.values(belongings.house.alice))
+    assert {client.generic(method, path).status_code for method in METHODS} <= {401, 405}
+
+
+def test_ids_in_queries_and_bodies_lead_nowhere_either(belongings: Belongings, stranger: House) -> None:
+    arrive(stranger, raw_mail(to="support@stranger.test"))
+    own = Ticket.objects.get(organisation=stranger.organisation)
+    outsider, house = Api.of(stranger.secret), belongings.house
+    for path in ("/messages", "/tickets"):
+        assert outsider.get(f"{path}?mailbox={house.support.pk}").status_code == 404
+        assert outsider.get(f"{path}?q={MARK}").json()["results"] == []
+    assert outsider.get(f"/tickets?assignee={house.alice.pk}").json()["results"] == []
+    assert outsider.patch(f"/tickets/{own.pk}", {"assignee": str(house.alice.pk)}).status_code == 422
+    forged = {"from": "support@house.test", "to": ["elena@customer.example"], "text": "Hello"}
+    assert outsider.post("/messages", forged).status_code == 422
+    honest = forged | {"from": "support@stranger.test"}
+    by_id = outsider.post("/messages", honest | {"in_reply_to": str(belongings.answer.pk)})
+    assert by_id.status_code == 422
+    by_message_id = outsider.post("/messages", honest | {"in_reply_to": belongings.answer.rfc_message_id})
+    assert by_message_id.status_code == 202
+    assert Message.objects.get(pk=by_message_id.json()["id"]).thread_id != belongings.ticket.thread_id
+
+
+def test_a_mail_to_two_organisations_is_two_messages(house: House, stranger: House) -> None:
+    raw = raw_mail(to="support@house.test, support@stranger.test")
+    ours, theirs = arrive(house, raw), arrive(stranger, raw)
+    assert ours.thread_id != theirs.thread_id
+    assert ours.raw_id != theirs.raw_id

@@ -1,0 +1,28 @@
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from apps.inbound.limits import Limits
+from tests.inbound.listening import Listening
+
+Listen = Callable[..., Listening]
+
+
+@pytest.fixture
+def listen() -> Iterator[Callable[..., Listening]]:
+    """Start a listener with the given limits, such as `listen(command_seconds=0.3)`."""
+    started: list[Listening] = []
+
+    def start(**limits: object) -> Listening:
+        started.append(Listening(Limits(**limits)))  # type: ignore[arg-type]
+        return started[-1]
+
+    yield start
+    for listening in started:
+        listening.stop()
+
+
+@pytest.fixture
+def port(listen: Callable[..., Listening]) -> int:
+    """A listener with the product's limits, a message of a megabyte being the largest."""
+    return listen(max_size_bytes=1024 * 1024).port

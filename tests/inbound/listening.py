@@ -1,0 +1,36 @@
+"""A listener in this process, on a port of its own and an event loop in a thread."""
+
+import asyncio
+import threading
+from concurrent.futures import Future
+
+from apps.inbound.limits import Limits
+from apps.inbound.listener import Listener
+
+START_SECONDS = 10
+
+
+class Listening:
+    """Runs from construction until `stop`."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._listener = Listener(host="127.0.0.1", port=0, limits=limits, hostname="mx.house.test")
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._stopped = False
+        asyncio.run_coroutine_threadsafe(self._listener.start(), self._loop).result(START_SECONDS)
+        self.port = self._listener.port
+
+    def begin_stop(self, grace_seconds: float = 5.0) -> "Future[None]":
+        """Drain, without waiting for it."""
+        self._stopped = True
+        return asyncio.run_coroutine_threadsafe(self._listener.stop(grace_seconds), self._loop)
+
+    def stop(self) -> None:
+        """Drain at once, and end the thread."""
+        if not self._stopped:
+            self.begin_stop(grace_seconds=0.1).result(START_SECONDS)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(START_SECONDS)
+        self._loop.close()

@@ -1,0 +1,222 @@
+"""How the listener bounds what one sender may take, and how it stops."""
+
+import time
+from collections.abc import Callable
+from ipaddress import ip_network
+
+import psutil
+import pytest
+
+from apps.inbound import desk
+from apps.inbound.limits import Gate, Limits, plain_address
+from apps.inbound.models import ReceivedMessage
+from apps.inbound.receiving import accept_message
+from tests.inbound.conftest import Listen
+from tests.inbound.wire import RawClient, send, stuffed
+from tests.mail import raw_mail
+from tests.people import House
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+MEBIBYTE = 1024 * 1024
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "did not happen in time"
+        time.sleep(0.01)
+
+
+def test_a_line_that_never_ends_is_refused_with_flat_memory(port: int, house: House) -> None:
+    block = b"x" * MEBIBYTE
+    process = psutil.Process()
+    with RawClient(port) as client:
+        client.addresses("support@house.test")
+        client.asks(b"DATA")
+        client.says(block * 2)
+        before = process.memory_info().rss
+        peak = before
+        for _ in range(15):
+            client.says(block)
+            peak = max(peak, process.memory_info().rss)
+        client.says(b"\r\n.\r\n")
+        assert client.hears().startswith("552 5.3.4")
+        assert client.sends(raw_mail(), "support@house.test").startswith("250")
+    assert peak - before < 6 * MEBIBYTE
+
+
+def test_a_message_that_never_ends_is_cut_off(port: int, house: House) -> None:
+    sent = 0
+    with RawClient(port) as client:
+        client.addresses("support@house.test")
+        client.asks(b"DATA")
+        with pytest.raises(ConnectionError):
+            while sent < 100 * MEBIBYTE:
+                client.says(b"x" * MEBIBYTE)
+                sent += MEBIBYTE
+    assert sent < 40 * MEBIBYTE
+    assert not ReceivedMessage.objects.exists()
+
+
+def test_a_command_that_never_ends_takes_no_memory(port: int) -> None:
+    process = psutil.Process()
+    with RawClient(port) as client:
+        client.says(b"N" * MEBIBYTE)
+        before = process.memory_info().rss
+        client.says(b"N" * 20 * MEBIBYTE + b"\r\n")
+        assert client.hears().startswith("500 5.5.2")
+        assert process.memory_info().rss - before < 25 * MEBIBYTE  # twenty of which are the test's own
+        assert client.asks(b"NOOP").startswith("250")
+
+
+def test_all_messages_being_received_share_a_bound(listen: Listen, house: House) -> None:
+    port = listen(max_in_flight_bytes=MEBIBYTE).port
+    with RawClient(port) as one, RawClient(port) as two:
+        one.addresses("support@house.test")
+        one.asks(b"DATA")
+        one.says(raw_mail(message_id="one@c.example") + b"x" * 900_000)
+        assert two.sends(raw_mail() + b"y" * 900_000 + b"\r\n", "support@house.test").startswith("452 4.3.1")
+        one.says(b"\r\n.\r\n")
+        assert one.hears().startswith("250")
+        assert two.sends(raw_mail() + b"y" * 900_000 + b"\r\n", "support@house.test").startswith("250")
+
+
+def test_a_client_that_says_nothing_is_told_and_closed(listen: Listen) -> None:
+    with RawClient(listen(command_seconds=0.2).port) as client:
+        assert client.hears().startswith("421 4.4.2")
+        assert client.hears() == ""
+
+
+def test_a_message_that_stalls_is_closed(listen: Listen, house: House) -> None:
+    with RawClient(listen(data_block_seconds=0.2).port) as client:
+        client.addresses("support@house.test")
+        client.asks(b"DATA")
+        client.says(b"Subject: half")
+        assert client.hears().startswith("421 4.4.2")
+        assert client.hears() == ""
+
+
+def test_a_message_that_trickles_is_closed(listen: Listen, house: House) -> None:
+    """A byte now and then keeps the block timer running; the whole message has a time too."""
+    with RawClient(listen(data_total_seconds=0.5).port) as client:
+        client.addresses("support@house.test")
+        client.asks(b"DATA")
+        client.socket.settimeout(0.02)
+        deadline = time.monotonic() + 10
+        heard = b""
+        while not heard:
+            assert time.monotonic() < deadline
+            client.says(b"x")
+            try:
+                heard = client.socket.recv(100)
+            except TimeoutError:
+                continue
+    assert heard.startswith(b"421 4.4.2")
+
+
+def test_the_timer_stands_still_while_we_commit(
+    listen: Listen, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(*args: object, **named: object) -> object:
+        time.sleep(0.6)
+        return accept_message(*args, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(desk, "accept_message", slow)
+    assert send(listen(command_seconds=0.2, data_block_seconds=0.2).port).startswith("250")
+
+
+def test_connections_are_limited_in_all(listen: Listen) -> None:
+    port = listen(max_connections=2).port
+    with RawClient(port), RawClient(port) as second:
+        third = RawClient(port, greet=False)
+        assert third.greeting.startswith("421 4.3.2")
+        assert third.hears() == ""
+        second.close()
+        wait_until(lambda: RawClient(port, greet=False).greeting.startswith("220"))
+
+
+def test_connections_are_limited_per_address_unless_trusted(listen: Listen) -> None:
+    port = listen(max_connections_per_address=1).port
+    with RawClient(port):
+        assert RawClient(port, greet=False).greeting.startswith("421 4.7.0")
+    trusting = listen(max_connections_per_address=1, trusted_networks=(ip_network("127.0.0.0/8"),)).port
+    with RawClient(trusting):
+        assert RawClient(trusting, greet=False).greeting.startswith("220")
+
+
+def test_one_ipv6_network_counts_as_one_address() -> None:
+    gate = Gate(Limits(max_connections_per_address=1))
+    assert gate.enter("2001:db8::1") == ""
+    assert gate.enter("2001:db8::2").startswith("421 4.7.0")
+    assert gate.enter("2001:db8:0:1::1") == ""
+    gate.leave("2001:db8::1")
+    gate.leave("2001:db8::2")
+    assert gate.enter("2001:db8::3") == ""
+
+
+@pytest.mark.parametrize(
+    ("peername", "address"),
+    [
+        (("192.0.2.1", 25), "192.0.2.1"),
+        (("::ffff:192.0.2.1", 25, 0, 0), "192.0.2.1"),
+        (("fe80::1%eth0", 25, 0, 2), "fe80::1"),
+        (None, ""),
+    ],
+)
+def test_a_peer_is_known_by_its_plain_address(peername: object, address: str) -> None:
+    assert plain_address(peername) == address
+
+
+def test_a_client_that_guesses_addresses_is_sent_away(listen: Listen, house: House) -> None:
+    with RawClient(listen(max_errors=5).port) as client:
+        replies = client.addresses(*(f"guess{n}@house.test" for n in range(6)))
+        assert {reply[:9] for reply in replies} == {"550 5.1.1"}
+        assert client.hears().startswith("421 4.7.0")
+        assert client.hears() == ""
+
+
+def test_a_client_that_only_idles_is_sent_away(listen: Listen) -> None:
+    with RawClient(listen(max_idle_commands=5).port) as client:
+        replies = [client.asks(b"NOOP")[:3] for _ in range(5)]
+        assert [*replies, client.hears()[:3]] == ["250"] * 5 + ["421"]
+
+
+def test_a_client_that_brings_mail_may_stay(listen: Listen, house: House) -> None:
+    with RawClient(listen(max_idle_commands=3, max_errors=1).port) as client:
+        for n in range(5):
+            assert client.addresses("nobody@house.test")[0].startswith("550")
+            assert client.asks(b"RSET").startswith("250")
+            raw = raw_mail(message_id=f"{n}@c.example")
+            assert client.sends(raw, "support@house.test").startswith("250")
+
+
+def test_stopping_lets_an_arriving_message_end_and_sends_the_others_away(
+    listen: Listen, house: House
+) -> None:
+    listening = listen()
+    with RawClient(listening.port) as idle, RawClient(listening.port) as busy:
+        busy.addresses("support@house.test")
+        busy.asks(b"DATA")
+        data = stuffed(raw_mail())
+        busy.says(data[:50])
+        stopped = listening.begin_stop()
+        assert idle.hears().startswith("421 4.3.2")
+        assert not stopped.done()
+        with pytest.raises(ConnectionError):
+            RawClient(listening.port)
+        busy.says(data[50:])
+        assert [busy.hears()[:3], busy.hears()[:3], busy.hears()] == ["250", "421", ""]
+        stopped.result(5)
+    assert ReceivedMessage.objects.count() == 1
+
+
+def test_stopping_does_not_wait_for_a_message_that_stalls(listen: Listen, house: House) -> None:
+    listening = listen()
+    with RawClient(listening.port) as client:
+        client.addresses("support@house.test")
+        client.asks(b"DATA")
+        client.says(b"Subject: half\r\n")
+        listening.begin_stop(grace_seconds=0.2).result(5)
+        assert client.hears() == ""
+    assert not ReceivedMessage.objects.exists()
