@@ -1,6 +1,7 @@
 """Memory: what every process of the stack holds, idle and after the other rows.
 
-RSS counts shared pages in each process anew; PSS divides them among those who share, so that its total is the machine's.
+RSS counts shared pages in each process anew; PSS divides them among those who share, so that its total is what the
+machine has given.
 """
 
 import os
@@ -48,7 +49,9 @@ def tabulate_memory(idle: dict[str, Held], after: dict[str, Held]) -> Table:
     for title in sorted(idle.keys() | after.keys(), key=lambda one: -after.get(one, Held()).pss):
         _add(table, title, idle.get(title, Held()), after.get(title, Held()))
     _add(table, "total", sum(idle.values(), Held()), sum(after.values(), Held()))
-    table.notes.append("PSS shares out what processes have in common, so its total is what the machine has given.")
+    table.notes.append(
+        "PSS shares out what processes have in common, so its total is what the machine has given."
+    )
     return table
 
 
@@ -85,7 +88,7 @@ def _title(pid: int) -> str:
         return _SERVERS[program]
     if "manage.py" in words:
         return words[words.index("manage.py") + 1]
-    if words[-2:-1] == ["mailplatform.embedded.sink"]:
+    if "mailplatform.embedded.sink" in words:
         return "sink"
     return f"{_title(_parent(pid))}'s children" if program.startswith("python") else program
 

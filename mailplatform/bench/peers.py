@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mailplatform.bench.errors import BenchFailed
+from mailplatform.bench.programs import wait_listening
 from mailplatform.embedded.child import Child
 from mailplatform.embedded.log import Log
 
@@ -82,54 +83,58 @@ def why_not() -> str:
     return ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Postfix:
-    """A running instance. `port` takes mail for DOMAIN into a maildir, and for anybody else to the remote server."""
+    """An instance. `port` takes mail for DOMAIN into a maildir, and for anybody else to the remote server."""
 
     folder: Path
     port: int
-    master: Child
+    log: Log
+    _master: Child | None = None
+
+    def start(self, *, queue_manager: bool = True) -> None:
+        """Start anew; without its queue manager it takes mail and moves none of it. Raises BenchFailed.
+
+        Not by a reload: a service that is reloaded while it starts is left alone for a minute.
+        """
+        self.stop()
+        services = _MASTER.format(port=self.port) + (_QUEUE_MANAGER if queue_manager else "")
+        (self.folder / "etc" / "master.cf").write_text(services)
+        self._master = Child(
+            "postfix",
+            [_DAEMONS / "master", "-s", "-c", self.folder / "etc"],
+            log=self.log,
+            cwd=self.folder,
+            env={"MAIL_CONFIG": str(self.folder / "etc")},
+        )
+        wait_listening(self._master, self.port, self.log)
+
+    def stop(self) -> None:
+        master, self._master = self._master, None
+        if master is not None and master.is_running:
+            master.stop(signal.SIGTERM, grace_seconds=_GRACE_SECONDS)
 
     def count_delivered(self) -> int:
         """Mails whole in the maildir; Postfix moves them there when they are synced."""
         new = self.folder / "maildir" / "box" / "new"
-        return len(os.listdir(new)) if new.exists() else 0
+        return sum(1 for _ in new.iterdir()) if new.exists() else 0
 
     def empty_maildir(self) -> None:
-        shutil.rmtree(self.folder / "maildir" / "box", ignore_errors=True)
-
-    def hold_queue(self) -> None:
-        """Take mail, but let the queue manager move none of it."""
-        self._configure(queue_manager=False)
-
-    def release_queue(self) -> None:
-        self._configure(queue_manager=True)
-
-    def _configure(self, *, queue_manager: bool) -> None:
-        _write_master(self.folder, self.port, queue_manager=queue_manager)
-        self.master.send(signal.SIGHUP)
+        shutil.rmtree(self.folder / "maildir" / "box")
 
 
 @contextmanager
 def running_postfix(port: int, remote_port: int, *, connections: int, log: Log) -> Iterator[Postfix]:
     """Postfix on 127.0.0.1, taken down and removed afterwards. Raises BenchFailed when it does not come up."""
     # Not below the data folder: nobody must be able to walk to its maildir.
-    folder = Path(tempfile.mkdtemp(prefix="mailplatform-postfix-"))
-    master: Child | None = None
+    postfix = Postfix(Path(tempfile.mkdtemp(prefix="mailplatform-postfix-")), port, log)
     try:
-        _lay_out(folder, port, remote_port, connections)
-        master = Child(
-            "postfix",
-            [_DAEMONS / "master", "-s", "-c", folder / "etc"],
-            log=log,
-            cwd=folder,
-            env={**os.environ, "MAIL_CONFIG": str(folder / "etc")},
-        )
-        yield Postfix(folder, port, master)
+        _lay_out(postfix.folder, port, remote_port, connections)
+        postfix.start()
+        yield postfix
     finally:
-        if master is not None and master.is_running:
-            master.stop(signal.SIGTERM, grace_seconds=_GRACE_SECONDS)
-        shutil.rmtree(folder)
+        postfix.stop()
+        shutil.rmtree(postfix.folder)
 
 
 def _lay_out(folder: Path, port: int, remote_port: int, connections: int) -> None:
@@ -150,7 +155,7 @@ def _lay_out(folder: Path, port: int, remote_port: int, connections: int) -> Non
             connections=connections,
         )
     )
-    _write_master(folder, port, queue_manager=True)
+    (folder / "etc" / "master.cf").write_text(_MASTER.format(port=port) + _QUEUE_MANAGER)
     # Makes the spool's folders, with the owners that Postfix wants.
     check = subprocess.run(
         ["postfix", "-c", folder / "etc", "check"],
@@ -162,11 +167,6 @@ def _lay_out(folder: Path, port: int, remote_port: int, connections: int) -> Non
     )
     if check.returncode:
         raise BenchFailed(f"postfix check: {' '.join(check.stderr.split())}")
-
-
-def _write_master(folder: Path, port: int, *, queue_manager: bool) -> None:
-    services = _MASTER.format(port=port) + (_QUEUE_MANAGER if queue_manager else "")
-    (folder / "etc" / "master.cf").write_text(services)
 
 
 async def wait_delivered(postfix: Postfix, count: int, *, within_seconds: float) -> float:

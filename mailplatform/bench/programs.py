@@ -1,6 +1,5 @@
 """The small servers of our own that a run needs beside the product: the floor, and the world's server."""
 
-import os
 import signal
 import sys
 import time
@@ -28,7 +27,7 @@ def running_program(module: str, log: Log) -> Iterator[int]:
         [sys.executable, "-m", f"mailplatform.bench.{module}", str(port)],
         log=log,
         cwd=PROJECT_ROOT,
-        env=os.environ,
+        env={},
     )
     try:
         wait_listening(child, port, log)

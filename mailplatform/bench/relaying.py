@@ -48,7 +48,15 @@ async def measure_relay(product: Product, remote_port: int, postfix: Postfix | N
     for kilobytes, delay_ms, count in LOADS:
         measured = _Load()
         for _ in range(RUNS):
-            await _run(measured, product, remote_port, postfix, kilobytes * 1024, delay_ms, count)
+            await _run(
+                measured,
+                product,
+                remote_port,
+                postfix,
+                size_bytes=kilobytes * 1024,
+                delay_ms=delay_ms,
+                count=count,
+            )
         table.add_rates(
             f"{size_title(kilobytes)}, {delay_ms} ms a reply",
             Runs(tuple(measured.ours)),
@@ -70,6 +78,7 @@ async def _run(
     product: Product,
     remote_port: int,
     postfix: Postfix | None,
+    *,
     size_bytes: int,
     delay_ms: int,
     count: int,
@@ -77,8 +86,7 @@ async def _run(
     await product.wait_quiet()
     await start_over(remote_port, delay_ms=delay_ms)
     mails = mails_from(product, _RECIPIENT, size_bytes)
-    load = send_load(remote_port, mails, count=count, sessions=CONNECTIONS, pipelined=True)
-    await load
+    await send_load(remote_port, mails, count=count, sessions=CONNECTIONS, pipelined=True)
     measured.floor.append((await _wait_arrived(remote_port, count)).rate)
     if postfix is not None:
         await start_over(remote_port, delay_ms=delay_ms)
@@ -88,10 +96,10 @@ async def _run(
 
 
 async def _drain_peer(postfix: Postfix, remote_port: int, mails: Mails, count: int) -> Arrivals:
-    await postfix.hold_queue()
+    postfix.start(queue_manager=False)
     await send_load(postfix.port, mails, count=count, sessions=20)
     await _expect_none(remote_port, "Postfix")
-    postfix.release_queue()
+    postfix.start()
     return await _wait_arrived(remote_port, count)
 
 

@@ -1,6 +1,7 @@
 """The product under measurement: `python -m mailplatform.embedded` on a fresh data folder and free ports.
 
-Its relay is the run's remote server, so that no captured mail is written to the disk by somebody else meanwhile.
+Its relay is the run's remote server, so that no captured mail is written to the disk by somebody else meanwhile. Of the
+caller's environment it gets nothing: it is measured with its defaults.
 """
 
 import asyncio
@@ -33,8 +34,6 @@ READY_SECONDS = 120.0
 QUIET_SECONDS = 120.0
 _STOP_SECONDS = 20.0
 _PORTS = ("WEB_PORT", "SMTP_PORT", "SUBMISSION_PORT", "SINK_PORT")
-# Whatever the caller's shell says of servers, the product is measured over its own.
-_UNSET = ("DATABASE_URL", "REDIS_URL", "BROKER_URL", "S3_ENDPOINT_URL", "WEB_ORIGIN", "CONTENT_ORIGIN")
 
 _WAITING = """
     SELECT (SELECT count(*) FROM inbound_receivedmessage WHERE state IN ('accepted', 'ingesting'))
@@ -112,14 +111,13 @@ def running_product(data_dir: Path, remote_port: int, log: Log) -> Iterator[Prod
     remove_data(data_dir)
     taken: set[int] = set()
     ports = {name: choose_port(taken) for name in _PORTS}
-    inherited = {name: value for name, value in os.environ.items() if name not in _UNSET}
     supervisor = Child(
         "product",
         [sys.executable, "-m", "mailplatform.embedded"],
         log=log,
         cwd=PROJECT_ROOT,
         env={
-            **inherited,
+            "PATH": os.defpath,
             **{name: str(port) for name, port in ports.items()},
             "MAILPLATFORM_DATA_DIR": str(data_dir),
             "RELAY_URL": f"smtp://127.0.0.1:{remote_port}",

@@ -69,7 +69,8 @@ class Connection:
 async def _read_answer(reader: asyncio.StreamReader) -> Answer:
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     headers = tuple(
-        (name.strip().lower(), value.strip()) for name, _, value in (line.partition(":") for line in head[1:-2])
+        (name.strip().lower(), value.strip())
+        for name, _, value in (line.partition(":") for line in head[1:-2])
     )
     answer = Answer(int(head[0].split(" ", 2)[1]), headers, b"")
     if answer.header("transfer-encoding") == "chunked":
@@ -96,7 +97,9 @@ async def sign_in(port: int, email: str, password: str) -> dict[str, str]:
     if token is None:
         raise BenchFailed("the sign-in page has no form token")
     cookies = _cookies(page)
-    form = urlencode({"csrfmiddlewaretoken": token[1].decode(), "email": email, "password": password, "next": ""})
+    form = urlencode(
+        {"csrfmiddlewaretoken": token[1].decode(), "email": email, "password": password, "next": ""}
+    )
     signed_in = await connection.request(
         "POST",
         "/sign-in/",
