@@ -1,7 +1,7 @@
 """Calls for a worker that nobody has answered yet.
 
 A sweeper finds due rows every second. With every worker away, or all of them busy, a wake-up for each look would pile
-up in Redis for as long as that lasts; so a sweeper calls once and calls again only when somebody came, or after a while.
+up in Redis for as long as that lasts; so a sweeper calls once, and again when somebody came or after a while.
 The mark lies in Redis, so all sweepers share it. Redis being away costs nothing: no call would get through either.
 """
 
