@@ -5,7 +5,8 @@ means that the status says it all; what a program should branch on is `code`, an
 way the request wrote it: `attachments[0].content`.
 
 A server of ours that is away is 503 with `Retry-After`, so that a client tries again. Nothing was done then, with one
-exception nobody can tell from outside: the line to PostgreSQL may break while it commits. Idempotency keys are for that.
+exception that nobody can tell from outside: the line to PostgreSQL may break during a commit. That is what idempotency
+keys are for.
 """
 
 from collections.abc import Callable, Mapping, Sequence
