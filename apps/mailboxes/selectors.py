@@ -5,6 +5,7 @@ asked with `is_on_senders_side`.
 """
 
 import uuid
+from collections.abc import Iterable
 
 from django.core.exceptions import ValidationError
 from django.db.models import Exists, OuterRef, QuerySet
@@ -99,6 +100,21 @@ def text_of(message: Message) -> str:
 def html_of(message: Message) -> str:
     """The sanitised HTML, or "". Raises ObjectStoreUnavailable or BlobMissing."""
     return blobs.read(message.html).decode() if message.html else ""
+
+
+def bodies_of(messages: Iterable[Message]) -> dict[uuid.UUID, tuple[str, str]]:
+    """Text and sanitised HTML of a page of messages, by id. Raises ObjectStoreUnavailable or BlobMissing."""
+    messages = list(messages)
+    contents = blobs.read_many(
+        blob for message in messages for blob in (message.text, message.html) if blob is not None
+    )
+    return {
+        message.pk: (
+            contents[message.text_id].decode() if message.text_id else "",
+            contents[message.html_id].decode() if message.html_id else "",
+        )
+        for message in messages
+    }
 
 
 def raw_of(message: Message) -> bytes:
