@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from csp.constants import NONCE
 
@@ -102,6 +102,8 @@ def _database(url: str) -> dict[str, Any]:
                 "max_idle": 120,
             },
             "connect_timeout": 5,
+            # What the URL asks of the connection, such as sslmode (libpq's names), comes last and wins.
+            **dict(parse_qsl(parts.query)),
         },
     }
 
