@@ -16,23 +16,21 @@ from apps.accounts.principal import Principal
 from apps.api.answers import (
     Answer,
     delivery_answer,
-    message_summaries,
     submitted_answer,
     visible_events,
-    whole_message,
+    whole_messages,
 )
 from apps.api.schema import IDEMPOTENCY_KEY, documents, documents_bytes, page_of
 from apps.api.serializers.messages import (
     AcceptedSerializer,
     EventSerializer,
     MessageSerializer,
-    MessageSummarySerializer,
     NewMessageSerializer,
 )
 from apps.api.serializers.queries import MessagesQuery, PageQuery
 from apps.api.views.base import ApiView
 from apps.blobs.selectors import read
-from apps.mailboxes.models import Message, Side
+from apps.mailboxes.models import MailboxEntry, Message, Side
 from apps.mailboxes.selectors import (
     entries_for,
     mailbox_for,
@@ -40,6 +38,7 @@ from apps.mailboxes.selectors import (
     messages_for,
     raw_of,
     search_messages,
+    visible_mailboxes,
 )
 from apps.outbound.selectors import deliveries_of
 from apps.outbound.services import cancel_message, retry_message
@@ -53,7 +52,7 @@ class MessagesView(ApiView):
     @documents(
         "list_messages",
         "Messages, newest first",
-        answers={200: page_of(MessageSummarySerializer)},
+        answers={200: page_of(MessageSerializer)},
         query=MessagesQuery,
         problems=(404,),
     )
@@ -84,7 +83,7 @@ class MessageView(ApiView):
     @documents("get_message", "A message", answers={200: MessageSerializer}, problems=(404,))
     def get(self, request: Request, message_id: uuid.UUID) -> Response:
         message = message_for(self.principal, message_id)
-        answer = whole_message(request, self.principal, message, timezone.now())
+        answer = whole_messages(request, self.principal, [message], timezone.now())[0]
         return Response(MessageSerializer(answer).data)
 
 
@@ -172,14 +171,10 @@ class RetryMessageView(ApiView):
 
 def filtered_messages(principal: Principal, query: dict[str, Any]) -> QuerySet[Message]:
     """The caller's messages that a query asks for. Raises NotVisible for a mailbox the caller may not see."""
-    entries = entries_for(principal).filter(message=OuterRef("pk"))
     messages = messages_for(principal)
-    if mailbox_id := query.get("mailbox"):
-        entries = entries.filter(mailbox=mailbox_for(principal, mailbox_id))
-    if folder := query.get("folder"):
-        entries = entries.filter(folder=folder)
+    mailbox_id, folder = query.get("mailbox"), query.get("folder")
     if mailbox_id or folder:
-        messages = messages.filter(Exists(entries))
+        messages = messages.filter(Exists(_entries_in(principal, mailbox_id, folder)))
     if state := query.get("state"):
         # To whoever did not send it, a message is filed; its deliveries' state is the sender's to know.
         sent = Exists(entries_for(principal).filter(message=OuterRef("pk"), side=Side.SENDER))
@@ -189,14 +184,24 @@ def filtered_messages(principal: Principal, query: dict[str, Any]) -> QuerySet[M
     return messages
 
 
+def _entries_in(
+    principal: Principal, mailbox_id: uuid.UUID | None, folder: str | None
+) -> QuerySet[MailboxEntry]:
+    """What lies there of the outer query's message."""
+    # Ids rather than a subquery: PostgreSQL then knows how many entries to expect, and walks the better index.
+    mailboxes = [mailbox_for(principal, mailbox_id)] if mailbox_id else list(visible_mailboxes(principal))
+    entries = MailboxEntry.objects.filter(message=OuterRef("pk"), mailbox__in=[one.pk for one in mailboxes])
+    return entries.filter(folder=folder) if folder else entries
+
+
 def messages_page(view: ApiView, messages: QuerySet[Message], query: dict[str, Any]) -> Response:
     """A page of messages, as any list of them is answered."""
     now = timezone.now()
 
     def describe(rows: Sequence[Message]) -> list[Answer]:
-        return message_summaries(view.request, view.principal, rows, now)
+        return whole_messages(view.request, view.principal, rows, now)
 
-    return view.page(messages, query, by="received_at", kind=MessageSummarySerializer, describe=describe)
+    return view.page(messages, query, by="received_at", kind=MessageSerializer, describe=describe)
 
 
 def submission_of(body: dict[str, Any]) -> Submission:
