@@ -3,6 +3,7 @@
 import uuid
 
 import dramatiq
+from django.db import connection
 
 from apps.inbound.ingest import ingest_due, is_anything_due
 from apps.inbound.wakeups import answer, wake_worker
@@ -20,6 +21,8 @@ def ingest(received_id: str) -> None:
     After its share it passes the wake-up on, so that a backlog of mail keeps no thread from other work for ever.
     """
     answer()
-    done = ingest_due(limit=ROWS_PER_WAKE_UP, seconds=SECONDS_PER_WAKE_UP)
-    if done and is_anything_due():
-        wake_worker(uuid.UUID(received_id))
+    try:
+        if ingest_due(limit=ROWS_PER_WAKE_UP, seconds=SECONDS_PER_WAKE_UP) and is_anything_due():
+            wake_worker(uuid.UUID(received_id))
+    finally:
+        connection.close()  # or each of the worker's threads would keep one from the pool while it idles
