@@ -317,7 +317,7 @@ function freshCopy(composer) {
 }
 
 function clock(time) {
-  return new Intl.DateTimeFormat(document.documentElement.lang, { hour: "2-digit", minute: "2-digit" }).format(time);
+  return new Intl.DateTimeFormat(document.documentElement.lang, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" }).format(time);
 }
 
 function fileSize(bytes) {
