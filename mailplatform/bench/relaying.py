@@ -1,0 +1,149 @@
+"""Relay drain: from the queue to the world's server, at 0 and at 20 ms for each of its replies.
+
+Ours: the mails are submitted over REST with one `send_at` for all, so that the whole queue becomes due in the same
+moment, by the product's own clock and with nothing stopped or started. Floor: the load generator sends the same mails
+straight from memory to the same server over as many connections, without a queue and without a fence. Peer: Postfix is
+filled while its queue manager is away, which then comes back.
+
+Rates are taken at the server, from the first mail to the last: waking up is not in them, and is told apart.
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from mailplatform.bench.errors import BenchFailed
+from mailplatform.bench.figures import RATES_HEADER, Runs, Table
+from mailplatform.bench.load import send_load
+from mailplatform.bench.mails import Mails, size_title
+from mailplatform.bench.peers import Postfix
+from mailplatform.bench.posting import mails_from, post_load
+from mailplatform.bench.programs import Arrivals, read_arrivals, start_over
+from mailplatform.bench.session import Session
+from mailplatform.bench.stack import Product
+
+RUNS = 3
+CONNECTIONS = 50  # as many as our relay opens to one server
+LOADS = ((4, 0, 1000), (60, 0, 300), (4, 20, 1000))  # kilobytes, milliseconds a reply, mails
+_RECIPIENT = "customer@bench.invalid"
+_TRIAL = 40
+_WITHIN_SECONDS = 60.0
+
+
+@dataclass(slots=True)
+class _Load:
+    """Mails per second, one figure a run; `woken` in seconds after the queue became due."""
+
+    floor: list[float] = field(default_factory=list)
+    peer: list[float] = field(default_factory=list)
+    ours: list[float] = field(default_factory=list)
+    woken: list[float] = field(default_factory=list)
+
+
+async def measure_relay(product: Product, remote_port: int, postfix: Postfix | None) -> Table:
+    """Raises BenchFailed when a mail does not reach the server, or one reaches it twice."""
+    table = Table("Relay drain, from the queue to a server's 250", RATES_HEADER)
+    woken: list[float] = []
+    for kilobytes, delay_ms, count in LOADS:
+        measured = _Load()
+        for _ in range(RUNS):
+            await _run(
+                measured,
+                product,
+                remote_port,
+                postfix,
+                size_bytes=kilobytes * 1024,
+                delay_ms=delay_ms,
+                count=count,
+            )
+        table.add_rates(
+            f"{size_title(kilobytes)}, {delay_ms} ms a reply",
+            Runs(tuple(measured.ours)),
+            floor=Runs(tuple(measured.floor)),
+            peer=Runs(tuple(measured.peer)) if measured.peer else None,
+        )
+        woken += measured.woken
+    loads = ", ".join(f"{count} of {size_title(size)} at {delay} ms" for size, delay, count in LOADS)
+    table.notes += [
+        f"{loads}; {RUNS} runs. One recipient to a mail, unsigned.",
+        f"ours: all due at one send_at; the first reached the server {min(woken):.2f} to {max(woken):.2f} s later.",
+        f"floor: no queue, no fence, from memory, {CONNECTIONS} connections. peer: Postfix, {CONNECTIONS} connections.",
+    ]
+    return table
+
+
+async def _run(
+    measured: _Load,
+    product: Product,
+    remote_port: int,
+    postfix: Postfix | None,
+    *,
+    size_bytes: int,
+    delay_ms: int,
+    count: int,
+) -> None:
+    await product.wait_quiet()
+    await start_over(remote_port, delay_ms=delay_ms)
+    mails = mails_from(product, _RECIPIENT, size_bytes)
+    await send_load(remote_port, mails, count=count, sessions=CONNECTIONS, pipelined=True)
+    measured.floor.append((await _wait_arrived(remote_port, count)).rate)
+    if postfix is not None:
+        await start_over(remote_port, delay_ms=delay_ms)
+        measured.peer.append((await _drain_peer(postfix, remote_port, mails, count)).rate)
+    await start_over(remote_port, delay_ms=delay_ms)
+    await _run_ours(measured, product, remote_port, mails, count)
+
+
+async def _drain_peer(postfix: Postfix, remote_port: int, mails: Mails, count: int) -> Arrivals:
+    postfix.start(queue_manager=False)
+    await send_load(postfix.port, mails, count=count, sessions=20)
+    await _expect_none(remote_port, "Postfix")
+    postfix.start()
+    return await _wait_arrived(remote_port, count)
+
+
+async def _run_ours(measured: _Load, product: Product, remote_port: int, mails: Mails, count: int) -> None:
+    due_at, due_clock = await _choose_due(product, mails, count)
+    await post_load(product, mails, count=count, send_at=due_at.isoformat())
+    if time.monotonic() > due_clock:
+        raise BenchFailed("submitting took longer than expected: the queue was due before it was full")
+    await _expect_none(remote_port, "the product")
+    sent_before = await product.count_sent()
+    arrivals = await _wait_arrived(remote_port, count)
+    await product.wait_quiet()
+    if (sent := await product.count_sent() - sent_before) != count:
+        raise BenchFailed(f"{sent} of {count} mails are recorded as sent")
+    if (await _wait_arrived(remote_port, count)).count != count:
+        raise BenchFailed("the server took a mail twice")
+    measured.ours.append(arrivals.rate)
+    measured.woken.append(arrivals.first_at - due_clock)
+
+
+async def _choose_due(product: Product, mails: Mails, count: int) -> tuple[datetime, float]:
+    """A moment by which `count` mails will have been submitted, as tried with a few; by both clocks."""
+    trial = Mails(mails.size_bytes, mails.sender, mails.sender)
+    posted = await post_load(product, trial, count=_TRIAL)
+    await product.wait_quiet()
+    lead = timedelta(seconds=2 + 1.7 * count / posted.rate)
+    return datetime.now(UTC) + lead, time.monotonic() + lead.total_seconds()
+
+
+async def _expect_none(remote_port: int, whose: str) -> None:
+    control = await Session.open(remote_port)
+    arrivals = await read_arrivals(control)
+    await control.close()
+    if arrivals.count:
+        raise BenchFailed(f"{whose} sent {arrivals.count} mails before its queue was full")
+
+
+async def _wait_arrived(remote_port: int, count: int) -> Arrivals:
+    """Until the server took so many. It keeps the times itself: looking rarely costs no accuracy."""
+    control = await Session.open(remote_port)
+    deadline = time.monotonic() + _WITHIN_SECONDS
+    while (arrivals := await read_arrivals(control)).count < count:
+        if time.monotonic() > deadline:
+            raise BenchFailed(f"{arrivals.count} of {count} mails reached the server")
+        await asyncio.sleep(0.1)
+    await control.close()
+    return arrivals

@@ -1,0 +1,138 @@
+"""One run: start the floor, the world's server, the peer and the product; measure the rows asked for; stop everything.
+
+Everything runs on this machine and takes its time from the same cores: the load generator too. What a figure leaves out
+stands under its table. The figures, each run's, are kept as JSON beside the logs, in the run's folder.
+"""
+
+import asyncio
+import json
+import platform
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import uvloop
+
+from mailplatform.bench.accepting import measure_accept
+from mailplatform.bench.figures import Table
+from mailplatform.bench.memory import read_memory, tabulate_memory
+from mailplatform.bench.peers import Postfix, running_postfix, why_not
+from mailplatform.bench.posting import measure_post
+from mailplatform.bench.programs import running_program
+from mailplatform.bench.relaying import CONNECTIONS, measure_relay
+from mailplatform.bench.stack import Product, running_product
+from mailplatform.bench.visibility import measure_visible
+from mailplatform.embedded.log import Log
+from mailplatform.embedded.ports import choose_port
+
+FAMILIES = ("accept", "visible", "relay", "post", "memory")
+FIGURES_NAME = "figures.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What the figures were taken on."""
+
+    cores: int
+    processor: str
+    memory_gib: float
+    python: str
+    system: str
+    at: str
+
+    def show(self) -> str:
+        return (
+            f"{self.cores} cores ({self.processor}), {self.memory_gib:.0f} GiB, Python {self.python}, "
+            f"{self.system}, {self.at}"
+        )
+
+
+def read_machine() -> Machine:
+    facts = Path("/proc/cpuinfo").read_text().splitlines()
+    names = [line.partition(":")[2].strip() for line in facts if line.startswith("model name")]
+    memory = Path("/proc/meminfo").read_text().split()[1]
+    return Machine(
+        cores=facts_of_cores(facts),
+        processor=names[0] if names else platform.machine(),
+        memory_gib=int(memory) / 1024**2,
+        python=platform.python_version(),
+        system=f"{platform.system()} {platform.release()}",
+        at=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+    )
+
+
+def facts_of_cores(facts: Collection[str]) -> int:
+    """How many processors /proc/cpuinfo lists."""
+    return sum(line.startswith("processor") for line in facts)
+
+
+def run_bench(folder: Path, only: Collection[str], tell: Callable[[str], None]) -> None:
+    """Measure the families of `only` and tell each table as it is done. `folder` is the run's own.
+
+    Raises BenchFailed when a row cannot be measured; what was told before stays true. Whichever way it ends, nothing
+    that it started is left.
+    """
+    machine = read_machine()
+    tell(f"{machine.show()}\n")
+    log = Log(folder / "logs", screen=False)
+    tables: list[Table] = []
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_measure(folder, only, log, tables, tell))
+    finally:
+        log.close()
+        _keep(folder / FIGURES_NAME, machine, tables)
+    tell(f"Every run's figures: {folder / FIGURES_NAME}")
+
+
+async def _measure(
+    folder: Path, only: Collection[str], log: Log, tables: list[Table], tell: Callable[[str], None]
+) -> None:
+    with ExitStack() as running:
+        floor_port = running.enter_context(running_program("floors", log))
+        remote_port = running.enter_context(running_program("remote", log))
+        product = running.enter_context(running_product(folder / "stack", remote_port, log))
+        postfix = _start_peer(running, remote_port, log, tell) if {"accept", "relay"} & {*only} else None
+        async for table in _families(product, floor_port, remote_port, postfix, only):
+            tables.append(table)
+            tell(table.render())
+
+
+async def _families(
+    product: Product, floor_port: int, remote_port: int, postfix: Postfix | None, only: Collection[str]
+) -> AsyncIterator[Table]:
+    await product.wait_quiet()
+    await product.forget_database()
+    idle = read_memory(product)
+    if "accept" in only:
+        yield await measure_accept(product, floor_port, postfix)
+    if "visible" in only:
+        yield await measure_visible(product)
+    if "relay" in only:
+        yield await measure_relay(product, remote_port, postfix)
+    if "post" in only:
+        yield await measure_post(product)
+    if "memory" in only:
+        await product.wait_quiet()
+        await product.forget_database()
+        yield tabulate_memory(idle, read_memory(product))
+
+
+def _start_peer(
+    running: ExitStack, remote_port: int, log: Log, tell: Callable[[str], None]
+) -> Postfix | None:
+    if reason := why_not():
+        tell(f"No peer: Postfix is not measured ({reason}).\n")
+        return None
+    port = choose_port(set())
+    return running.enter_context(running_postfix(port, remote_port, connections=CONNECTIONS, log=log))
+
+
+def _keep(path: Path, machine: Machine, tables: list[Table]) -> None:
+    content = {
+        "machine": asdict(machine),
+        "tables": [{"title": table.title, "notes": table.notes, "rows": table.figures} for table in tables],
+    }
+    path.write_text(json.dumps(content, indent=1) + "\n")

@@ -1,0 +1,175 @@
+"""The product under measurement: `python -m mailplatform.embedded` on a fresh data folder and free ports.
+
+Its relay is the run's remote server, so that no captured mail is written to the disk by somebody else meanwhile. Of the
+caller's environment it gets nothing: it is measured with its defaults.
+"""
+
+import asyncio
+import http.client
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, LiteralString
+
+import psycopg
+
+from mailplatform.bench.errors import BenchFailed
+from mailplatform.embedded.access import EmbeddedAccess
+from mailplatform.embedded.child import Child
+from mailplatform.embedded.errors import StackFailed
+from mailplatform.embedded.folder import FolderLock
+from mailplatform.embedded.log import Log
+from mailplatform.embedded.place import find_data
+from mailplatform.embedded.ports import choose_port
+from mailplatform.environment import PROJECT_ROOT
+
+READY_SECONDS = 120.0
+QUIET_SECONDS = 120.0
+_STOP_SECONDS = 20.0
+_PORTS = ("WEB_PORT", "SMTP_PORT", "SUBMISSION_PORT", "SINK_PORT")
+
+_WAITING = """
+    SELECT (SELECT count(*) FROM inbound_receivedmessage WHERE state IN ('accepted', 'ingesting'))
+         + (SELECT count(*) FROM outbound_delivery WHERE state IN ('queued', 'sending', 'deferred'))
+         + (SELECT count(*) FROM blobs_spooledbytes)
+"""
+_FILED = "SELECT count(*) FROM inbound_receivedmessage WHERE state = 'filed'"
+_SENT = "SELECT count(*) FROM outbound_delivery WHERE state = 'sent'"
+
+
+@dataclass(slots=True)
+class Product:
+    """A running stack. `demo` is demo.json. Its counts are asked on one event loop."""
+
+    data_dir: Path
+    supervisor: Child
+    web_port: int
+    smtp_port: int
+    demo: dict[str, Any]
+    database_url: str
+    _connection: "psycopg.AsyncConnection[tuple[int]] | None" = None
+
+    @property
+    def api_key(self) -> str:
+        return str(self.demo["api_key"])
+
+    def mailbox(self, kind: str) -> dict[str, str]:
+        """The first mailbox of a kind: its id and address."""
+        return next(one for one in self.demo["mailboxes"] if one["kind"] == kind)
+
+    async def count_filed(self) -> int:
+        return await self._count(_FILED)
+
+    async def count_sent(self) -> int:
+        return await self._count(_SENT)
+
+    async def wait_filed(self, count: int, *, within_seconds: float) -> float:
+        """When (monotonic seconds, to 20 ms) so many were filed in all. Raises BenchFailed."""
+        deadline = time.monotonic() + within_seconds
+        while (filed := await self.count_filed()) < count:
+            if time.monotonic() > deadline:
+                raise BenchFailed(f"{filed} of {count} mails were filed within {within_seconds:.0f} s")
+            await asyncio.sleep(0.02)
+        return time.monotonic()
+
+    async def wait_quiet(self) -> None:
+        """Until nothing waits to be filed, sent or moved to S3, so that one row does not pay for another."""
+        deadline = time.monotonic() + QUIET_SECONDS
+        while waiting := await self._count(_WAITING):
+            if time.monotonic() > deadline:
+                raise BenchFailed(f"{waiting} rows still wait after {QUIET_SECONDS:.0f} s of nothing new")
+            await asyncio.sleep(0.2)
+
+    async def forget_database(self) -> None:
+        """Close the connection of the counts: a process of PostgreSQL's that is not the product's."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+    async def _count(self, query: LiteralString) -> int:
+        if self._connection is None:
+            self._connection = await psycopg.AsyncConnection.connect(self.database_url, autocommit=True)
+        row = await (await self._connection.execute(query)).fetchone()
+        if row is None:
+            raise BenchFailed("a count came without a row")
+        return int(row[0])
+
+
+@contextmanager
+def running_product(data_dir: Path, remote_port: int, log: Log) -> Iterator[Product]:
+    """The product on an empty `data_dir`, its relay on `remote_port`; stopped, and its data removed, afterwards.
+
+    Raises BenchFailed when it does not come up.
+    """
+    remove_data(data_dir)
+    taken: set[int] = set()
+    ports = {name: choose_port(taken) for name in _PORTS}
+    supervisor = Child(
+        "product",
+        [sys.executable, "-m", "mailplatform.embedded"],
+        log=log,
+        cwd=PROJECT_ROOT,
+        env={
+            "PATH": os.defpath,
+            **{name: str(port) for name, port in ports.items()},
+            "MAILPLATFORM_DATA_DIR": str(data_dir),
+            "RELAY_URL": f"smtp://127.0.0.1:{remote_port}",
+        },
+    )
+    try:
+        _wait_ready(supervisor, ports["WEB_PORT"], log)
+        access = EmbeddedAccess.read(data_dir)
+        if access is None:
+            raise BenchFailed(f"{data_dir} has no embedded.json")
+        yield Product(
+            data_dir=data_dir,
+            supervisor=supervisor,
+            web_port=ports["WEB_PORT"],
+            smtp_port=ports["SMTP_PORT"],
+            demo=json.loads((data_dir / "demo.json").read_text()),
+            database_url=access.postgres.url,
+        )
+    finally:
+        if supervisor.is_running:
+            supervisor.stop(signal.SIGTERM, grace_seconds=_STOP_SECONDS)
+    remove_data(data_dir)
+
+
+def remove_data(data_dir: Path) -> None:
+    """Remove what a run left, wherever PostgreSQL's part lies. Raises BenchFailed while somebody works in it."""
+    if not data_dir.exists():
+        return
+    try:
+        with FolderLock(data_dir):
+            shutil.rmtree(find_data(data_dir), ignore_errors=True)
+            shutil.rmtree(data_dir)
+    except StackFailed as error:
+        raise BenchFailed(str(error)) from error
+
+
+def _wait_ready(supervisor: Child, web_port: int, log: Log) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while not _is_ready(web_port):
+        if not supervisor.is_running:
+            raise BenchFailed(f"the product {supervisor.describe_end()}: {log.last_words('product')}")
+        if time.monotonic() > deadline:
+            raise BenchFailed(f"the product was not ready within {READY_SECONDS:.0f} s")
+        time.sleep(0.2)
+
+
+def _is_ready(web_port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", web_port, timeout=5)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
