@@ -120,6 +120,7 @@ class MailComposer extends HTMLElement {
       this.#reveal(revealer.dataset.reveals);
       this.querySelector(`[name="${revealer.dataset.reveals}"]`).focus();
     }
+    if (event.target.closest("[data-answers-everybody]")) this.begin("reply", { replyAll: true });
     const tab = event.target.closest("[role=tab]");
     if (tab) this.begin(tab.dataset.kind);
     const dropped = event.target.closest("[data-drops-file]");

@@ -143,3 +143,16 @@ def test_everything_one_can_use_has_a_name(
         page.wait_for_selector("#conversation")
     assert page.evaluate(NAMELESS) == []
     photograph(path.strip("/") or "conversation")
+
+
+def test_everybody_is_answered_by_a_button_and_by_a_key(house: House, page: Page, sign_in: SignIn) -> None:
+    arrive([house.support], headers={"Cc": "Petra Lang <petra@contoso.example>, support@house.test"})
+    sign_in("alice@house.test")
+    page.keyboard.press("o")
+    page.get_by_role("button", name="Everybody").click()
+    expect(page.get_by_label("Cc")).to_have_value("Petra Lang <petra@contoso.example>")
+    page.reload()
+    page.wait_for_selector("#conversation")
+    page.keyboard.press("a")
+    expect(page.get_by_label("Cc")).to_have_value("Petra Lang <petra@contoso.example>")
+    expect(page.get_by_label("Your answer")).to_be_focused()
