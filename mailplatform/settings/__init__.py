@@ -197,6 +197,8 @@ STATICFILES_DIRS = (
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
 WHITENOISE_MAX_AGE = 3600
+# Built files carry a hash of their content in their names (static/build.mjs), so browsers may keep them for good.
+WHITENOISE_IMMUTABLE_FILE_TEST = r"/built/.+-[0-9A-Z]{8}\.\w+$"
 
 # Mail may carry attachments of the full message size; the limit on a message itself is SMTP_MAX_SIZE_BYTES. Base64
 # takes four bytes for three.

@@ -1,7 +1,7 @@
 """Every page, walked: who is not signed in must sign in, and the outsider finds nothing."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 from django.test import Client
@@ -45,9 +45,9 @@ def things_of(house: House) -> dict[str, object]:
     }
 
 
-def address_of(pattern: URLPattern, things: dict[str, object]) -> str:
+def address_of(pattern: URLPattern, things: Mapping[str, object]) -> str:
     if pattern.name in OF_SENT_MAIL:
-        things = things | {"message_id": things["sent_id"]}
+        things = {**things, "message_id": things["sent_id"]}
     wanted = pattern.pattern.converters
     return reverse(f"webmail:{pattern.name}", kwargs={name: things[name] for name in wanted})
 
