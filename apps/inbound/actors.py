@@ -5,8 +5,9 @@ import uuid
 import dramatiq
 from django.db import connection
 
+from apps.events.calls import answer_call
 from apps.inbound.ingest import ingest_due, is_anything_due
-from apps.inbound.wakeups import answer, wake_worker
+from apps.inbound.wakeups import CALL, wake_worker
 
 ROWS_PER_WAKE_UP = 50
 SECONDS_PER_WAKE_UP = 2.0
@@ -20,7 +21,7 @@ def ingest(received_id: str) -> None:
 
     After its share it passes the wake-up on, so that a backlog of mail keeps no thread from other work for ever.
     """
-    answer()
+    answer_call(CALL)
     try:
         if ingest_due(limit=ROWS_PER_WAKE_UP, seconds=SECONDS_PER_WAKE_UP) and is_anything_due():
             wake_worker(uuid.UUID(received_id))
