@@ -31,13 +31,6 @@ SYSTEM_CHROMIUM = Path("/usr/bin/chromium")
 SCREENSHOTS = settings.BASE_DIR / "var" / "screenshots"
 
 
-class WebServer(uvicorn.Server):
-    """uvicorn in a thread, which leaves the signals to pytest."""
-
-    def install_signal_handlers(self) -> None:
-        return
-
-
 @pytest.fixture(scope="package", autouse=True)
 def orm_beside_playwrights_loop() -> Iterator[None]:
     """Playwright's synchronous interface keeps an event loop in this thread, and Django would refuse its ORM there.
@@ -63,7 +56,7 @@ def web(transactional_db: None) -> Iterator[str]:
         loop="asyncio",
         timeout_graceful_shutdown=2,
     )
-    server = WebServer(config)
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()), name="web", daemon=True)
     thread.start()
     wait_until(lambda: server.started, START_SECONDS)
