@@ -8,6 +8,7 @@ import { fragment } from "./request.js";
 import { say } from "./words.js";
 
 const QUIET_MS = 60;
+const RETRY_MS = 3_000;
 
 class ConversationList extends HTMLElement {
   #arrivals = 0;
@@ -144,8 +145,9 @@ class ConversationList extends HTMLElement {
       const page = await fragment(this.dataset.rowsUrl);
       if (this.isConnected) this.#merge([...page.querySelectorAll(".row")], page.querySelector(".more"));
     } catch (error) {
-      // The next notice, or the refresh of every minute, brings it; the connection's own state is shown elsewhere.
+      // What changed is still unseen: ask again soon. The connection's own state is shown elsewhere.
       console.warn("the list was not refreshed:", error.message);
+      setTimeout(() => this.isConnected && this.#soon(), RETRY_MS);
     } finally {
       this.#refreshing = false;
       if (this.#again) {

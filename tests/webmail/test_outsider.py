@@ -58,7 +58,7 @@ def ask(client: Client, pattern: URLPattern, address: str) -> int:
     return (client.post(address) if pattern.name in POSTED else client.get(address)).status_code
 
 
-@pytest.mark.parametrize("pattern", named_patterns(), ids=lambda pattern: pattern.name)
+@pytest.mark.parametrize("pattern", list(named_patterns()), ids=lambda pattern: pattern.name)
 def test_the_outsider_finds_nothing(
     pattern: URLPattern, house: House, outsider: Client, alice: Client
 ) -> None:
@@ -72,7 +72,7 @@ def test_the_outsider_finds_nothing(
     assert ask(alice, pattern, address) != 404, "a test that asks for nothing proves nothing"
 
 
-@pytest.mark.parametrize("pattern", named_patterns(), ids=lambda pattern: pattern.name)
+@pytest.mark.parametrize("pattern", list(named_patterns()), ids=lambda pattern: pattern.name)
 def test_nobody_gets_anywhere_without_signing_in(pattern: URLPattern, house: House, nobody: Client) -> None:
     address = address_of(pattern, things_of(house))
     assert ask(nobody, pattern, address) in (302, 401)
