@@ -4,6 +4,7 @@
 
 import { currentList } from "./list.js";
 import { backToList } from "./panes.js";
+import { leaveUnread } from "./reading.js";
 import { post, Refused } from "./request.js";
 import { toast } from "./toasts.js";
 import { say } from "./words.js";
@@ -72,7 +73,10 @@ async function mark(form, body) {
   const was = row?.classList.contains("unread");
   if (row && body.has("is_read")) row.classList.toggle("unread", body.get("is_read") === "0");
   if (form.dataset.done) toast(form.dataset.done);
-  if (body.get("is_read") === "0") backToList();
+  if (body.get("is_read") === "0") {
+    leaveUnread();
+    backToList();
+  }
   try {
     await post(form.action, body);
   } catch (error) {

@@ -54,6 +54,12 @@ async function markRead(open) {
   }
 }
 
+/** A person marked it unread: it stays so, though it may still be in sight, until it is opened again. */
+export function leaveUnread() {
+  const open = openConversation();
+  if (open) open.dataset.leftUnread = "";
+}
+
 async function refresh(mailbox) {
   if (refreshing) {
     again = true;
@@ -97,7 +103,7 @@ async function refreshConversation(mailbox) {
     if (id === "messages") keepOpened(old, part);
     await morph(old, part.outerHTML);
   }
-  if (fresh.dataset.unread !== undefined) {
+  if (fresh.dataset.unread !== undefined && open.dataset.leftUnread === undefined) {
     open.dataset.unread = "";
     markRead(open);
   }
