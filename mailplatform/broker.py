@@ -4,6 +4,7 @@ import dramatiq
 from django.conf import settings
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import AsyncIO, CurrentMessage, ShutdownNotifications
+from redis import Redis
 
 
 def configure_broker() -> dramatiq.Broker:
@@ -19,8 +20,10 @@ def configure_broker() -> dramatiq.Broker:
 
         broker = RabbitmqBroker(url=settings.BROKER_URL, middleware=middleware)
     else:
+        # Without a time-out, a Redis that hangs would hang whoever has just committed.
+        client = Redis.from_url(settings.BROKER_URL, socket_timeout=5, socket_connect_timeout=2)
         broker = RedisBroker(  # type: ignore[no-untyped-call]
-            url=settings.BROKER_URL, middleware=middleware, namespace="wake"
+            client=client, middleware=middleware, namespace="wake"
         )
     dramatiq.set_broker(broker)
     return broker

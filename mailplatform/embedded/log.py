@@ -42,7 +42,7 @@ class Log:
         self._print(text)
 
     def show(self, text: str) -> None:
-        """A line for the screen alone: it may hold the demo's passwords."""
+        """A line for the screen alone, in no log: on a terminal it may hold the demo's passwords."""
         self._print(text)
 
     def record(self, name: str, line: str, *, on_screen: bool) -> None:

@@ -14,6 +14,7 @@ noticed.
 
 import json
 import signal
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -218,7 +219,9 @@ def _demo_lines(path: Path) -> Iterator[str]:
     yield ""
     yield f"  Open {demo['web']} and sign in as one of:"
     for user in demo["users"]:
-        yield f"    {user['email']:<28} {user['password']}   ({user['role']})"
+        # A terminal forgets; what a pipe leads to is a log, and secrets never reach logs.
+        password = user["password"] if sys.stdout.isatty() else "password in demo.json"
+        yield f"    {user['email']:<28} {password}   ({user['role']})"
     yield f"  Mail to support@{demo['domain']} goes in at {demo['smtp']}; answers land in {path.parent / 'sink'}."
     yield f"  Keys and addresses for programs: {path}"
     yield ""
