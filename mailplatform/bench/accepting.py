@@ -15,7 +15,7 @@ from mailplatform.bench.stack import Product
 
 RUNS = 3
 SESSIONS = 20
-LOADS = ((4, 1500), (60, 400))  # kilobytes, mails
+LOADS = ((4, 1000), (60, 300))  # kilobytes, mails
 _FILED_WITHIN_SECONDS = 120.0
 _SENDER = "customer@bench.invalid"
 
