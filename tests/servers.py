@@ -53,13 +53,16 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
         try:
             _start_servers(early_config)
         except StackFailed as error:
-            pytest.exit(f"the servers for the tests: {error}", returncode=3)
+            raise pytest.UsageError(f"the servers for the tests: {error}") from error
     return (yield)
 
 
 def _start_servers(config: pytest.Config) -> None:
     _forget_environment()
     os.environ["MAILPLATFORM_DATA_DIR"] = str(_DATA_DIR)
+    # Entered by everybody, so that root's PostgreSQL stays in this checkout; what is inside guards itself.
+    _DATA_DIR.parent.mkdir(exist_ok=True)
+    _DATA_DIR.parent.chmod(0o711)
     lock = FolderLock(_DATA_DIR)
     config.add_cleanup(lock.release)
     end_leftovers(_DATA_DIR)

@@ -135,11 +135,6 @@ def _prepare(claim: Claim, raw: bytes) -> PreparedMessage:
 
 def _file(claim: Claim, received: ReceivedMessage, prepared: PreparedMessage) -> None:
     with transaction.atomic():
-        mine = ReceivedMessage.objects.filter(
-            pk=claim.received_id, state=ReceivedState.INGESTING, lease_token=claim.token
-        )
-        if not mine.select_for_update().exists():
-            raise LeaseLost(str(claim.received_id))
         message = file_message(
             prepared,
             organisation_id=received.organisation_id,
@@ -147,7 +142,13 @@ def _file(claim: Claim, received: ReceivedMessage, prepared: PreparedMessage) ->
             received_at=received.received_at,
             raw_blob=received.raw,
         )
-        mine.update(state=ReceivedState.FILED, lease_token=None, last_error="", message=message)
+        # The fence. Where two workers come here with one row, the second waits for the first one's commit, finds
+        # another state or token, and takes everything above back.
+        mine = ReceivedMessage.objects.filter(
+            pk=claim.received_id, state=ReceivedState.INGESTING, lease_token=claim.token
+        )
+        if not mine.update(state=ReceivedState.FILED, lease_token=None, last_error="", message=message):
+            raise LeaseLost(str(claim.received_id))
 
 
 def mailboxes_for(received: ReceivedMessage) -> list[Mailbox]:

@@ -8,8 +8,10 @@ When Redis is away the line is closed with 1013 ("try again later", RFC 6455's r
 person and comes back by itself.
 """
 
+import asyncio
 import time
 import uuid
+from typing import Any
 
 import structlog
 from channels.auth import get_user
@@ -28,10 +30,20 @@ SIGNED_OUT = 4401
 TRY_AGAIN_LATER = 1013
 # Each ping costs three queries; a browser sends one every 25 s.
 PINGS_AT_LEAST_SECONDS_APART = 3.0
+# The Redis client tries again for some ten seconds by itself; a person should hear of it sooner.
+LAYER_PATIENCE_SECONDS = 2.0
 
 
 class MailboxNotices(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # channels has no types
     """Sends {"hello": true}, then {"mailbox": id, "topic": word} for each change; any answer gets {"pong": true}."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Channels itself asks Redis for a channel before anything else of the line exists."""
+        try:
+            await super().__call__(scope, receive, send)
+        except (RedisError, OSError) as error:
+            log.warning("live_layer_unavailable", error=type(error).__name__)
+            await send({"type": "websocket.close", "code": TRY_AGAIN_LATER})
 
     async def connect(self) -> None:
         self.mailbox_of_group: dict[str, uuid.UUID] = {}
@@ -50,8 +62,9 @@ class MailboxNotices(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # chann
 
     async def disconnect(self, code: int) -> None:
         try:
-            for group in self.mailbox_of_group:
-                await self.channel_layer.group_discard(group, self.channel_name)
+            async with asyncio.timeout(LAYER_PATIENCE_SECONDS):
+                for group in self.mailbox_of_group:
+                    await self.channel_layer.group_discard(group, self.channel_name)
         except (RedisError, OSError) as error:
             # The layer forgets the channels of closed lines by itself.
             log.warning("live_layer_unavailable", error=type(error).__name__)
@@ -69,10 +82,11 @@ class MailboxNotices(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # chann
             return False
         wanted = {group_of_mailbox(mailbox_id): mailbox_id for mailbox_id in mailbox_ids}
         try:
-            for group in wanted.keys() - self.mailbox_of_group.keys():
-                await self.channel_layer.group_add(group, self.channel_name)
-            for group in self.mailbox_of_group.keys() - wanted.keys():
-                await self.channel_layer.group_discard(group, self.channel_name)
+            async with asyncio.timeout(LAYER_PATIENCE_SECONDS):
+                for group in wanted.keys() - self.mailbox_of_group.keys():
+                    await self.channel_layer.group_add(group, self.channel_name)
+                for group in self.mailbox_of_group.keys() - wanted.keys():
+                    await self.channel_layer.group_discard(group, self.channel_name)
         except (RedisError, OSError) as error:
             log.warning("live_layer_unavailable", error=type(error).__name__)
             await self.close(code=TRY_AGAIN_LATER)

@@ -11,28 +11,30 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from apps.outbound.payload import Payload
+
 
 @dataclass(slots=True)
 class _Body:
     """One message's bytes and how many conversations use them. All borrowers wait for the one reading."""
 
     size_bytes: int
-    reading: "asyncio.Future[bytes]"
+    reading: "asyncio.Future[Payload]"
     borrowers: int = 0
 
 
 class Bodies:
     """Lends bytes, up to `bound_bytes` at a time."""
 
-    def __init__(self, read: Callable[[uuid.UUID], Awaitable[bytes]], *, bound_bytes: int) -> None:
+    def __init__(self, read: Callable[[uuid.UUID], Awaitable[Payload]], *, bound_bytes: int) -> None:
         self._read = read
         self._bound_bytes = bound_bytes
         self._bodies: dict[uuid.UUID, _Body] = {}
         self._returned = asyncio.Condition()
 
     @asynccontextmanager
-    async def borrow(self, message_id: uuid.UUID, size_bytes: int) -> AsyncIterator[bytes]:
-        """The raw bytes of a message for as long as the block runs. Raises what `read` raises."""
+    async def borrow(self, message_id: uuid.UUID, size_bytes: int) -> AsyncIterator[Payload]:
+        """The payload of a message for as long as the block runs. Raises what `read` raises."""
         body = await self._lend(message_id, size_bytes)
         try:
             # Shielded: one borrower that is told to stop must not take the bytes from the others.

@@ -30,6 +30,7 @@ from typing import NoReturn
 from apps.outbound.endpoint import Endpoint, tls_context
 from apps.outbound.errors import RelayRefused, RelayUnavailable, ReplyLost
 from apps.outbound.models import RelaySecurity
+from apps.outbound.payload import Payload
 from apps.outbound.smtp_reply import MAX_LINE_OCTETS, MalformedReply, Reply, read_reply
 
 BLOCK_BYTES = 64 * 1024
@@ -42,7 +43,6 @@ _ACCOUNTS: tuple[tuple[type[BaseException], str], ...] = (
     (ConnectionError, "the connection was reset"),
 )
 _UNSAFE_IN_PATH = re.compile(r"[\x00-\x20<>\x7f]")
-_BARE_LINE_END = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Timeouts:
     data: float = 120
     block: float = 180
     dot: float = 600
-    farewell: float = 2
+    farewell: float = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,7 @@ class Conversation:
         self._extensions: dict[str, str] = {}
         self._reader: asyncio.StreamReader
         self._writer: asyncio.StreamWriter
+        self._needs_reset = False
         self.usable = False
         self.messages_begun = 0
         self.tls = ""
@@ -99,7 +100,7 @@ class Conversation:
             raise
         self.usable = True
 
-    async def send(self, envelope: Envelope, content: bytes, fence: Callable[[], Awaitable[None]]) -> Reply:
+    async def send(self, envelope: Envelope, payload: Payload, fence: Callable[[], Awaitable[None]]) -> Reply:
         """Send one message; the server's answer to the final dot.
 
         Raises RelayRefused, RelayUnavailable, ReplyLost, or what `fence` raised. Afterwards `usable` tells whether
@@ -108,17 +109,20 @@ class Conversation:
         if self.messages_begun:
             self.phases_ms = {}
         self.messages_begun += 1
-        data = _transparent(content)
         try:
-            self._check_abilities(envelope, content)
-            await self._begin(envelope, len(data))
-            await self._transmit(data)
+            self._check_abilities(envelope, payload)
+            await self._reset_after_refusal()
+            await self._begin(envelope, payload)
+            await self._transmit(payload.data)
             async with self._timed("fence"):
                 await fence()
             self._check_alive("fence")
             return await self._finish()
         except RelayRefused as refusal:
-            await self._recover(refusal)
+            # The line serves the next message, unless the server is closing it (421, RFC 5321 §3.8).
+            self._needs_reset = True
+            if refusal.code == 421:
+                self.abort()
             raise
         except BaseException:
             self.abort()
@@ -225,20 +229,27 @@ class Conversation:
 
     # one message
 
-    def _check_abilities(self, envelope: Envelope, content: bytes) -> None:
+    async def _reset_after_refusal(self) -> None:
+        # Not at once: a refusal is news that should not wait for a server which may be slow to forget.
+        if self._needs_reset:
+            async with self._phase("rset", self._timeouts.command):
+                self._demand(await self._ask(b"RSET"), "rset")
+            self._needs_reset = False
+
+    def _check_abilities(self, envelope: Envelope, payload: Payload) -> None:
         """Refuse here what the server has said it cannot take."""
         if not envelope.is_ascii and "SMTPUTF8" not in self._extensions:
             # RFC 6531 §3.2
             raise RelayRefused(
                 "envelope", f"{self._endpoint} takes no addresses beyond ASCII", code=553, enhanced="5.6.7"
             )
-        if not content.isascii() and "8BITMIME" not in self._extensions:
+        if not payload.is_ascii and "8BITMIME" not in self._extensions:
             # RFC 6152 §3
             raise RelayRefused(
                 "envelope", f"{self._endpoint} takes no 8-bit content", code=554, enhanced="5.6.3"
             )
         limit = self._extensions.get("SIZE", "")
-        if limit.isdigit() and 0 < int(limit) < len(content):
+        if limit.isdigit() and 0 < int(limit) < payload.size_bytes:
             # RFC 1870 §5
             raise RelayRefused(
                 "data",
@@ -247,10 +258,10 @@ class Conversation:
                 enhanced="5.3.4",
             )
 
-    async def _begin(self, envelope: Envelope, size_bytes: int) -> None:
+    async def _begin(self, envelope: Envelope, payload: Payload) -> None:
         mail = b"MAIL FROM:<" + _path(envelope.sender) + b">"
         if "SIZE" in self._extensions:
-            mail += b" SIZE=%d" % size_bytes
+            mail += b" SIZE=%d" % payload.size_bytes
         if "8BITMIME" in self._extensions:
             mail += b" BODY=8BITMIME"
         if not envelope.is_ascii:
@@ -302,20 +313,6 @@ class Conversation:
             raise ReplyLost("dot", f"{self._endpoint} answered the message with a senseless {reply.code}")
         raise RelayRefused("dot", str(reply), code=reply.code, enhanced=reply.enhanced)
 
-    async def _recover(self, refusal: RelayRefused) -> None:
-        """After a refusal the line serves the next message, unless the server is closing it (421, RFC 5321 §3.8)."""
-        if refusal.code == 421:
-            self.abort()
-            return
-        try:
-            async with asyncio.timeout(self._timeouts.command):
-                reset = await self._ask(b"RSET")
-        except BREAKS:
-            self.abort()
-            return
-        if not reset.positive:
-            self.abort()
-
     # speaking
 
     async def _tell(self, command: bytes) -> None:
@@ -361,15 +358,6 @@ def _path(address: str) -> bytes:
         msg = "an address with control characters, blanks or angle brackets reached SMTP"
         raise ValueError(msg)
     return address.encode()
-
-
-def _transparent(content: bytes) -> bytes:
-    """RFC 5321 §4.5.2's dot-stuffing, over CRLF alone: a bare CR or LF we emit is a smuggled message elsewhere."""
-    lines = _BARE_LINE_END.sub(b"\r\n", content)
-    if not lines.endswith(b"\r\n"):
-        lines += b"\r\n"
-    stuffed = lines.replace(b"\r\n.", b"\r\n..")
-    return b"." + stuffed if stuffed.startswith(b".") else stuffed
 
 
 def _account(error: BaseException) -> str:

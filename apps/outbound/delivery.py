@@ -14,7 +14,7 @@ Nothing here speaks SMTP, and no transaction is open while somebody does.
 
 import uuid
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -124,6 +124,7 @@ def record_result(claim: Claim, change: Change, evidence: Evidence, now: datetim
     An answer that comes after the lease lapsed still decides a delivery that became `uncertain` meanwhile, because the
     server's word is better than nobody's. Raises LeaseLost when somebody else has acted since.
     """
+    change = replace(change, relay_id=evidence.relay_id)
     with transaction.atomic():
         try:
             transitions.leave_sending(claim.delivery_id, claim.token, change, now)

@@ -40,6 +40,7 @@ from apps.outbound.delivery import (
 )
 from apps.outbound.errors import LeaseLost
 from apps.outbound.models import DeliveryState, Lane, Relay, Route
+from apps.outbound.payload import Payload
 from apps.outbound.relay import Attempt, RelayPolicy, RelayRoad
 from apps.outbound.relays import active_relays
 from apps.outbound.retry import DEFAULT_RETRY_POLICY, RetryPolicy, Trouble
@@ -84,7 +85,7 @@ class Drain:
         self._database = DatabaseThreads(self._policy.database_threads)
         self._road = RelayRoad(self._policy.relay)
         self._judge = Judge(self._policy.retry, random.SystemRandom())
-        self._bodies = Bodies(self._read_raw, bound_bytes=self._policy.bytes_in_flight)
+        self._bodies = Bodies(self._read, bound_bytes=self._policy.bytes_in_flight)
         self._held: dict[uuid.UUID, _Held] = {}
         self._woken = asyncio.Event()
         self._stopping = False
@@ -193,7 +194,14 @@ class Drain:
     # carrying one claim
 
     async def _carry(self, held: _Held) -> None:
-        """Bring one delivery to its next state. Whatever happens to one must not end the others."""
+        """Whatever happens to one delivery must not end the others."""
+        try:
+            await self._bring_on(held)
+        except Exception:
+            log.exception("delivery_left_to_its_lease", delivery=str(held.claim.delivery_id))
+
+    async def _bring_on(self, held: _Held) -> None:
+        """Bring one delivery to its next state."""
         claim = held.claim
         try:
             if claim.route == Route.LOCAL:
@@ -239,8 +247,8 @@ class Drain:
             await self._database(commit_to_send, claim)
             held.fenced = True
 
-        async with self._bodies.borrow(claim.message_id, claim.size_bytes) as content:
-            attempt = await self._road.attempt(Envelope(claim.sender, claim.recipient), content, fence)
+        async with self._bodies.borrow(claim.message_id, claim.size_bytes) as payload:
+            attempt = await self._road.attempt(Envelope(claim.sender, claim.recipient), payload, fence)
         await self._record(held, self._change_after(attempt, claim), attempt.evidence)
 
     def _change_after(self, attempt: Attempt, claim: Claim) -> Change:
@@ -275,9 +283,9 @@ class Drain:
                 log.error("result_not_recorded", delivery=str(claim.delivery_id), error=type(error).__name__)
             return
 
-    async def _read_raw(self, message_id: uuid.UUID) -> bytes:
-        return await self._database(_raw_of, message_id)
+    async def _read(self, message_id: uuid.UUID) -> Payload:
+        return await self._database(_payload_of, message_id)
 
 
-def _raw_of(message_id: uuid.UUID) -> bytes:
-    return raw_of(Message.objects.select_related("raw").get(pk=message_id))
+def _payload_of(message_id: uuid.UUID) -> Payload:
+    return Payload.of(raw_of(Message.objects.select_related("raw").get(pk=message_id)))

@@ -18,6 +18,7 @@ from apps.outbound.delivery import Evidence
 from apps.outbound.endpoint import Endpoint
 from apps.outbound.errors import ConversationError, RelayRefused, RelayUnavailable
 from apps.outbound.models import Relay
+from apps.outbound.payload import Payload
 from apps.outbound.relays import endpoint_of
 from apps.outbound.smtp_reply import Reply
 from apps.outbound.verdict import is_relays_trouble
@@ -56,16 +57,16 @@ class RelayLines:
         self._rests_until = 0.0
         self._last_trouble: ConversationError | None = None
 
-    async def attempt(self, envelope: Envelope, content: bytes, fence: Fence) -> Attempt:
+    async def attempt(self, envelope: Envelope, payload: Payload, fence: Fence) -> Attempt:
         """Send one message. Raises only what `fence` raises."""
         async with self._slots:
             conversation = self._take()
             if conversation.messages_begun:
-                attempt = await self._over(conversation, envelope, content, fence)
+                attempt = await self._over(conversation, envelope, payload, fence)
                 if not _went_stale(attempt):
                     return attempt
                 conversation = self._new()
-            return await self._over(conversation, envelope, content, fence)
+            return await self._over(conversation, envelope, payload, fence)
 
     async def close(self) -> None:
         """Say goodbye on every idle line."""
@@ -73,12 +74,12 @@ class RelayLines:
         await asyncio.gather(*(conversation.close() for conversation in idle))
 
     async def _over(
-        self, conversation: Conversation, envelope: Envelope, content: bytes, fence: Fence
+        self, conversation: Conversation, envelope: Envelope, payload: Payload, fence: Fence
     ) -> Attempt:
         try:
             if not conversation.messages_begun:
                 await self._open(conversation)
-            reply = await conversation.send(envelope, content, fence)
+            reply = await conversation.send(envelope, payload, fence)
         except RelayRefused as error:
             evidence = self._evidence(conversation, error.code, error.enhanced, error.public)
             return Attempt(evidence, error=error)
@@ -121,7 +122,7 @@ class RelayLines:
             code=code,
             enhanced=enhanced,
             text=text,
-            server=str(self._endpoint),
+            server=str(self._endpoint)[:255],
             tls=conversation.tls,
             phases_ms=dict(conversation.phases_ms),
         )
@@ -129,7 +130,11 @@ class RelayLines:
 
 def _went_stale(attempt: Attempt) -> bool:
     """Whether a reused line was dead at its first command: servers close what is idle (RFC 5321 §4.5.3.2.7)."""
-    return attempt.error is not None and attempt.error.phase == "mail" and is_relays_trouble(attempt.error)
+    return (
+        attempt.error is not None
+        and attempt.error.phase in {"rset", "mail"}
+        and is_relays_trouble(attempt.error)
+    )
 
 
 class RelayRoad:
@@ -144,7 +149,7 @@ class RelayRoad:
         """Ask these from now on, the first one first."""
         self._order = list(relays)
 
-    async def attempt(self, envelope: Envelope, content: bytes, fence: Fence) -> Attempt:
+    async def attempt(self, envelope: Envelope, payload: Payload, fence: Fence) -> Attempt:
         """Send one message over the first relay that can. Raises only what `fence` raises."""
         attempt = Attempt(Evidence(), error=RelayUnavailable("connect", "no relay is set up"))
         for relay in self._order:
@@ -153,7 +158,7 @@ class RelayRoad:
             except RelayUnavailable as error:
                 attempt = Attempt(Evidence(relay_id=relay.pk, text=error.public), error=error)
                 continue
-            attempt = await lines.attempt(envelope, content, fence)
+            attempt = await lines.attempt(envelope, payload, fence)
             if attempt.error is None or not is_relays_trouble(attempt.error):
                 break
         return attempt

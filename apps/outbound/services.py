@@ -33,7 +33,8 @@ RESOLUTIONS = {
 def cancel_message(principal: Principal, message: Message, now: datetime) -> int:
     """Take a message back from every recipient no worker has yet; how many.
 
-    When that was all of them the sender's copy leaves the Outbox for the Trash, as something that was never sent.
+    When that was all of them, the sender's copy leaves the Outbox for the Trash, as something that was never sent;
+    otherwise it is in Sent, for those who have it.
     Raises NotCancellable when nobody waits any more, NotVisible for whoever is not on the sender's side.
     """
     _demand_senders_side(principal, message)
@@ -42,8 +43,8 @@ def cancel_message(principal: Principal, message: Message, now: datetime) -> int
         if not cancelled:
             msg = "It is too late: no recipient is waiting any more."
             raise NotCancellable(msg)
-        if not Delivery.objects.filter(message=message).exclude(state=DeliveryState.CANCELLED).exists():
-            move_sender_copy(message, Folder.TRASH)
+        went_out = Delivery.objects.filter(message=message).exclude(state=DeliveryState.CANCELLED).exists()
+        move_sender_copy(message, Folder.SENT if went_out else Folder.TRASH)
     return cancelled
 
 

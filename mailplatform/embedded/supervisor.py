@@ -23,6 +23,7 @@ from typing import Protocol
 from mailplatform.embedded.errors import StackFailed, StopRequested
 from mailplatform.embedded.folder import FolderLock
 from mailplatform.embedded.log import Log
+from mailplatform.embedded.outside import check_outside_servers
 from mailplatform.embedded.ports import ensure_free
 from mailplatform.embedded.processes import PREPARATIONS, PROCESSES, Command, Process
 from mailplatform.embedded.readiness import WebReadiness
@@ -131,6 +132,7 @@ class Supervisor:
         if leftovers := end_leftovers(self._data_dir):
             self._log.say(f"an earlier run was killed: ended what it left, {leftovers} in number")
         self._check_ports()
+        check_outside_servers(self._environment)
         self._stack = Stack(self._environment, self._log)
         environment = load_environment()
         self._log.say(f"starting; data are in {self._data_dir}, logs in {self._log.path_of('*')}")

@@ -38,6 +38,7 @@ function connect() {
   clearTimeout(retryTimer);
   const opened = new WebSocket(new URL(document.body.dataset.live, location.href.replace(/^http/, "ws")));
   socket = opened;
+  expectAnswer();
   opened.addEventListener("message", ({ data }) => hear(JSON.parse(data)));
   opened.addEventListener("close", ({ code }) => {
     if (opened === socket) retry(code);
@@ -78,6 +79,10 @@ function reconnectNow() {
 function beat() {
   if (socket?.readyState !== WebSocket.OPEN) return;
   socket.send(JSON.stringify({ ping: true }));
+  expectAnswer();
+}
+
+function expectAnswer() {
   clearTimeout(answerTimer);
   answerTimer = setTimeout(() => {
     const dead = socket;

@@ -10,7 +10,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from apps.blobs.errors import BlobMissing, ObjectStoreUnavailable
 from apps.blobs.models import Blob, SpooledBytes
 from apps.blobs.object_store import object_store
-from apps.blobs.selectors import read
+from apps.blobs.selectors import read, read_many
 from apps.blobs.services import (
     SPOOL_BOUND_BYTES,
     offload,
@@ -116,6 +116,19 @@ def test_reading_does_without_the_cache(house: House, monkeypatch: pytest.Monkey
     monkeypatch.setattr(cache, "get", away)
     monkeypatch.setattr(cache, "set", away)
     assert read(blob) == b"no cache"
+
+
+def test_many_are_read_wherever_each_of_them_lies(house: House) -> None:
+    contents = [b"spooled", os.urandom(100), os.urandom(SPOOL_BOUND_BYTES + 1)]
+    stored, large = (put(house.organisation.pk, stage(content)) for content in contents[1:])
+    offload()
+    stored.refresh_from_db()
+    spooled = put(house.organisation.pk, stage(contents[0]))
+    for _cold_then_cached in range(2):
+        assert read_many([spooled, stored, large]) == dict(
+            zip([spooled.pk, stored.pk, large.pk], contents, strict=True)
+        )
+    assert read_many([]) == {}
 
 
 def test_a_promise_that_nobody_keeps_is_named(house: House) -> None:

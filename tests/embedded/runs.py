@@ -18,14 +18,6 @@ from mailplatform.environment import PROJECT_ROOT
 
 START_SECONDS = 60.0
 PUBLIC_PORTS = ("WEB_PORT", "SMTP_PORT", "SUBMISSION_PORT", "SINK_PORT")
-OUTSIDE = {
-    # Nobody connects: a supervisor with all three outside starts no server, and is up in half a second.
-    "DATABASE_URL": "postgresql://nobody@127.0.0.1:9/nothing",
-    "REDIS_URL": "redis://127.0.0.1:9/0",
-    "S3_ENDPOINT_URL": "http://127.0.0.1:9",
-    "S3_ACCESS_KEY": "nobody",
-    "S3_SECRET_KEY": "nothing",
-}
 
 
 class Run:
@@ -92,7 +84,7 @@ class Run:
 
 @contextmanager
 def start_run(data_dir: Path, *names: str, **variables: str) -> Iterator[Run]:
-    """A supervisor over fake processes; with `**OUTSIDE` it starts no servers."""
+    """A supervisor over fake processes; when the servers' variables are set, it starts none and is up at once."""
     ports = {variable: str(port) for variable, port in zip(PUBLIC_PORTS, choose_ports(4), strict=True)}
     run = Run(data_dir, ["tests.embedded.fake_stack", *names], {**ports, **variables})
     try:

@@ -11,11 +11,25 @@ from pathlib import Path
 import pytest
 
 from mailplatform.environment import PROJECT_ROOT
-from tests.embedded.runs import OUTSIDE, choose_ports, start_run, until
+from tests.embedded.runs import choose_ports, start_run, until
+from tests.servers import Servers
 
 
-def test_it_says_ready_and_stops_with_status_0(tmp_path: Path) -> None:
-    with start_run(tmp_path, "idle", "web", **OUTSIDE) as run:
+@pytest.fixture
+def outside(servers: Servers) -> dict[str, str]:
+    """The tests' own servers as outside ones."""
+    access = servers.access
+    return {
+        "DATABASE_URL": access.postgres.url,
+        "REDIS_URL": access.valkey.url,
+        "S3_ENDPOINT_URL": access.s3.url,
+        "S3_ACCESS_KEY": access.s3.access_key,
+        "S3_SECRET_KEY": access.s3.secret_key,
+    }
+
+
+def test_it_says_ready_and_stops_with_status_0(outside: dict[str, str], tmp_path: Path) -> None:
+    with start_run(tmp_path, "idle", "web", **outside) as run:
         run.wait_for(r"(?m)^ready: http://127\.0\.0\.1:\d+$")
         run.send(signal.SIGINT)
         assert run.wait() == 0
@@ -23,10 +37,12 @@ def test_it_says_ready_and_stops_with_status_0(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("variable", ["WEB_PORT", "SMTP_PORT", "SINK_PORT"])
-def test_a_taken_port_is_one_line_that_names_it(tmp_path: Path, variable: str) -> None:
+def test_a_taken_port_is_one_line_that_names_it(
+    outside: dict[str, str], tmp_path: Path, variable: str
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        with start_run(tmp_path, "idle", "web", **OUTSIDE, **{variable: str(port)}) as run:
+        with start_run(tmp_path, "idle", "web", **outside, **{variable: str(port)}) as run:
             assert run.wait() == 1
             assert run.errors.count("\n") == 1
             assert variable in run.errors
@@ -34,18 +50,20 @@ def test_a_taken_port_is_one_line_that_names_it(tmp_path: Path, variable: str) -
             assert "idle" not in run.output
 
 
-def test_a_second_start_on_the_same_folder_is_refused_in_one_line(tmp_path: Path) -> None:
-    with start_run(tmp_path, "web", **OUTSIDE) as first:
+def test_a_second_start_on_the_same_folder_is_refused_in_one_line(
+    outside: dict[str, str], tmp_path: Path
+) -> None:
+    with start_run(tmp_path, "web", **outside) as first:
         first.wait_for("ready:")
-        with start_run(tmp_path, "web", **OUTSIDE) as second:
+        with start_run(tmp_path, "web", **outside) as second:
             assert second.wait() == 1
             assert second.errors.count("\n") == 1
             assert f"process {first.process.pid}" in second.errors
         assert first.process.poll() is None
 
 
-def test_what_dies_is_restarted(tmp_path: Path) -> None:
-    with start_run(tmp_path, "idle", "web", **OUTSIDE) as run:
+def test_what_dies_is_restarted(outside: dict[str, str], tmp_path: Path) -> None:
+    with start_run(tmp_path, "idle", "web", **outside) as run:
         run.wait_for("ready:")
         first = int(run.wait_for(r"idle (\d+)")[1])
         os.kill(first, signal.SIGKILL)
@@ -54,8 +72,10 @@ def test_what_dies_is_restarted(tmp_path: Path) -> None:
         assert f"idle {first}\n" in run.output
 
 
-def test_everything_ends_in_time_although_one_is_deaf_and_signals_keep_coming(tmp_path: Path) -> None:
-    with start_run(tmp_path, "stubborn", "idle", "web", **OUTSIDE) as run:
+def test_everything_ends_in_time_although_one_is_deaf_and_signals_keep_coming(
+    outside: dict[str, str], tmp_path: Path
+) -> None:
+    with start_run(tmp_path, "stubborn", "idle", "web", **outside) as run:
         run.wait_for("deaf")
         run.wait_for("ready:")
         started_at = time.monotonic()
@@ -67,51 +87,57 @@ def test_everything_ends_in_time_although_one_is_deaf_and_signals_keep_coming(tm
         assert not run.left_alive()
 
 
-def test_a_supervisor_killed_with_9_takes_its_children_along(tmp_path: Path) -> None:
-    with start_run(tmp_path, "stubborn", "idle", "web", **OUTSIDE) as run:
+def test_a_supervisor_killed_with_9_takes_its_children_along(outside: dict[str, str], tmp_path: Path) -> None:
+    with start_run(tmp_path, "stubborn", "idle", "web", **outside) as run:
         run.wait_for("ready:")
         assert len(run.left_alive()) == 3
         run.send(signal.SIGKILL)
         until(lambda: not run.left_alive(), 5)
 
 
-def test_a_grandchild_that_outlived_a_killed_run_is_ended_by_the_next(tmp_path: Path) -> None:
-    with start_run(tmp_path, "parent", "web", **OUTSIDE) as run:
+def test_a_grandchild_that_outlived_a_killed_run_is_ended_by_the_next(
+    outside: dict[str, str], tmp_path: Path
+) -> None:
+    with start_run(tmp_path, "parent", "web", **outside) as run:
         grandchild = int(run.wait_for(r"grandchild (\d+)")[1])
         run.send(signal.SIGKILL)
         until(lambda: run.left_alive() == [grandchild], 5)
-        with start_run(tmp_path, "web", **OUTSIDE) as following:
+        with start_run(tmp_path, "web", **outside) as following:
             following.wait_for("an earlier run was killed: ended what it left, 1 in number")
             following.wait_for("ready:")
             assert grandchild not in following.left_alive()
 
 
-def test_a_stop_during_the_start_is_obeyed(tmp_path: Path) -> None:
-    with start_run(tmp_path, "idle", "stubborn", **OUTSIDE) as run:  # no web: it would never be ready
+def test_a_stop_during_the_start_is_obeyed(outside: dict[str, str], tmp_path: Path) -> None:
+    with start_run(tmp_path, "idle", "stubborn", **outside) as run:  # no web: it would never be ready
         run.wait_for("deaf")
         run.send(signal.SIGTERM)
         assert run.wait(10) == 0
         assert "ready:" not in run.output
 
 
-def test_a_failing_preparation_is_one_line_with_its_last_words(tmp_path: Path) -> None:
-    with start_run(tmp_path, "first:broken", "idle", "web", **OUTSIDE) as run:
+def test_a_failing_preparation_is_one_line_with_its_last_words(
+    outside: dict[str, str], tmp_path: Path
+) -> None:
+    with start_run(tmp_path, "first:broken", "idle", "web", **outside) as run:
         assert run.wait() == 1
         assert run.errors.startswith("broken ended with status 1: the reason it is broken (more in ")
         assert run.errors.count("\n") == 1
         assert "idle" not in run.output
 
 
-def test_a_start_that_never_gets_ready_because_a_process_dies_is_given_up(tmp_path: Path) -> None:
-    with start_run(tmp_path, "broken", "idle", **OUTSIDE) as run:
+def test_a_start_that_never_gets_ready_because_a_process_dies_is_given_up(
+    outside: dict[str, str], tmp_path: Path
+) -> None:
+    with start_run(tmp_path, "broken", "idle", **outside) as run:
         assert run.wait(20) == 1
         assert run.errors.startswith("broken ended 3 times before it was ready: the reason it is broken")
         assert run.errors.count("\n") == 1
         assert not run.left_alive()
 
 
-def test_stop_ends_a_run_and_says_when_there_is_none(tmp_path: Path) -> None:
-    with start_run(tmp_path, "idle", "web", **OUTSIDE) as run:
+def test_stop_ends_a_run_and_says_when_there_is_none(outside: dict[str, str], tmp_path: Path) -> None:
+    with start_run(tmp_path, "idle", "web", **outside) as run:
         run.wait_for("ready:")
         assert _embedded(tmp_path, "stop").stdout == "stopped\n"
         assert run.wait() == 0
@@ -126,6 +152,25 @@ def test_a_wrong_setting_is_one_line_that_names_it_and_makes_nothing(tmp_path: P
         "mailplatform: SMTP_PORT: must be a valid integer, unable to parse string as an integer\n"
     )
     assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("DATABASE_URL", "postgresql://mail:hush@127.0.0.1:9/mail"),
+        ("REDIS_URL", "redis://:hush@127.0.0.1:9/0"),
+        ("S3_ENDPOINT_URL", "http://127.0.0.1:9"),
+    ],
+)
+def test_an_outside_server_that_is_away_is_one_line_that_names_it(
+    outside: dict[str, str], tmp_path: Path, variable: str, value: str
+) -> None:
+    with start_run(tmp_path, "idle", "web", **{**outside, variable: value}) as run:
+        assert run.wait() == 1
+        assert run.errors.startswith(f"{variable}: ")
+        assert run.errors.count("\n") == 1
+        assert "hush" not in run.errors
+        assert "idle" not in run.output
 
 
 def test_a_data_folder_that_cannot_be_is_one_line(tmp_path: Path) -> None:

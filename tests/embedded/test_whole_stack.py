@@ -3,9 +3,11 @@ does not.
 """
 
 import os
+import shutil
 import signal
 import socket
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -20,35 +22,44 @@ from tests.embedded.runs import start_run, until
 pytestmark = pytest.mark.stack
 
 
-def test_kill_9_of_everything_keeps_rows_and_objects_even_when_the_ports_are_gone(tmp_path: Path) -> None:
-    with start_run(tmp_path, "idle", "web") as run:
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    """Where an unprivileged user can walk to, which pytest's own folders are not; removed with all its data."""
+    folder = Path(tempfile.mkdtemp(prefix="mailplatform-"))
+    folder.chmod(0o711)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_kill_9_of_everything_keeps_rows_and_objects_even_when_the_ports_are_gone(data_dir: Path) -> None:
+    with start_run(data_dir, "idle", "web") as run:
         run.wait_for("ready:")
-        _keep_a_row_and_an_object(tmp_path)
+        _keep_a_row_and_an_object(data_dir)
         for pid in [run.process.pid, *run.left_alive()]:
             os.kill(pid, signal.SIGKILL)
         until(lambda: not run.left_alive(), 5)
-    before = _access(tmp_path)
-    with _occupied(_ports(before)), start_run(tmp_path, "idle", "web") as run:
+    before = _access(data_dir)
+    with _occupied(_ports(before)), start_run(data_dir, "idle", "web") as run:
         run.wait_for("ready:")
-        assert not set(_ports(before)) & set(_ports(_access(tmp_path)))
-        _expect_the_row_and_the_object(tmp_path)
+        assert not set(_ports(before)) & set(_ports(_access(data_dir)))
+        _expect_the_row_and_the_object(data_dir)
         run.send(signal.SIGTERM)
         assert run.wait(10) == 0
 
 
-def test_a_supervisor_killed_with_9_takes_the_servers_along(tmp_path: Path) -> None:
-    with start_run(tmp_path, "web") as run:
+def test_a_supervisor_killed_with_9_takes_the_servers_along(data_dir: Path) -> None:
+    with start_run(data_dir, "web") as run:
         run.wait_for("ready:")
         assert len(run.left_alive()) >= 4
-        assert (tmp_path / "embedded.json").stat().st_mode & 0o777 == stat.S_IRUSR | stat.S_IWUSR
+        assert (data_dir / "embedded.json").stat().st_mode & 0o777 == stat.S_IRUSR | stat.S_IWUSR
         run.send(signal.SIGKILL)
         until(lambda: not run.left_alive(), 10)
 
 
-def test_a_server_that_dies_is_restarted_on_its_port(tmp_path: Path) -> None:
-    with start_run(tmp_path, "web") as run:
+def test_a_server_that_dies_is_restarted_on_its_port(data_dir: Path) -> None:
+    with start_run(data_dir, "web") as run:
         run.wait_for("ready:")
-        url = _access(tmp_path).valkey.port
+        url = _access(data_dir).valkey.port
         for pid in run.left_alive():
             if Path(f"/proc/{pid}/comm").read_text().startswith("valkey"):
                 os.kill(pid, signal.SIGKILL)
@@ -60,13 +71,13 @@ def test_a_server_that_dies_is_restarted_on_its_port(tmp_path: Path) -> None:
         assert not run.left_alive()
 
 
-def test_passwords_that_do_not_fit_the_data_are_one_clear_line(tmp_path: Path) -> None:
-    with start_run(tmp_path, "web") as run:
+def test_passwords_that_do_not_fit_the_data_are_one_clear_line(data_dir: Path) -> None:
+    with start_run(data_dir, "web") as run:
         run.wait_for("ready:")
         run.send(signal.SIGTERM)
         assert run.wait(10) == 0
-    (tmp_path / "embedded.json").unlink()
-    with start_run(tmp_path, "web") as run:
+    (data_dir / "embedded.json").unlink()
+    with start_run(data_dir, "web") as run:
         assert run.wait() == 1
         assert run.errors.startswith("PostgreSQL refuses embedded.json's password")
         assert run.errors.count("\n") == 1

@@ -80,9 +80,7 @@ def test_workers_killed_again_and_again_while_sending_lose_and_double_nothing(
         relay.wait_left_alone()
         let_leases_lapse()
     with worker(tmp_path, relay.url):
-        sweep_until(
-            lambda: counts().keys() <= {"sent", "uncertain"}, what="everything has come to an end", timeout=60
-        )
+        sweep_until(lambda: counts().keys() <= {"sent", "uncertain"}, what="everything has come to an end")
     taken = relay.taken_by_recipient
     assert set(taken.values()) == {1}
     for delivery in Delivery.objects.all():
@@ -108,6 +106,22 @@ def test_a_worker_that_slept_through_its_lease_sends_no_dot(
         relay.wait_left_alone()
     assert relay.taken_by_recipient == {"elena@x.example": 1}
     assert counts() == {"sent": 1}
+
+
+def test_an_answer_that_comes_after_the_lease_decides_what_was_uncertain(
+    house: House, relay: RemoteServer, tmp_path: Path
+) -> None:
+    send(house.as_key, "elena@x.example")
+    stall = relay.stall(Phase.DOT)
+    with worker(tmp_path, relay.url) as sleeper:
+        stall.wait_reached()
+        sleeper.pause()
+        let_leases_lapse()
+        sweep_until(lambda: counts() == {"uncertain": 1}, what="nobody can tell while it sleeps")
+        stall.release()
+        sleeper.go_on()
+        poll(lambda: counts() == {"sent": 1}, what="the server's answer is heard in the end")
+    assert relay.taken_by_recipient == {"elena@x.example": 1}
 
 
 def test_a_worker_told_to_end_gives_back_what_it_has(
@@ -160,11 +174,9 @@ def test_a_restart_of_postgresql_while_sending_loses_and_doubles_nothing(
     with worker(tmp_path, relay.url) as one:
         sweep_until(lambda: len(relay.messages) >= 60, what="it is in the middle of sending")
         servers.postgres.restart()
-        sweep_until(
-            lambda: not counts().keys() - {"sent", "sending"}, what="what was not claimed is sent", timeout=60
-        )
+        sweep_until(lambda: not counts().keys() - {"sent", "sending"}, what="what was not claimed is sent")
         # A claim whose commit was answered by nobody is held by no one, and waits for its lease to end.
         let_leases_lapse()
-        sweep_until(lambda: counts() == {"sent": 300}, what="everything is sent", timeout=60)
+        sweep_until(lambda: counts() == {"sent": 300}, what="everything is sent")
         assert one.process.poll() is None
     assert relay.taken_by_recipient == dict.fromkeys(recipients(300), 1)

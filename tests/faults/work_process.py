@@ -18,7 +18,7 @@ from apps.outbound.models import Delivery
 from apps.outbound.sweeper import sweep_deliveries
 
 
-def poll(condition: Callable[[], bool], *, what: str, timeout: float = 40) -> None:
+def poll(condition: Callable[[], bool], *, what: str, timeout: float = 90) -> None:
     """Wait until `condition` holds; fail the test, saying what was waited for, when it does not in time."""
     deadline = time.monotonic() + timeout
     while not condition():
@@ -96,7 +96,7 @@ def let_leases_lapse() -> None:
     Delivery.objects.filter(state="sending").update(lease_expires_at=timezone.now())
 
 
-def sweep_until(condition: Callable[[], bool], *, what: str, timeout: float = 40) -> None:
+def sweep_until(condition: Callable[[], bool], *, what: str, timeout: float = 90) -> None:
     """Sweep, as the schedule process does, until `condition` holds. PostgreSQL may be away meanwhile."""
 
     def swept() -> bool:

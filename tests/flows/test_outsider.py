@@ -22,6 +22,7 @@ from apps.outbound.replies import Reply, reply_to_ticket
 from apps.outbound.submission import SubmittedAttachment
 from apps.tickets.models import HeldMessage, Ticket
 from apps.tickets.services import add_note
+from apps.webmail.content_tokens import ContentClaim, ContentKind, content_url
 from tests.api.client import Api
 from tests.flows.url_map import Address, addresses
 from tests.mail import raw_mail
@@ -61,8 +62,6 @@ class Belongings:
 
     def _token(self, address: Address, reader: User) -> str:
         """A token that is signed as it should be, for a person who has nothing to do with the message."""
-        from apps.webmail.content_tokens import ContentClaim, ContentKind, content_url
-
         kind = ContentKind(address.name)
         part = self.answer.parts.get(inline=kind == ContentKind.INLINE)
         url = content_url(kind, ContentClaim(self.answer.pk, reader.pk, n=part.n), timezone.now())

@@ -18,7 +18,7 @@ from mailplatform.asgi import application
 from tests.people import House
 
 DEADLINE_SECONDS = 10
-PATHS = [f"/{route.pattern}" for route in list[Any](websocket_urlpatterns)]
+PATHS = [f"/{route.pattern}" for route in websocket_urlpatterns]
 
 
 @sync_to_async

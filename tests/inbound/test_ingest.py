@@ -15,7 +15,7 @@ from apps.blobs.errors import ObjectStoreUnavailable
 from apps.blobs.selectors import read
 from apps.inbound import ingest, leases, sweeper
 from apps.inbound.actors import ingest as ingest_actor
-from apps.inbound.ingest import claim_due, ingest_claim, ingest_due
+from apps.inbound.ingest import Claim, claim_due, ingest_claim, ingest_due
 from apps.inbound.models import ReceivedMessage, ReceivedState
 from apps.inbound.outages import is_outage
 from apps.inbound.receiving import Envelope, accept_message
@@ -115,6 +115,43 @@ def test_a_lapsed_lease_is_claimed_again_and_its_holder_can_no_longer_file(house
     assert not Message.objects.exists()
     ingest_claim(second)
     assert Message.objects.count() == 1
+
+
+def test_two_workers_that_both_believe_a_lease_is_theirs_file_once(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first has filed and not committed when the second, which holds the lease, files too.
+
+    A mail without text, or the text's blob would make one wait for the other earlier.
+    """
+    row = receive(house, raw_mail(text=""))
+    first = claim_due()[0]
+    make_due(row)
+    second = claim_due()[0]
+    both_have_filed = threading.Barrier(2, timeout=20)
+
+    def file_and_wait(*args: Any, **named: Any) -> Message:
+        message = file_message(*args, **named)
+        both_have_filed.wait()
+        return message
+
+    def work(claim: Claim) -> None:
+        try:
+            ingest_claim(claim)
+        finally:
+            connection.close()
+
+    monkeypatch.setattr(ingest, "file_message", file_and_wait)
+    # So would the organisation's ticket counter.
+    monkeypatch.setattr("apps.tickets.intake.deliver_locally", lambda *args: None)
+    threads = [threading.Thread(target=work, args=[claim]) for claim in (first, second)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    row.refresh_from_db()
+    assert row.state == ReceivedState.FILED
+    assert row.message_id == Message.objects.get().pk
 
 
 def test_a_lease_is_renewed_while_its_worker_lives(house: House) -> None:

@@ -16,12 +16,14 @@ from apps.outbound.conversation import Conversation, Envelope
 from apps.outbound.endpoint import Endpoint, parse_relay_url
 from apps.outbound.errors import LeaseLost, RelayRefused, RelayUnavailable, ReplyLost
 from apps.outbound.models import RelaySecurity
+from apps.outbound.payload import Payload
 from tests.outbound.sending import IMPATIENT
 from tests.remote.script import Answer, Garbage, Phase, accept, defer, hang_up, refuse
 from tests.remote.server import RemoteServer
 
 ENVELOPE = Envelope("support@house.test", "elena@x.example")
 CONTENT = b"Subject: hello\r\n\r\nHello.\r\n"
+PAYLOAD = Payload.of(CONTENT)
 
 
 async def nothing() -> None:
@@ -44,7 +46,7 @@ async def talking_to(endpoint: Endpoint) -> AsyncIterator[Conversation]:
 
 async def test_an_accepted_message_arrives_byte_for_byte(remote: RemoteServer) -> None:
     async with talking_to(endpoint_of(remote)) as conversation:
-        reply = await conversation.send(ENVELOPE, CONTENT, nothing)
+        reply = await conversation.send(ENVELOPE, PAYLOAD, nothing)
     assert (reply.code, reply.enhanced) == (250, "2.0.0")
     taken = remote.messages[0]
     assert (taken.sender, taken.recipients, taken.content) == (
@@ -72,7 +74,7 @@ async def test_nothing_in_the_content_ends_it_early(
     remote: RemoteServer, content: bytes, arrives: bytes
 ) -> None:
     async with talking_to(endpoint_of(remote)) as conversation:
-        await conversation.send(ENVELOPE, content, nothing)
+        await conversation.send(ENVELOPE, Payload.of(content), nothing)
     assert [message.content for message in remote.messages] == [arrives]
     assert not [command for command in remote.commands if "evil" in command]
 
@@ -82,7 +84,7 @@ async def test_one_line_carries_many_messages(remote: RemoteServer, *, pipelinin
     remote.behave(pipelining=pipelining)
     async with talking_to(endpoint_of(remote)) as conversation:
         for n in range(3):
-            await conversation.send(replace(ENVELOPE, recipient=f"c{n}@x.example"), CONTENT, nothing)
+            await conversation.send(replace(ENVELOPE, recipient=f"c{n}@x.example"), PAYLOAD, nothing)
     assert remote.taken_by_recipient == {"c0@x.example": 1, "c1@x.example": 1, "c2@x.example": 1}
     assert remote.connections == 1
     assert remote.commands[-1] == "QUIT"
@@ -98,12 +100,12 @@ async def test_a_refusal_is_told_with_its_phase_and_the_line_serves_on(
     remote.play(phase, answer, times=1)
     async with talking_to(endpoint_of(remote)) as conversation:
         with pytest.raises(RelayRefused) as refused:
-            await conversation.send(ENVELOPE, CONTENT, nothing)
+            await conversation.send(ENVELOPE, PAYLOAD, nothing)
         assert (refused.value.phase, refused.value.code) == (phase, answer.code)
         assert refused.value.permanent is (answer.code >= 500)
         assert refused.value.enhanced == answer.text.split()[0]
         assert remote.messages == []
-        await conversation.send(ENVELOPE, CONTENT, nothing)
+        await conversation.send(ENVELOPE, PAYLOAD, nothing)
     assert len(remote.messages) == 1
     assert remote.connections == 1
 
@@ -112,7 +114,7 @@ async def test_after_a_421_the_line_is_not_used_again(remote: RemoteServer) -> N
     remote.play(Phase.RCPT, Answer(421, "4.3.2 closing down"))
     async with talking_to(endpoint_of(remote)) as conversation:
         with pytest.raises(RelayRefused):
-            await conversation.send(ENVELOPE, CONTENT, nothing)
+            await conversation.send(ENVELOPE, PAYLOAD, nothing)
         assert not conversation.usable
 
 
@@ -127,7 +129,7 @@ async def test_a_line_that_breaks_before_the_dot_is_no_acceptance(
         remote.play(phase, hang_up())
     async with talking_to(endpoint_of(remote)) as conversation:
         with pytest.raises(RelayUnavailable) as broken:
-            await conversation.send(ENVELOPE, CONTENT, nothing)
+            await conversation.send(ENVELOPE, PAYLOAD, nothing)
     assert broken.value.phase in {"mail", "rcpt", "data"}
     assert remote.messages == []
 
@@ -140,7 +142,7 @@ async def test_a_server_that_leaves_during_the_fence_is_noticed_before_the_dot(r
 
     async with talking_to(endpoint_of(remote)) as conversation:
         with pytest.raises(RelayUnavailable):
-            await conversation.send(ENVELOPE, CONTENT, slow_fence)
+            await conversation.send(ENVELOPE, PAYLOAD, slow_fence)
     assert remote.messages == []
 
 
@@ -156,7 +158,7 @@ async def test_a_lost_answer_to_the_dot_is_uncertain(remote: RemoteServer, *, to
     remote.play(Phase.DOT, hang_up(after_taking=took_it))
     async with talking_to(endpoint_of(remote)) as conversation:
         with pytest.raises(ReplyLost):
-            await conversation.send(ENVELOPE, CONTENT, nothing)
+            await conversation.send(ENVELOPE, PAYLOAD, nothing)
     assert len(remote.messages) == int(took_it)
 
 
@@ -164,12 +166,12 @@ async def test_silence_or_nonsense_after_the_dot_is_uncertain(remote: RemoteServ
     remote.stall(Phase.DOT, times=None)
     async with talking_to(endpoint_of(remote)) as conversation:
         with pytest.raises(ReplyLost):
-            await conversation.send(ENVELOPE, CONTENT, nothing)
+            await conversation.send(ENVELOPE, PAYLOAD, nothing)
     remote.forget_script()
     remote.play(Phase.DOT, Answer(354, "what?"))
     async with talking_to(endpoint_of(remote)) as conversation:
         with pytest.raises(ReplyLost):
-            await conversation.send(ENVELOPE, CONTENT, nothing)
+            await conversation.send(ENVELOPE, PAYLOAD, nothing)
 
 
 async def test_a_fence_that_raises_cuts_the_line_without_a_dot(remote: RemoteServer) -> None:
@@ -178,7 +180,7 @@ async def test_a_fence_that_raises_cuts_the_line_without_a_dot(remote: RemoteSer
 
     async with talking_to(endpoint_of(remote)) as conversation:
         with pytest.raises(LeaseLost):
-            await conversation.send(ENVELOPE, CONTENT, closed)
+            await conversation.send(ENVELOPE, PAYLOAD, closed)
         assert not conversation.usable
     await remote_is_left_alone(remote)
     assert remote.messages == []
@@ -193,7 +195,7 @@ async def test_the_fence_comes_after_the_whole_message_and_before_the_dot(remote
         passed.set()
 
     async with talking_to(endpoint_of(remote)) as conversation:
-        sending = asyncio.create_task(conversation.send(ENVELOPE, b"y" * 1_000_000, fence))
+        sending = asyncio.create_task(conversation.send(ENVELOPE, Payload.of(b"y" * 1_000_000), fence))
         await asyncio.wait_for(passed.wait(), 5)
         await asyncio.to_thread(stall.wait_reached)
         stall.release()
@@ -232,7 +234,7 @@ async def test_the_server_is_not_asked_for_what_it_said_it_cannot(remote: Remote
             (ENVELOPE, "ü".encode(), "5.6.3"),
         ):
             with pytest.raises(RelayRefused) as refused:
-                await conversation.send(envelope, content, nothing)
+                await conversation.send(envelope, Payload.of(content), nothing)
             assert refused.value.enhanced == enhanced
             assert refused.value.permanent
     assert remote.commands_of("MAIL") == []
@@ -241,7 +243,7 @@ async def test_the_server_is_not_asked_for_what_it_said_it_cannot(remote: Remote
 async def test_an_address_cannot_carry_a_command(remote: RemoteServer) -> None:
     async with talking_to(endpoint_of(remote)) as conversation:
         with pytest.raises(ValueError, match="reached SMTP"):
-            await conversation.send(Envelope("a@b", "c@d>\r\nRCPT TO:<evil@x"), CONTENT, nothing)
+            await conversation.send(Envelope("a@b", "c@d>\r\nRCPT TO:<evil@x"), PAYLOAD, nothing)
     assert not [command for command in remote.commands if "evil" in command]
 
 
@@ -275,7 +277,7 @@ async def test_a_password_goes_over_checked_tls_only(
     ca = trusting(authority, tmp_path)
     endpoint = parse_relay_url(f"smtp://us:secret%20word@127.0.0.1:{remote.port}?ca={ca}")
     async with talking_to(endpoint) as conversation:
-        await conversation.send(ENVELOPE, CONTENT, nothing)
+        await conversation.send(ENVELOPE, PAYLOAD, nothing)
         assert conversation.tls.startswith("TLSv1.3")
     assert [command.split()[0] for command in remote.commands[:4]] == ["EHLO", "STARTTLS", "EHLO", "AUTH"]
     assert len(remote.messages) == 1
@@ -321,7 +323,7 @@ async def test_tls_from_the_first_byte(authority: trustme.CA, tmp_path: Path) ->
     with RemoteServer(tls=server_context(authority, "127.0.0.1"), implicit_tls=True) as remote:
         ca = trusting(authority, tmp_path)
         async with talking_to(parse_relay_url(f"smtps://127.0.0.1:{remote.port}?ca={ca}")) as conversation:
-            await conversation.send(ENVELOPE, CONTENT, nothing)
+            await conversation.send(ENVELOPE, PAYLOAD, nothing)
             assert conversation.tls
         assert len(remote.messages) == 1
 
@@ -331,11 +333,11 @@ async def test_starttls_is_taken_when_offered_and_not_asked_for_otherwise(
 ) -> None:
     endpoint = parse_relay_url(remote.url)
     async with talking_to(endpoint) as conversation:
-        await conversation.send(ENVELOPE, CONTENT, nothing)
+        await conversation.send(ENVELOPE, PAYLOAD, nothing)
         assert conversation.tls == ""
     remote.behave(tls=server_context(authority, "anything.test"))
     async with talking_to(endpoint) as conversation:
-        await conversation.send(ENVELOPE, CONTENT, nothing)
+        await conversation.send(ENVELOPE, PAYLOAD, nothing)
         assert conversation.tls
 
 
@@ -347,7 +349,7 @@ async def test_answers_injected_before_the_handshake_are_forgotten(
     remote.play(Phase.STARTTLS, Garbage(b"220 go ahead\r\n250-injected\r\n250 AUTH PLAIN\r\n"))
     try:
         async with talking_to(parse_relay_url(remote.url)) as conversation:
-            await conversation.send(ENVELOPE, CONTENT, nothing)
+            await conversation.send(ENVELOPE, PAYLOAD, nothing)
     except RelayUnavailable:
         return  # the injected bytes came too late to be dropped and spoilt the handshake, which is as safe
     assert len(remote.commands_of("EHLO")) == 2
