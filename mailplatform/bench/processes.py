@@ -2,7 +2,9 @@
 
 import os
 from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from mailplatform.bench.stack import Product
 from mailplatform.embedded.orphans import find_marked, find_working_in
@@ -31,6 +33,32 @@ def read_cpu_seconds(product: Product) -> dict[str, float]:
         if fields := _stat(pid):
             used[title] += sum(int(ticks) for ticks in fields[11:15]) / _TICKS_PER_SECOND
     return dict(used)
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """CPU seconds by process, of which every mail of a load takes its share; load and floor are not in it."""
+
+    seconds: dict[str, float]
+    mails: int
+
+    @classmethod
+    def since(cls, before: dict[str, float], product: Product, mails: int) -> Self:
+        """What was used since `before`, as `read_cpu_seconds` gave it."""
+        now = read_cpu_seconds(product)
+        return cls({title: used - before.get(title, 0.0) for title, used in now.items()}, mails)
+
+    def milliseconds(self) -> dict[str, float]:
+        """By process, of one mail, the dearest first; what takes less than 0.05 ms is left out."""
+        each = {title: used * 1000 / self.mails for title, used in self.seconds.items()}
+        return {
+            title: each[title] for title in sorted(each, key=lambda one: -each[one]) if each[title] >= 0.05
+        }
+
+    def show(self) -> str:
+        each = self.milliseconds()
+        total = sum(self.seconds.values()) * 1000 / self.mails
+        return f"{total:.1f} ({', '.join(f'{title} {used:.1f}' for title, used in each.items())})"
 
 
 def _title(pid: int) -> str:
