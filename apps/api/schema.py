@@ -30,7 +30,7 @@ MEANINGS = {
     422: "Something in the request is wrong; `errors` names the fields.",
     429: "Too many requests; `Retry-After` says for how long.",
     500: "Something went wrong in the server. It has been logged.",
-    503: "A server of ours is away. Nothing was changed; try again after `Retry-After` seconds.",
+    503: "A server of ours is away. Try again after `Retry-After` seconds, with the same `Idempotency-Key`.",
 }
 WITH_BODY = (413, 415, 422)
 IDEMPOTENCY_KEY = OpenApiParameter(

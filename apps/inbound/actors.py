@@ -3,9 +3,11 @@
 import uuid
 
 import dramatiq
+from django.db import connection
 
+from apps.events.calls import answer_call
 from apps.inbound.ingest import ingest_due, is_anything_due
-from apps.inbound.wakeups import answer, wake_worker
+from apps.inbound.wakeups import CALL, wake_worker
 
 ROWS_PER_WAKE_UP = 50
 SECONDS_PER_WAKE_UP = 2.0
@@ -19,7 +21,9 @@ def ingest(received_id: str) -> None:
 
     After its share it passes the wake-up on, so that a backlog of mail keeps no thread from other work for ever.
     """
-    answer()
-    done = ingest_due(limit=ROWS_PER_WAKE_UP, seconds=SECONDS_PER_WAKE_UP)
-    if done and is_anything_due():
-        wake_worker(uuid.UUID(received_id))
+    answer_call(CALL)
+    try:
+        if ingest_due(limit=ROWS_PER_WAKE_UP, seconds=SECONDS_PER_WAKE_UP) and is_anything_due():
+            wake_worker(uuid.UUID(received_id))
+    finally:
+        connection.close()  # or each of the worker's threads would keep one from the pool while it idles

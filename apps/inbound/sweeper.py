@@ -4,8 +4,9 @@ A wake-up of ours that no worker has answered yet is not repeated for a while: w
 would pile up in Redis for as long as that lasts.
 """
 
+from apps.events.calls import may_call
 from apps.inbound.ingest import due_ids
-from apps.inbound.wakeups import is_one_unanswered, wake_worker
+from apps.inbound.wakeups import CALL, wake_worker
 
 
 def sweep_received() -> int:
@@ -14,6 +15,6 @@ def sweep_received() -> int:
     Answers 0 whatever it finds, for a clock asks again at once after "something": nobody has woken by then.
     """
     for received_id in due_ids(1):
-        if not is_one_unanswered():
+        if may_call(CALL):
             wake_worker(received_id)
     return 0

@@ -9,15 +9,13 @@ import threading
 import uuid
 
 import structlog
-from django.core.cache import cache
 from dramatiq.errors import DramatiqError
 from redis.exceptions import RedisError
 
 log = structlog.get_logger(__name__)
 
 INTERVAL_SECONDS = 0.02
-UNANSWERED_SECONDS = 10
-_UNANSWERED = "inbound:sweep-unanswered"
+CALL = "inbound"
 
 
 class WakeUps:
@@ -58,26 +56,6 @@ def wake_worker(received_id: uuid.UUID) -> bool:
         log.warning("wake_up_not_sent", error=type(error).__name__)
         return False
     return True
-
-
-def is_one_unanswered() -> bool:
-    """Whether the sweeper has sent a wake-up that nobody has taken yet; when not, it is taken that it sends one now.
-
-    True also when Redis is away: a wake-up would not get through either.
-    """
-    try:
-        return not cache.add(_UNANSWERED, 1, UNANSWERED_SECONDS)
-    except RedisError as error:
-        log.warning("wake_up_not_sent", error=type(error).__name__)
-        return True
-
-
-def answer() -> None:
-    """A worker is awake: the sweeper may call for another."""
-    try:
-        cache.delete(_UNANSWERED)
-    except RedisError as error:
-        log.warning("wake_up_not_answered", error=type(error).__name__)
 
 
 wake_ups = WakeUps()

@@ -7,6 +7,7 @@ import dramatiq
 import structlog
 from dramatiq.middleware import Middleware
 
+from apps.events.calls import answer_call
 from apps.outbound.drain import Drain
 from apps.outbound.models import Lane
 
@@ -58,4 +59,5 @@ dramatiq.get_broker().add_middleware(drains)
 @dramatiq.actor(queue_name="outbound", notify_shutdown=False)
 async def deliver(lane: str) -> None:
     """Drain a lane of whatever is due."""
+    await asyncio.to_thread(answer_call, f"outbound:{lane}")
     await drains.drain(Lane(lane))

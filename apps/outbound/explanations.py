@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from apps.outbound.causes import Cause
@@ -36,7 +37,9 @@ class Explanation:
 
 
 def explain(delivery: Delivery, now: datetime) -> Explanation:
-    """One delivery in one sentence. Times in it are UTC."""
+    """One delivery in one sentence. Its times are in Django's current time zone, which they name: UTC over REST, the
+    person's own in the browser.
+    """
     return Explanation(
         state=delivery.state,
         icon=_ICONS.get(delivery.state, "bad"),
@@ -90,6 +93,6 @@ def _at_rest(delivery: Delivery) -> str:
 
 
 def _clock(at: datetime, now: datetime) -> str:
-    """The time alone on the same day, otherwise with its date."""
-    same_day = at.date() == now.date()
-    return at.strftime("%H:%M:%S UTC" if same_day else "%Y-%m-%d %H:%M UTC")
+    """The time alone on the same day, otherwise with its date; on the asker's clock, which it names."""
+    local, today = timezone.localtime(at), timezone.localdate(now)
+    return local.strftime("%H:%M:%S %Z" if local.date() == today else "%Y-%m-%d %H:%M %Z")

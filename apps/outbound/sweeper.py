@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from apps.outbound.models import WAITING, Delivery, Lane
 from apps.outbound.transitions import expire_waiting, recover_lapsed
-from apps.outbound.wakeups import wake
+from apps.outbound.wakeups import call
 
 BATCH = 500
 
@@ -23,5 +23,5 @@ def sweep_deliveries() -> int:
         expired = expire_waiting(limit=BATCH, now=timezone.now())
     for lane in Lane:
         if Delivery.objects.filter(lane=lane, state__in=WAITING, due_at__lte=Now()).exists():
-            wake(lane)
+            call(lane)
     return len(recovered) + len(expired)

@@ -17,7 +17,7 @@ from apps.accounts.principal import Principal
 from apps.blobs.errors import BlobError
 from apps.mailboxes.conversations import conversation
 from apps.mailboxes.errors import NotVisible
-from apps.mailboxes.models import Mailbox, MailboxEntry, Message, Part, Side
+from apps.mailboxes.models import Folder, Mailbox, MailboxEntry, Message, Part, Side
 from apps.mailboxes.selectors import text_of
 from apps.mime.address import InvalidAddress, normalise_address
 from apps.outbound.models import WAITING, Delivery, DeliveryState
@@ -116,12 +116,17 @@ class ShownConversation:
 
 
 def show_conversation(
-    principal: Principal, mailbox: Mailbox, thread_id: uuid.UUID, now: datetime
+    principal: Principal, mailbox: Mailbox, folder: Folder, thread_id: uuid.UUID, now: datetime
 ) -> ShownConversation:
-    """Everything the reading pane shows. Raises NotVisible for a thread the mailbox has nothing of."""
-    messages = conversation(principal, mailbox, thread_id)
-    if not messages:
+    """Everything the reading pane shows. Raises NotVisible for a thread the mailbox has nothing of.
+
+    What we took back before it left is shown in the Trash, where it lies, and nowhere else: nobody ever got it.
+    """
+    found = conversation(principal, mailbox, thread_id)
+    if not found:
         raise NotVisible(str(thread_id))
+    said = [message for message in found if message.state != DeliveryState.CANCELLED]
+    messages = said if said and folder != Folder.TRASH else found
     ticket = ticket_of(mailbox, thread_id)
     shown = _show_messages(principal, mailbox, messages, now)
     notes = notes_of(ticket) if ticket else []

@@ -19,20 +19,10 @@ from apps.webmail.words import browser_words
 
 ON_THE_ROAD = (*WAITING, DeliveryState.SENDING)
 
-FOLDER_ICONS = {
-    Folder.INBOX: "inbox",
-    Folder.SENT: "check-check",
-    Folder.OUTBOX: "send",
-    Folder.ARCHIVE: "archive",
-    Folder.SPAM: "shield-alert",
-    Folder.TRASH: "trash-2",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class FolderLink:
     folder: Folder
-    icon: str
     count: int
 
 
@@ -76,7 +66,7 @@ def rail_of(principal: Principal, place: Place) -> Rail:
     links = []
     for mailbox in team_first(visible_mailboxes(principal)):
         own = counts.get(mailbox.pk, {})
-        folders = [FolderLink(folder, FOLDER_ICONS[folder], own.get(folder, 0)) for folder in Folder]
+        folders = [FolderLink(folder, own.get(folder, 0)) for folder in Folder]
         links.append(MailboxLink(mailbox, own.get(Folder.INBOX, 0), folders))
     return Rail(
         mailboxes=links,

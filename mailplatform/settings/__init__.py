@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from csp.constants import NONCE
 
@@ -102,6 +102,8 @@ def _database(url: str) -> dict[str, Any]:
                 "max_idle": 120,
             },
             "connect_timeout": 5,
+            # What the URL asks of the connection, such as sslmode (libpq's names), comes last and wins.
+            **dict(parse_qsl(parts.query)),
         },
     }
 
@@ -195,6 +197,8 @@ STATICFILES_DIRS = (
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
 WHITENOISE_MAX_AGE = 3600
+# Built files carry a hash of their content in their names (static/build.mjs), so browsers may keep them for good.
+WHITENOISE_IMMUTABLE_FILE_TEST = r"/built/.+-[0-9A-Z]{8}\.\w+$"
 
 # Mail may carry attachments of the full message size; the limit on a message itself is SMTP_MAX_SIZE_BYTES. Base64
 # takes four bytes for three.

@@ -47,6 +47,7 @@ async function unleave(form, bringBack) {
   body.set("folder", form.dataset.undo);
   try {
     await post(form.action, body);
+    currentList()?.await(form.dataset.thread);
   } catch (error) {
     complain(error instanceof Refused ? error.status : 0);
   }

@@ -2,6 +2,7 @@
 // The server renders everything; these modules move, mark and refresh what is there.
 
 import "htmx.org";
+import "htmx.org/dist/ext/hx-preload.js";
 import { startActions } from "./actions.js";
 import { defineComposer } from "./composer.js";
 import { startKeys } from "./keys.js";

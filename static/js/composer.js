@@ -120,6 +120,7 @@ class MailComposer extends HTMLElement {
       this.#reveal(revealer.dataset.reveals);
       this.querySelector(`[name="${revealer.dataset.reveals}"]`).focus();
     }
+    if (event.target.closest("[data-answers-everybody]")) this.begin("reply", { replyAll: true });
     const tab = event.target.closest("[role=tab]");
     if (tab) this.begin(tab.dataset.kind);
     const dropped = event.target.closest("[data-drops-file]");
@@ -317,7 +318,7 @@ function freshCopy(composer) {
 }
 
 function clock(time) {
-  return new Intl.DateTimeFormat(document.documentElement.lang, { hour: "2-digit", minute: "2-digit" }).format(time);
+  return new Intl.DateTimeFormat(document.documentElement.lang, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" }).format(time);
 }
 
 function fileSize(bytes) {

@@ -8,12 +8,14 @@ import { fragment } from "./request.js";
 import { say } from "./words.js";
 
 const QUIET_MS = 60;
+const RETRY_MS = 3_000;
 
 class ConversationList extends HTMLElement {
   #arrivals = 0;
   #timer = 0;
   #refreshing = false;
   #again = false;
+  #awaited = new Set();
 
   connectedCallback() {
     this.rowsElement = this.querySelector(".rows");
@@ -92,6 +94,12 @@ class ConversationList extends HTMLElement {
     };
   }
 
+  /** Let a conversation that comes back (an undone archiving) in at its place, whoever is in the list. */
+  await(thread) {
+    this.#awaited.add(`row-${thread}`);
+    this.#soon();
+  }
+
   #onClick(event) {
     if (event.target.closest(".pill")) {
       this.#takeArrivals();
@@ -137,8 +145,9 @@ class ConversationList extends HTMLElement {
       const page = await fragment(this.dataset.rowsUrl);
       if (this.isConnected) this.#merge([...page.querySelectorAll(".row")], page.querySelector(".more"));
     } catch (error) {
-      // The next notice, or the refresh of every minute, brings it; the connection's own state is shown elsewhere.
+      // What changed is still unseen: ask again soon. The connection's own state is shown elsewhere.
       console.warn("the list was not refreshed:", error.message);
+      setTimeout(() => this.isConnected && this.#soon(), RETRY_MS);
     } finally {
       this.#refreshing = false;
       if (this.#again) {
@@ -158,8 +167,9 @@ class ConversationList extends HTMLElement {
     }
     const arrived = fresh.filter((row) => !this.querySelector(`#${CSS.escape(row.id)}`));
     for (const row of fresh) this.#replace(row);
-    if (!busy) this.#settle(fresh, arrived);
-    this.#arrivals = busy ? arrived.length : 0;
+    if (busy) this.#letAwaitedIn(fresh);
+    else this.#settle(fresh, arrived);
+    this.#arrivals = busy ? arrived.filter((row) => !this.row(row.id.slice(4))).length : 0;
     this.#showPill();
     this.#showEmptiness();
     this.#makeRoving();
@@ -197,6 +207,20 @@ class ConversationList extends HTMLElement {
     }
     this.dataset.settled = "";
     if (arrived.length) this.#announce(arrived.length);
+  }
+
+  #letAwaitedIn(fresh) {
+    let before = null;
+    for (const row of fresh) {
+      const own = this.querySelector(`#${CSS.escape(row.id)}`);
+      if (own) before = own;
+      else if (this.#awaited.delete(row.id)) {
+        const added = document.importNode(row, true);
+        this.rowsElement.insertBefore(added, before ? before.nextSibling : this.rowsElement.firstChild);
+        window.htmx.process(added);
+        before = added;
+      }
+    }
   }
 
   #announce(count) {

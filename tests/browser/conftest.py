@@ -14,11 +14,14 @@ import pytest
 import uvicorn
 from django.conf import settings
 from django.core.cache import cache
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.people import PASSWORD
 
 START_SECONDS = 15
+# How long a browser test waits for what must come: a deadline for a busy machine, not a measure of speed.
+PATIENCE_SECONDS = 20
+expect.set_options(timeout=PATIENCE_SECONDS * 1000)
 CHROMIUM_FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -29,13 +32,6 @@ CHROMIUM_FLAGS = [
 ]
 SYSTEM_CHROMIUM = Path("/usr/bin/chromium")
 SCREENSHOTS = settings.BASE_DIR / "var" / "screenshots"
-
-
-class WebServer(uvicorn.Server):
-    """uvicorn in a thread, which leaves the signals to pytest."""
-
-    def install_signal_handlers(self) -> None:
-        return
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -63,7 +59,7 @@ def web(transactional_db: None) -> Iterator[str]:
         loop="asyncio",
         timeout_graceful_shutdown=2,
     )
-    server = WebServer(config)
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()), name="web", daemon=True)
     thread.start()
     wait_until(lambda: server.started, START_SECONDS)
@@ -86,7 +82,7 @@ def context(chromium: Browser, web: str) -> Iterator[BrowserContext]:
     context = chromium.new_context(
         base_url=web, viewport={"width": 1440, "height": 900}, timezone_id="Europe/Berlin", locale="en-GB"
     )
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(PATIENCE_SECONDS * 1000)
     yield context
     context.close()
 
@@ -140,7 +136,7 @@ def photograph(page: Page, request: pytest.FixtureRequest) -> Callable[[str], No
     return take
 
 
-def wait_until(is_so: Callable[[], bool], seconds: float = 10) -> None:
+def wait_until(is_so: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
     """Look again and again, up to a deadline."""
     deadline = time.monotonic() + seconds
     while not is_so():

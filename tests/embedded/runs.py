@@ -16,7 +16,7 @@ from mailplatform.embedded.place import find_data
 from mailplatform.embedded.ports import choose_port
 from mailplatform.environment import PROJECT_ROOT
 
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 PUBLIC_PORTS = ("WEB_PORT", "SMTP_PORT", "SUBMISSION_PORT", "SINK_PORT")
 
 
@@ -85,12 +85,26 @@ class Run:
 @contextmanager
 def start_run(data_dir: Path, *names: str, **variables: str) -> Iterator[Run]:
     """A supervisor over fake processes; when the servers' variables are set, it starts none and is up at once."""
-    ports = {variable: str(port) for variable, port in zip(PUBLIC_PORTS, choose_ports(4), strict=True)}
-    run = Run(data_dir, ["tests.embedded.fake_stack", *names], {**ports, **variables})
+    run = Run(data_dir, ["tests.embedded.fake_stack", *names], {**_public_ports(), **variables})
     try:
         yield run
     finally:
         run.clean_up()
+
+
+@contextmanager
+def start_product(data_dir: Path, **variables: str) -> Iterator[Run]:
+    """The whole product on servers of its own, as `make run` starts it."""
+    servers = dict.fromkeys(("DATABASE_URL", "REDIS_URL", "S3_ENDPOINT_URL"), "")
+    run = Run(data_dir, ["mailplatform.embedded"], {**_public_ports(), **servers, **variables})
+    try:
+        yield run
+    finally:
+        run.clean_up()
+
+
+def _public_ports() -> dict[str, str]:
+    return {variable: str(port) for variable, port in zip(PUBLIC_PORTS, choose_ports(4), strict=True)}
 
 
 def choose_ports(count: int) -> list[int]:

@@ -19,7 +19,7 @@ from mailplatform.embedded.access import EmbeddedAccess
 from tests.embedded.objects import s3_client
 from tests.embedded.runs import start_run, until
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.slow, pytest.mark.stack]
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import cast
@@ -108,12 +108,12 @@ def test_while_s3_is_away_small_mail_arrives_and_large_mail_is_asked_to_come_aga
 def test_while_postgresql_is_away_every_command_is_answered_451(house: House, servers: Servers) -> None:
     with ReceiveProcess() as process, RawClient(process.port) as early, RawClient(process.port) as late:
         early.addresses("support@house.test")
-        servers.postgres.kill()
+        servers.postgres.stop()
         early.asks(b"DATA")
         early.says(mail("early") + b".\r\n")
         assert early.hears().startswith("451 4.3.0")
         assert late.addresses("support@house.test")[0].startswith("451 4.3.0")
-        servers.postgres.restart()
+        bring_back(servers)
         forget_connections()
         wait_until(
             lambda: late.asks(b"RCPT TO:<support@house.test>").startswith("250"), what="taking mail again"
@@ -155,6 +155,10 @@ class PersistentSender(threading.Thread):
         return False
 
 
+def taken(senders: Sequence[PersistentSender]) -> int:
+    return sum(len(sender.acknowledged) for sender in senders)
+
+
 @contextmanager
 def filing() -> Iterator[None]:
     """Two workers that go on whatever the database does."""
@@ -175,6 +179,19 @@ def filing() -> Iterator[None]:
             thread.join()
 
 
+def stop_postgresql(servers: Servers, *, killed: bool) -> None:
+    if killed:
+        servers.postgres.kill()
+    else:
+        servers.postgres.stop()
+
+
+def bring_back(servers: Servers) -> None:
+    """Start PostgreSQL again. Recovery reads the log since the last checkpoint: minutes of tests, on a busy machine."""
+    servers.postgres.start()
+    wait_until(servers.postgres.is_ready, 180, what="recovery")
+
+
 def count(state: ReceivedState) -> int:
     """How many rows are in a state; -1 while nobody can tell."""
     try:
@@ -190,18 +207,22 @@ def let_lost_claims_lapse() -> None:
 
 
 @pytest.mark.usefixtures("synchronous_commits")
-def test_postgresql_restarting_under_load_loses_and_doubles_nothing(house: House, servers: Servers) -> None:
+@pytest.mark.parametrize("killed", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_postgresql_restarting_under_load_loses_and_doubles_nothing(
+    house: House, servers: Servers, *, killed: bool
+) -> None:
     total = SENDERS * MAILS_EACH
     with ReceiveProcess() as process:
         senders = [PersistentSender(process.port, f"sender{n}") for n in range(SENDERS)]
         with filing():
             for sender in senders:
                 sender.start()
-            wait_until(lambda: count(ReceivedState.FILED) > total // 10, what="the first tenth")
-            servers.postgres.kill()
-            servers.postgres.restart()
-            wait_until(lambda: count(ReceivedState.FILED) > total // 3, 60, what="the first third")
-            servers.postgres.restart()
+            wait_until(lambda: taken(senders) > total // 10, 60, what="the first tenth")
+            stop_postgresql(servers, killed=killed)
+            bring_back(servers)
+            wait_until(lambda: taken(senders) > total // 2, 60, what="the first half")
+            stop_postgresql(servers, killed=killed)
+            bring_back(servers)
             for sender in senders:
                 sender.join(120)
                 assert not sender.is_alive()

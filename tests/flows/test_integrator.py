@@ -66,7 +66,9 @@ def test_a_customers_question_is_answered_over_rest(
     kinds = [event["kind"] for event in api.get(f"/messages/{answer['id']}/events").json()["results"]]
     assert kinds[0] == "delivery.sent"
     assert kinds[-1] == "message.submitted"
-    assert api.get("/queue").json()["depth"] == 0
+    queue = api.get("/queue").json()
+    assert (queue["depth"], queue["by_state"]) == (0, {"sent": 1})
+    assert [(row["sent"], row["waiting"]) for row in queue["by_relay"]] == [(1, 0)]
 
     thanks = raw_mail(
         message_id="thanks@customer.example",

@@ -395,5 +395,5 @@ def test_hostile_mail_is_filed_within_its_time(house: House) -> None:
     receive(house, b"")
     started = time.monotonic()
     assert ingest_all() == 3
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 60  # a few seconds, on a machine that does nothing else
     assert Ticket.objects.count() == 3

@@ -14,7 +14,7 @@ from mailplatform.asgi import application
 PATIENCE_SECONDS = 5
 
 
-class Line(ApplicationCommunicator):
+class Line:
     """One browser's WebSocket. (Channels' own needs Daphne, which we do not use.)"""
 
     def __init__(self, cookie: bytes = b"", origin: str = settings.WEB_ORIGIN) -> None:
@@ -26,22 +26,22 @@ class Line(ApplicationCommunicator):
             "headers": headers,
             "subprotocols": [],
         }
-        super().__init__(application, scope)
+        self._asgi: Any = ApplicationCommunicator(application, scope)  # type: ignore[no-untyped-call]
 
     async def connect(self, patience_seconds: float = PATIENCE_SECONDS) -> dict[str, Any]:
         """The server's first word: `websocket.accept` or `websocket.close`."""
-        await self.send_input({"type": "websocket.connect"})
-        answer: dict[str, Any] = await self.receive_output(timeout=patience_seconds)
+        await self._asgi.send_input({"type": "websocket.connect"})
+        answer: dict[str, Any] = await self._asgi.receive_output(timeout=patience_seconds)
         return answer
 
     async def say(self, text: str) -> None:
-        await self.send_input({"type": "websocket.receive", "text": text})
+        await self._asgi.send_input({"type": "websocket.receive", "text": text})
 
     async def say_bytes(self, content: bytes) -> None:
-        await self.send_input({"type": "websocket.receive", "bytes": content})
+        await self._asgi.send_input({"type": "websocket.receive", "bytes": content})
 
     async def hear(self) -> dict[str, Any]:
-        message = await self.receive_output(timeout=PATIENCE_SECONDS)
+        message = await self._asgi.receive_output(timeout=PATIENCE_SECONDS)
         assert message["type"] == "websocket.send", message
         heard: dict[str, Any] = json.loads(message["text"])
         return heard
@@ -52,13 +52,13 @@ class Line(ApplicationCommunicator):
         assert await self.hear() == {"pong": True}
 
     async def close_code(self) -> int:
-        message = await self.receive_output(timeout=PATIENCE_SECONDS)
+        message = await self._asgi.receive_output(timeout=PATIENCE_SECONDS)
         assert message["type"] == "websocket.close", message
         return int(message["code"])
 
     async def leave(self) -> None:
-        await self.send_input({"type": "websocket.disconnect", "code": 1000})
-        await self.wait(timeout=PATIENCE_SECONDS)
+        await self._asgi.send_input({"type": "websocket.disconnect", "code": 1000})
+        await self._asgi.wait(timeout=PATIENCE_SECONDS)
 
 
 async def open_line(user: User) -> Line:

@@ -122,8 +122,8 @@ class AuthenticationSerializer(serializers.Serializer[Any]):
     arc = VerdictSerializer()
 
 
-class MessageSummarySerializer(FromNamed):
-    """A message in a list: all but its bodies. `bcc` and `deliveries` are there for the sender's side only."""
+class MessageSerializer(FromNamed):
+    """A message, the same in lists and by itself. `bcc` and `deliveries` are there for the sender's side only."""
 
     id = serializers.UUIDField(source="message.pk")
     message_id = serializers.CharField(source="message.rfc_message_id", help_text="Without angle brackets.")
@@ -142,23 +142,18 @@ class MessageSummarySerializer(FromNamed):
     )
     received_at = serializers.DateTimeField(source="message.received_at", help_text="When we took custody.")
     size_bytes = serializers.IntegerField(source="message.size_bytes")
+    text = serializers.CharField()
+    new_text = serializers.CharField(help_text="`text` without folded quotes.")
+    html = serializers.CharField(help_text="Sanitised; empty when the message has none.")
     snippet = serializers.CharField(source="message.snippet")
     attachments = AttachmentSerializer(many=True)
+    authentication = AuthenticationSerializer()
     thread = serializers.UUIDField(source="message.thread_id")
     ticket = serializers.UUIDField(allow_null=True)
     filed_because = serializers.CharField(source="message.filed_because")
     tags = serializers.ListField(child=serializers.CharField())
     metadata = serializers.DictField()
     deliveries = DeliverySerializer(many=True, required=False)
-
-
-class MessageSerializer(MessageSummarySerializer):
-    """A whole message."""
-
-    text = serializers.CharField()
-    new_text = serializers.CharField(help_text="`text` without folded quotes.")
-    html = serializers.CharField(help_text="Sanitised; empty when the message has none.")
-    authentication = AuthenticationSerializer()
 
 
 class EventSerializer(serializers.Serializer[Any]):

@@ -10,7 +10,7 @@ from apps.outbound.models import DeliveryState, Route
 class RelayFigures(serializers.Serializer[Any]):
     """Waiting: after this relay was asked. Sent and failed: within the last day."""
 
-    relay = serializers.CharField(source="relay_name")
+    relay = serializers.CharField()
     waiting = serializers.IntegerField()
     sent = serializers.IntegerField()
     failed = serializers.IntegerField()

@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from apps.api.fields import AddressList, StrictSerializer, TextField
-from apps.api.serializers.messages import AddressSerializer, MessageSummarySerializer, NewAttachmentSerializer
+from apps.api.serializers.messages import AddressSerializer, MessageSerializer, NewAttachmentSerializer
 from apps.tickets.models import TicketPriority, TicketState
 
 
@@ -73,7 +73,7 @@ class TicketSerializer(serializers.Serializer[Any]):
 class WholeTicketSerializer(TicketSerializer):
     """A ticket with its conversation, oldest first. A message's bodies are fetched with the message itself."""
 
-    messages = MessageSummarySerializer(many=True)
+    messages = MessageSerializer(many=True)
     notes = NoteSerializer(many=True)
 
 

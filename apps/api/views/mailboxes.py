@@ -7,7 +7,7 @@ from rest_framework.response import Response
 
 from apps.api.schema import documents, page_of
 from apps.api.serializers.mailboxes import MailboxSerializer
-from apps.api.serializers.messages import MessageSummarySerializer
+from apps.api.serializers.messages import MessageSerializer
 from apps.api.serializers.queries import MailboxMessagesQuery, PageQuery
 from apps.api.views.base import ApiView
 from apps.api.views.messages import filtered_messages, messages_page
@@ -34,7 +34,7 @@ class MailboxMessagesView(ApiView):
     @documents(
         "list_mailbox_messages",
         "Messages of a mailbox, newest first",
-        answers={200: page_of(MessageSummarySerializer)},
+        answers={200: page_of(MessageSerializer)},
         query=MailboxMessagesQuery,
         problems=(404,),
     )

@@ -16,17 +16,15 @@ from apps.accounts.principal import Principal
 from apps.api.answers import (
     Answer,
     delivery_answer,
-    message_summaries,
     submitted_answer,
     visible_events,
-    whole_message,
+    whole_messages,
 )
 from apps.api.schema import IDEMPOTENCY_KEY, documents, documents_bytes, page_of
 from apps.api.serializers.messages import (
     AcceptedSerializer,
     EventSerializer,
     MessageSerializer,
-    MessageSummarySerializer,
     NewMessageSerializer,
 )
 from apps.api.serializers.queries import MessagesQuery, PageQuery
@@ -54,7 +52,7 @@ class MessagesView(ApiView):
     @documents(
         "list_messages",
         "Messages, newest first",
-        answers={200: page_of(MessageSummarySerializer)},
+        answers={200: page_of(MessageSerializer)},
         query=MessagesQuery,
         problems=(404,),
     )
@@ -85,7 +83,7 @@ class MessageView(ApiView):
     @documents("get_message", "A message", answers={200: MessageSerializer}, problems=(404,))
     def get(self, request: Request, message_id: uuid.UUID) -> Response:
         message = message_for(self.principal, message_id)
-        answer = whole_message(request, self.principal, message, timezone.now())
+        answer = whole_messages(request, self.principal, [message], timezone.now())[0]
         return Response(MessageSerializer(answer).data)
 
 
@@ -201,9 +199,9 @@ def messages_page(view: ApiView, messages: QuerySet[Message], query: dict[str, A
     now = timezone.now()
 
     def describe(rows: Sequence[Message]) -> list[Answer]:
-        return message_summaries(view.request, view.principal, rows, now)
+        return whole_messages(view.request, view.principal, rows, now)
 
-    return view.page(messages, query, by="received_at", kind=MessageSummarySerializer, describe=describe)
+    return view.page(messages, query, by="received_at", kind=MessageSerializer, describe=describe)
 
 
 def submission_of(body: dict[str, Any]) -> Submission:

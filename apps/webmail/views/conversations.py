@@ -67,7 +67,7 @@ def conversation(
     request: HttpRequest, principal: Principal, mailbox_id: uuid.UUID, folder: Folder, thread_id: uuid.UUID
 ) -> HttpResponse:
     mailbox = mailbox_for(principal, mailbox_id)
-    shown = show_conversation(principal, mailbox, thread_id, timezone.now())
+    shown = show_conversation(principal, mailbox, folder, thread_id, timezone.now())
     context = _conversation_context(shown, folder)
     if wants_fragment(request):
         return render(request, "webmail/conversation.html", context | {"is_fragment": True})
@@ -121,7 +121,7 @@ def star(
 ) -> HttpResponse:
     mailbox = mailbox_for(principal, mailbox_id)
     star_conversation(principal, mailbox, thread_id, starred=request.POST.get("starred") == "1")
-    shown = show_conversation(principal, mailbox, thread_id, timezone.now())
+    shown = show_conversation(principal, mailbox, folder, thread_id, timezone.now())
     return render(request, "webmail/bar.html", _conversation_context(shown, folder))
 
 

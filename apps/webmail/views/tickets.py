@@ -34,7 +34,7 @@ def change(request: HttpRequest, principal: Principal, ticket_id: uuid.UUID, fol
         change_ticket(principal, ticket, now=timezone.now(), **changes)
     except TicketInvalid as error:
         return JsonResponse({"errors": {error.field: error.reason}}, status=422)
-    shown = show_conversation(principal, ticket.mailbox, ticket.thread_id, timezone.now())
+    shown = show_conversation(principal, ticket.mailbox, folder, ticket.thread_id, timezone.now())
     context = {"shown": shown, "mailbox": ticket.mailbox, "folder": folder, "with_about": True}
     return render(request, "webmail/bar.html", context)
 
