@@ -28,17 +28,25 @@ _WORD = re.compile(r"\w+")
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uac00-\ud7af]+")
 
 
-def fold(text: str) -> str:
+def fold(word: str) -> str:
     """Lower case, compatibility forms joined, accents gone: "Ｇrüße" and "grusse" meet."""
-    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    if word.isascii():
+        return word.lower()
+    decomposed = unicodedata.normalize("NFKD", word.casefold())
     return "".join(char for char in decomposed if not unicodedata.combining(char))
 
 
 def terms_of(text: str) -> list[str]:
     """The words a text is found by, in order, each at most `TERM_BOUND_CHARS` long."""
+    # Composed first, because a combining mark by itself would end a word.
+    composed = unicodedata.normalize("NFKC", text[:INDEX_BOUND_CHARS])
     terms: list[str] = []
-    for match in _WORD.finditer(fold(text[:INDEX_BOUND_CHARS])):
-        terms.extend(_split_unspaced(match.group()))
+    for word in _WORD.findall(composed):
+        if word.isascii():
+            terms.append(word.lower()[:TERM_BOUND_CHARS])
+        else:
+            for part in _WORD.findall(fold(word)):
+                terms.extend(_split_unspaced(part))
     return terms
 
 

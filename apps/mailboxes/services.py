@@ -48,23 +48,20 @@ def add_entry(
     folder: Folder,
     is_read: bool,
     sorted_at: datetime,
-) -> MailboxEntry:
+) -> None:
     """Lay a message into a mailbox, in the caller's transaction. Doing it again changes nothing."""
-    entry, created = MailboxEntry.objects.get_or_create(
+    entry = MailboxEntry(
+        organisation_id=message.organisation_id,
         mailbox_id=mailbox_id,
         message=message,
+        thread_id=message.thread_id,
         side=side,
-        defaults={
-            "organisation_id": message.organisation_id,
-            "thread_id": message.thread_id,
-            "folder": folder,
-            "is_read": is_read,
-            "sorted_at": sorted_at,
-        },
+        folder=folder,
+        is_read=is_read,
+        sorted_at=sorted_at,
     )
-    if created:
-        announce([mailbox_id])
-    return entry
+    MailboxEntry.objects.bulk_create([entry], ignore_conflicts=True)
+    announce([mailbox_id])
 
 
 def move_sender_copy(message: Message, folder: Folder) -> None:

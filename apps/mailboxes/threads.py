@@ -17,8 +17,11 @@ from apps.mime.message import ParsedMessage
 
 @dataclass(frozen=True, slots=True)
 class ThreadChoice:
+    """`begins`: the conversation was made for this message."""
+
     thread: Thread
     because: str
+    begins: bool = False
 
 
 def choose_thread(organisation_id: uuid.UUID, parsed: ParsedMessage) -> ThreadChoice:
@@ -29,7 +32,9 @@ def choose_thread(organisation_id: uuid.UUID, parsed: ParsedMessage) -> ThreadCh
     parent = _known_parent(organisation_id, [*parsed.in_reply_to, *reversed(parsed.references)])
     if parent is None:
         thread = Thread.objects.create(organisation_id=organisation_id, subject=parsed.subject)
-        return ThreadChoice(thread, "It answers no message we know, so it starts a conversation.")
+        return ThreadChoice(
+            thread, "It answers no message we know, so it starts a conversation.", begins=True
+        )
     thread = Thread.objects.select_for_update().get(pk=parent.thread_id)
     because = f"It answers <{parent.rfc_message_id}>, which we know."
     if not _took_part(thread, parsed.sender.address):

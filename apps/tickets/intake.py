@@ -14,8 +14,7 @@ import uuid
 from collections.abc import Sequence
 from datetime import datetime
 
-from django.db import transaction
-from django.db.models import F
+from django.db import connection, transaction
 
 from apps.blobs.models import Blob
 from apps.events.notices import announce
@@ -24,12 +23,18 @@ from apps.mailboxes.models import Direction, Folder, Mailbox, Message, Side
 from apps.mailboxes.projection import PreparedMessage, store
 from apps.mailboxes.services import add_entry
 from apps.mailboxes.threads import choose_thread
-from apps.tickets.models import Ticket, TicketCounter, TicketState
+from apps.tickets.models import Ticket, TicketState
 
 FILED = "filed"
 
+_NEXT_NUMBER = """
+INSERT INTO tickets_ticketcounter AS counter (organisation_id, last_number) VALUES (%s, 1)
+ON CONFLICT (organisation_id) DO UPDATE SET last_number = counter.last_number + 1
+RETURNING last_number
+"""
 
-@transaction.atomic
+
+@transaction.atomic(savepoint=False)
 def file_message(
     prepared: PreparedMessage,
     *,
@@ -51,19 +56,25 @@ def file_message(
         filed_because=choice.because,
     )
     publish(organisation_id, "message.received", message_id=message.pk, message_kind=message.kind)
-    deliver_locally(message, mailboxes, received_at)
+    deliver_locally(message, mailboxes, received_at, begins=choice.begins)
     return message
 
 
-def deliver_locally(message: Message, mailboxes: Sequence[Mailbox], now: datetime) -> None:
-    """Lay a stored message into our own Inboxes, in the caller's transaction. Doing it again adds nothing."""
-    unique = {mailbox.pk: mailbox for mailbox in mailboxes}
-    for mailbox in sorted(unique.values(), key=lambda one: one.pk):
-        add_entry(message, mailbox.pk, side=Side.RECIPIENT, folder=Folder.INBOX, is_read=False, sorted_at=now)
-        _bring_back(message, mailbox)
-    for mailbox in sorted(unique.values(), key=lambda one: one.pk):
-        if mailbox.opens_tickets:
-            _open_or_continue(message, mailbox, now)
+def deliver_locally(
+    message: Message, mailboxes: Sequence[Mailbox], now: datetime, *, begins: bool = False
+) -> None:
+    """Lay a stored message into our own Inboxes, in the caller's transaction. Doing it again adds nothing.
+
+    `begins`: the caller has made the conversation for this message in this transaction, so it has no past to look for.
+    """
+    unique = sorted({mailbox.pk: mailbox for mailbox in mailboxes}.items())
+    for mailbox_id, mailbox in unique:
+        add_entry(message, mailbox_id, side=Side.RECIPIENT, folder=Folder.INBOX, is_read=False, sorted_at=now)
+        if not begins:
+            _bring_back(message, mailbox)
+    for _mailbox_id, mailbox in unique:
+        if mailbox.opens_tickets and (begins or not _continue(message, mailbox, now)):
+            _open(message, mailbox, now)
 
 
 def _bring_back(message: Message, mailbox: Mailbox) -> None:
@@ -73,11 +84,11 @@ def _bring_back(message: Message, mailbox: Mailbox) -> None:
     )
 
 
-def _open_or_continue(message: Message, mailbox: Mailbox, now: datetime) -> None:
+def _continue(message: Message, mailbox: Mailbox, now: datetime) -> bool:
+    """Take the conversation's ticket up again; whether it has one."""
     ticket = Ticket.objects.select_for_update().filter(mailbox=mailbox, thread=message.thread_id).first()
     if ticket is None:
-        _open(message, mailbox, now)
-        return
+        return False
     reopened = ticket.state != TicketState.OPEN
     Ticket.objects.filter(pk=ticket.pk).update(state=TicketState.OPEN, solved_at=None, last_activity_at=now)
     publish(
@@ -88,6 +99,7 @@ def _open_or_continue(message: Message, mailbox: Mailbox, now: datetime) -> None
         reopened=reopened,
     )
     announce([mailbox.pk], "tickets")
+    return True
 
 
 def _open(message: Message, mailbox: Mailbox, now: datetime) -> None:
@@ -107,6 +119,8 @@ def _open(message: Message, mailbox: Mailbox, now: datetime) -> None:
 
 
 def _next_number(organisation_id: uuid.UUID) -> int:
-    TicketCounter.objects.get_or_create(organisation_id=organisation_id)
-    TicketCounter.objects.filter(pk=organisation_id).update(last_number=F("last_number") + 1)
-    return TicketCounter.objects.values_list("last_number", flat=True).get(pk=organisation_id)
+    """The organisation's next number, in one statement: everybody who files a mail takes it."""
+    with connection.cursor() as cursor:
+        cursor.execute(_NEXT_NUMBER, [organisation_id])
+        row = cursor.fetchone()
+    return int(row[0])

@@ -1,9 +1,9 @@
 """Bring the stores to what the processes expect, then make the demo on an empty database.
 
-`python -m mailplatform.embedded.prepare` is `manage.py prepare` and `manage.py create_demo` in one process, because
-loading Django twice costs a quarter of the time that a start takes. It runs while the embedded S3 is still starting,
-which takes longer and makes its bucket itself; an outside one must have its bucket now. A crash at any point is
-repaired by the next start.
+`python -m mailplatform.embedded.prepare` is `manage.py migrate` and `manage.py create_demo` in one process, because
+loading Django twice costs a quarter of the time that a start takes. The embedded object store makes its own bucket when
+it is up, which may be later than this runs; an outside one is asked for it here, as `manage.py prepare` does. A crash at
+any point is repaired by the next start.
 """
 
 import os

@@ -143,7 +143,7 @@ def test_two_workers_that_both_believe_a_lease_is_theirs_file_once(
 
     monkeypatch.setattr(ingest, "file_message", file_and_wait)
     # So would the organisation's ticket counter.
-    monkeypatch.setattr("apps.tickets.intake.deliver_locally", lambda *args: None)
+    monkeypatch.setattr("apps.tickets.intake.deliver_locally", lambda *args, **named: None)
     threads = [threading.Thread(target=work, args=[claim]) for claim in (first, second)]
     for thread in threads:
         thread.start()
