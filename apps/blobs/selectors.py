@@ -17,8 +17,9 @@ from apps.blobs.object_store import object_store
 
 log = structlog.get_logger(__name__)
 
-CACHE_BOUND_BYTES = 256 * 1024
-CACHE_SECONDS = 3600
+# Redis evicts nothing, because it holds wake-ups too: what is cached must be small and leave soon by itself.
+CACHE_BOUND_BYTES = 64 * 1024
+CACHE_SECONDS = 120
 READ_THREADS = 8
 
 

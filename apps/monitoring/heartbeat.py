@@ -27,7 +27,8 @@ class Heartbeat:
     """Beats from a thread of its own until stopped."""
 
     def __init__(self, kind: ProcessKind, *, check: Callable[[], bool]) -> None:
-        self._key = f"alive:{kind}:{socket.gethostname()}:{os.getpid()}"
+        self._key = _key(kind)
+        self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._check = check
         self._redis = connect()
         self._stopped = threading.Event()
@@ -42,7 +43,7 @@ class Heartbeat:
         self._stopped.set()
         self._thread.join(INTERVAL_SECONDS * 2)
         try:
-            self._redis.delete(self._key)
+            self._redis.zrem(self._key, self._name)
         except RedisError as error:
             log.warning("heartbeat_not_told", error=type(error).__name__)
 
@@ -54,7 +55,9 @@ class Heartbeat:
 
     def _beat(self) -> None:
         try:
-            self._redis.set(self._key, "1", ex=GOOD_FOR_SECONDS)
+            now = _now(self._redis)
+            self._redis.zadd(self._key, {self._name: now})
+            self._redis.zremrangebyscore(self._key, 0, now - GOOD_FOR_SECONDS)
             self._told = True
         except RedisError as error:
             if self._told:
@@ -70,4 +73,15 @@ def connect() -> Redis:
 
 def living(redis: Redis) -> dict[str, int]:
     """How many processes of each kind live. Raises RedisError."""
-    return {kind: sum(1 for _ in redis.scan_iter(f"alive:{kind}:*", count=100)) for kind in PROCESS_KINDS}
+    since = _now(redis) - GOOD_FOR_SECONDS
+    return {kind: int(redis.zcount(_key(kind), since, "+inf")) for kind in PROCESS_KINDS}
+
+
+def _key(kind: str) -> str:
+    return f"alive:{kind}"
+
+
+def _now(redis: Redis) -> float:
+    """Seconds by Redis' clock, the one all machines share."""
+    seconds, microseconds = redis.time()
+    return float(seconds) + float(microseconds) / 1e6

@@ -2,7 +2,7 @@
 
 `python -m mailplatform.embedded.prepare` is `manage.py migrate` and `manage.py create_demo` in one process, because
 loading Django twice costs a quarter of the time that a start takes. The embedded object store makes its own bucket when
-it is up, which may be later than this runs; an outside one is asked for it here, as `manage.py prepare` does. A crash at
+it is up, which may be later than this runs; an outside one is asked for it here, as by `manage.py prepare`. A crash at
 any point is repaired by the next start.
 """
 

@@ -62,8 +62,11 @@ def test_marking_unread_gives_the_dot_back(house: House, page: Page, sign_in: Si
     sign_in("alice@house.test")
     page.keyboard.press("o")
     wait_until(lambda: MailboxEntry.objects.get().is_read)
+    figure = page.locator('#rail [data-live^="inbox-"]')
+    expect(figure).to_have_text("")
     page.keyboard.press("Shift+U")
     expect(page.locator(".row.unread")).to_have_count(1)
+    expect(figure).to_have_text("1")
     wait_until(lambda: not MailboxEntry.objects.get().is_read)
 
 

@@ -223,3 +223,15 @@ def test_times_are_on_the_persons_own_clock(house: House, alice: Client) -> None
     assert f"{at.astimezone(ZoneInfo('Pacific/Kiritimati')):%H:%M}</time>" in page
     alice.cookies["timezone"] = "../../etc/passwd"
     assert alice.get(folder_address(house.support)).status_code == 200
+
+
+def test_the_rails_figures_tell_what_is_unread_in_every_mailbox(house: House, alice: Client) -> None:
+    message = arrive([house.support])
+    arrive([house.alices])
+    figures = alice.get(reverse("webmail:rail")).content.decode()
+    for mailbox in (house.support, house.alices):
+        assert f'data-live="inbox-{mailbox.pk}">1</span>' in figures
+    alice.post(address("read", house.support, message), {"is_read": "1"})
+    assert (
+        f'data-live="inbox-{house.support.pk}"></span>' in alice.get(reverse("webmail:rail")).content.decode()
+    )

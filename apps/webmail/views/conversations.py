@@ -36,9 +36,7 @@ def home(request: HttpRequest, principal: Principal) -> HttpResponse:
 @for_people
 def rail(request: HttpRequest, principal: Principal) -> HttpResponse:
     """The rail's figures, fetched whenever something changed."""
-    return render(
-        request, "webmail/rail.html", {"rail": rail_of(principal, Place()), "person": principal.user}
-    )
+    return render(request, "webmail/rail_figures.html", {"rail": rail_of(principal, Place())})
 
 
 @require_safe
