@@ -16,7 +16,7 @@ from mailplatform.bench.stack import Product
 
 RUNS = 3
 SESSIONS = 20
-LOADS = ((4, 1000), (60, 300))  # kilobytes, mails
+LOADS = ((4, 600), (60, 200))  # kilobytes, mails
 _SENDER = "customer@bench.invalid"
 
 

@@ -37,9 +37,9 @@ async def measure_post(product: Product) -> Table:
     table = Table(f"Submission over REST, {CONNECTIONS} connections, 4 KB of text", _HEADER)
     colleague = next(one for one in product.demo["users"] if one["role"] == "agent")["email"]
     loads: tuple[tuple[str, str, int, float | None], ...] = (
-        ("over the relay, as fast as answered", "customer@bench.invalid", 600, None),
-        (f"over the relay, at {RATE:.0f} a second", "customer@bench.invalid", 600, RATE),
-        ("to a colleague, as fast as answered", colleague, 300, None),
+        ("over the relay, as fast as answered", "customer@bench.invalid", 400, None),
+        (f"over the relay, at {RATE:.0f} a second", "customer@bench.invalid", 400, RATE),
+        ("to a colleague, as fast as answered", colleague, 200, None),
     )
     for title, recipient, count, rate in loads:
         await product.wait_quiet()

@@ -26,7 +26,7 @@ from mailplatform.bench.stack import Product, Progress
 
 RUNS = 3
 CONNECTIONS = 50  # as many as our relay opens to one server
-LOADS = ((4, 0, 600), (60, 0, 200), (4, 20, 600))  # kilobytes, milliseconds a reply, mails
+LOADS = ((4, 0, 300), (60, 0, 100), (4, 20, 300))  # kilobytes, milliseconds a reply, mails
 _RECIPIENT = "customer@bench.invalid"
 _TRIAL = 40
 
@@ -130,7 +130,7 @@ async def _choose_due(product: Product, mails: Mails, count: int) -> tuple[datet
     trial = Mails(mails.size_bytes, mails.sender, mails.sender)
     posted = await post_load(product, trial, count=_TRIAL)
     await product.wait_quiet()
-    lead = timedelta(seconds=2 + 1.7 * count / posted.rate)
+    lead = timedelta(seconds=1 + 1.4 * count / posted.rate)
     return datetime.now(UTC) + lead, time.monotonic() + lead.total_seconds()
 
 
