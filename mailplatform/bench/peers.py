@@ -5,6 +5,9 @@ it slows a sender down), and its concurrency is raised to what our relay opens; 
 queue file before its 250, as we commit, and delivers to a maildir beside that, as we file.
 
 Postfix starts as root only, and is measured only where Debian's package is installed; `why_not` says what is missing.
+
+Limits: Postfix changes its rights while it starts, at which Linux forgets that it was to die with its parent. When the
+benchmark is killed with -9, Postfix goes on until somebody ends it: `postfix -c FOLDER/etc stop`.
 """
 
 import asyncio

@@ -123,8 +123,9 @@ class Product:
 
 @contextmanager
 def running_product(data_dir: Path, remote_port: int, log: Log) -> Iterator[Product]:
-    """The product on an empty `data_dir`, its relay on `remote_port`; stopped, and its data removed, afterwards.
+    """The product on an empty `data_dir`, its relay on `remote_port`; stopped afterwards.
 
+    Its data are removed after a run that went well; what a failed one leaves, logs among it, stays until the next.
     Raises BenchFailed when it does not come up.
     """
     remove_data(data_dir)
