@@ -23,7 +23,7 @@ run: $(VENV)/product static/built/manifest.json ## start everything; Ctrl-C stop
 stop: ## end a run that goes on in the background
 	@if [ -x $(PYTHON) ]; then exec $(PYTHON) -m mailplatform.embedded stop; else echo 'nothing runs'; fi
 
-bench: $(VENV)/product ## print the benchmark tables
+bench: $(VENV)/product static/built/manifest.json ## print the benchmark tables
 	@exec $(PYTHON) manage.py bench
 
 # ---- testing

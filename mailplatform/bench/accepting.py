@@ -11,12 +11,12 @@ from mailplatform.bench.figures import RATES_HEADER, Runs, Table
 from mailplatform.bench.load import send_load
 from mailplatform.bench.mails import Mails, size_title
 from mailplatform.bench.peers import DOMAIN, Postfix, wait_delivered
+from mailplatform.bench.processes import Cost, read_cpu_seconds
 from mailplatform.bench.stack import Product
 
 RUNS = 3
 SESSIONS = 20
-LOADS = ((4, 1500), (60, 400))  # kilobytes, mails
-_FILED_WITHIN_SECONDS = 120.0
+LOADS = ((4, 600), (60, 200))  # kilobytes, mails
 _SENDER = "customer@bench.invalid"
 
 
@@ -30,6 +30,7 @@ class _Size:
     accepted: list[float] = field(default_factory=list)
     filed: list[float] = field(default_factory=list)
     filed_alone: list[float] = field(default_factory=list)
+    cost: Cost | None = None
 
 
 async def measure_accept(product: Product, floor_port: int, postfix: Postfix | None) -> Table:
@@ -63,7 +64,7 @@ async def _run(
     if postfix is not None:
         mails = Mails(size_bytes, _SENDER, f"box@{DOMAIN}")
         load = await send_load(postfix.port, mails, count=count, sessions=SESSIONS)
-        delivered_at = await wait_delivered(postfix, count, within_seconds=_FILED_WITHIN_SECONDS)
+        delivered_at = await wait_delivered(postfix, count)
         measured.peer_accepted.append(load.rate)
         measured.peer_delivered.append(count / (delivered_at - load.started_at))
         postfix.empty_maildir()
@@ -72,15 +73,17 @@ async def _run(
 
 async def _run_ours(measured: _Size, product: Product, *, size_bytes: int, count: int) -> None:
     await product.wait_quiet()
-    before = await product.count_filed()
+    before, cpu_before = await product.count_filed(), read_cpu_seconds(product)
     mails = Mails(size_bytes, _SENDER, product.mailbox("shared")["address"])
     load = await send_load(product.smtp_port, mails, count=count, sessions=SESSIONS)
     waiting = count - (await product.count_filed() - before)
-    filed_at = await product.wait_filed(before + count, within_seconds=_FILED_WITHIN_SECONDS)
+    filed_at = await product.wait_filed(before + count)
     if await product.count_filed() != before + count:
         raise BenchFailed("more mails were filed than were sent")
     measured.accepted.append(load.rate)
     measured.filed.append(count / (filed_at - load.started_at))
+    await product.wait_quiet()
+    measured.cost = Cost.since(cpu_before, product, count)
     if waiting:
         measured.filed_alone.append(waiting / (filed_at - load.ended_at))
 
@@ -97,6 +100,8 @@ def _add_rows(table: Table, size: str, measured: _Size) -> None:
     )
     if measured.filed_alone:
         table.add_rates(f"{size}, filed when nothing arrives", Runs(tuple(measured.filed_alone)))
+    if measured.cost:
+        table.add_cost(f"{size}, accepted, filed and moved to S3", measured.cost)
 
 
 def _runs(values: list[float]) -> Runs | None:

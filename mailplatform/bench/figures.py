@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from mailplatform.bench.processes import Cost
+
 
 @dataclass(frozen=True, slots=True)
 class Runs:
@@ -73,6 +75,11 @@ class Table:
     def add_latencies(self, title: str, latencies: Latencies) -> None:
         self.rows.append([title, *latencies.show()])
         self.figures.append({"row": title, "unit": "seconds", "values": list(latencies.values)})
+
+    def add_cost(self, title: str, cost: Cost) -> None:
+        """A line of CPU time: it tells where the time goes, and a busy machine changes it less than a rate."""
+        self.notes.append(f"CPU ms a mail, {title}: {cost.show()}.")
+        self.figures.append({"row": title, "unit": "CPU milliseconds a mail", "values": cost.milliseconds()})
 
     def render(self) -> str:
         """The table as text: first column to the left, the others to the right."""

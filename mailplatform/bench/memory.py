@@ -4,18 +4,15 @@ RSS counts shared pages in each process anew; PSS divides them among those who s
 machine has given.
 """
 
-import os
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
 from mailplatform.bench.figures import Table
+from mailplatform.bench.processes import find_processes
 from mailplatform.bench.stack import Product
-from mailplatform.embedded.orphans import find_marked, find_working_in
-from mailplatform.embedded.place import find_data
 
 _MEBIBYTE = 1024
-_SERVERS = {"weed": "SeaweedFS", "valkey-server": "Valkey", "postgres": "PostgreSQL"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +30,8 @@ class Held:
 def read_memory(product: Product) -> dict[str, Held]:
     """By what it is; several processes of one kind are added up."""
     found: dict[str, Held] = defaultdict(Held)
-    found["supervisor"] += _held(product.supervisor.pid)
-    for pid in find_marked(product.data_dir):
-        found[_title(pid)] += _held(pid)
-    for pid in find_working_in(find_data(product.data_dir) / "data"):
-        found["PostgreSQL"] += _held(pid)
-    found.pop("", None)
+    for pid, title in find_processes(product).items():
+        found[title] += _held(pid)
     return dict(found)
 
 
@@ -75,28 +68,3 @@ def _held(pid: int) -> Held:
         return Held()
     sizes = {line.split(":")[0]: int(line.split()[1]) for line in lines if line.endswith(" kB")}
     return Held(sizes["Rss"], sizes["Pss"], 1) if "Rss" in sizes else Held()
-
-
-def _title(pid: int) -> str:
-    """ "" for one that has ended; a child of a process of ours is counted with it, by its own name."""
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
-    except OSError:
-        return ""
-    program = Path(words[0]).name.split(" ")[0].rstrip(":")
-    if program in _SERVERS:
-        return _SERVERS[program]
-    if "manage.py" in words:
-        return words[words.index("manage.py") + 1]
-    if "mailplatform.embedded.sink" in words:
-        return "sink"
-    return f"{_title(_parent(pid))}'s children" if program.startswith("python") else program
-
-
-def _parent(pid: int) -> int:
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return os.getpid()
-    # The second field is a name in parentheses that may hold anything; the parent is the second after it.
-    return int(status.rpartition(")")[2].split()[1])

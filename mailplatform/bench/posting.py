@@ -9,6 +9,7 @@ from typing import Any
 
 from mailplatform.bench.figures import Latencies, Runs, Table
 from mailplatform.bench.mails import Mails
+from mailplatform.bench.processes import Cost, read_cpu_seconds
 from mailplatform.bench.stack import Product
 from mailplatform.bench.web import Connection
 
@@ -36,18 +37,22 @@ async def measure_post(product: Product) -> Table:
     table = Table(f"Submission over REST, {CONNECTIONS} connections, 4 KB of text", _HEADER)
     colleague = next(one for one in product.demo["users"] if one["role"] == "agent")["email"]
     loads: tuple[tuple[str, str, int, float | None], ...] = (
-        ("over the relay, as fast as answered", "customer@bench.invalid", 900, None),
-        (f"over the relay, at {RATE:.0f} a second", "customer@bench.invalid", 900, RATE),
-        ("to a colleague, as fast as answered", colleague, 450, None),
+        ("over the relay, as fast as answered", "customer@bench.invalid", 400, None),
+        (f"over the relay, at {RATE:.0f} a second", "customer@bench.invalid", 400, RATE),
+        ("to a colleague, as fast as answered", colleague, 200, None),
     )
     for title, recipient, count, rate in loads:
         await product.wait_quiet()
         mails = mails_from(product, recipient, _SIZE_BYTES)
+        cpu_before = read_cpu_seconds(product)
         posted = await post_load(product, mails, count=count, rate=rate)
+        await product.wait_quiet()
+        cost = Cost.since(cpu_before, product, count)
         latencies = Latencies(tuple(posted.seconds_each))
         table.rows.append([title, Runs((posted.rate,)).show(), *latencies.show()])
         figure = {"row": title, "per_second": posted.rate, "seconds": posted.seconds_each}
         table.figures.append(figure)
+        table.add_cost(title, cost)
     table.notes += [
         "202 after the commit. Mail over the relay is sent meanwhile, by the same machine; mail to a colleague is",
         "in the inbox when the 202 is back. With a rate, time is counted from when a POST was due.",

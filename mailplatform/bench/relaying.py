@@ -19,16 +19,16 @@ from mailplatform.bench.load import send_load
 from mailplatform.bench.mails import Mails, size_title
 from mailplatform.bench.peers import Postfix
 from mailplatform.bench.posting import mails_from, post_load
+from mailplatform.bench.processes import Cost, read_cpu_seconds
 from mailplatform.bench.programs import Arrivals, read_arrivals, start_over
 from mailplatform.bench.session import Session
-from mailplatform.bench.stack import Product
+from mailplatform.bench.stack import Product, Progress
 
 RUNS = 3
 CONNECTIONS = 50  # as many as our relay opens to one server
-LOADS = ((4, 0, 1000), (60, 0, 300), (4, 20, 1000))  # kilobytes, milliseconds a reply, mails
+LOADS = ((4, 0, 300), (60, 0, 100), (4, 20, 300))  # kilobytes, milliseconds a reply, mails
 _RECIPIENT = "customer@bench.invalid"
 _TRIAL = 40
-_WITHIN_SECONDS = 60.0
 
 
 @dataclass(slots=True)
@@ -39,6 +39,7 @@ class _Load:
     peer: list[float] = field(default_factory=list)
     ours: list[float] = field(default_factory=list)
     woken: list[float] = field(default_factory=list)
+    cost: Cost | None = None
 
 
 async def measure_relay(product: Product, remote_port: int, postfix: Postfix | None) -> Table:
@@ -64,6 +65,8 @@ async def measure_relay(product: Product, remote_port: int, postfix: Postfix | N
             peer=Runs(tuple(measured.peer)) if measured.peer else None,
         )
         woken += measured.woken
+        if measured.cost:
+            table.add_cost(f"{size_title(kilobytes)} at {delay_ms} ms, due to sent", measured.cost)
     loads = ", ".join(f"{count} of {size_title(size)} at {delay} ms" for size, delay, count in LOADS)
     table.notes += [
         f"{loads}; {RUNS} runs. One recipient to a mail, unsigned.",
@@ -109,13 +112,15 @@ async def _run_ours(measured: _Load, product: Product, remote_port: int, mails: 
     if time.monotonic() > due_clock:
         raise BenchFailed("submitting took longer than expected: the queue was due before it was full")
     await _expect_none(remote_port, "the product")
-    sent_before = await product.count_sent()
+    # The rest of the wait is idle: what it costs is next to nothing beside the drain.
+    sent_before, cpu_before = await product.count_sent(), read_cpu_seconds(product)
     arrivals = await _wait_arrived(remote_port, count)
     await product.wait_quiet()
     if (sent := await product.count_sent() - sent_before) != count:
         raise BenchFailed(f"{sent} of {count} mails are recorded as sent")
     if (await _wait_arrived(remote_port, count)).count != count:
         raise BenchFailed("the server took a mail twice")
+    measured.cost = Cost.since(cpu_before, product, count)
     measured.ours.append(arrivals.rate)
     measured.woken.append(arrivals.first_at - due_clock)
 
@@ -125,7 +130,7 @@ async def _choose_due(product: Product, mails: Mails, count: int) -> tuple[datet
     trial = Mails(mails.size_bytes, mails.sender, mails.sender)
     posted = await post_load(product, trial, count=_TRIAL)
     await product.wait_quiet()
-    lead = timedelta(seconds=2 + 1.7 * count / posted.rate)
+    lead = timedelta(seconds=1 + 1.4 * count / posted.rate)
     return datetime.now(UTC) + lead, time.monotonic() + lead.total_seconds()
 
 
@@ -140,10 +145,9 @@ async def _expect_none(remote_port: int, whose: str) -> None:
 async def _wait_arrived(remote_port: int, count: int) -> Arrivals:
     """Until the server took so many. It keeps the times itself: looking rarely costs no accuracy."""
     control = await Session.open(remote_port)
-    deadline = time.monotonic() + _WITHIN_SECONDS
+    progress = Progress("mails reached the server", count)
     while (arrivals := await read_arrivals(control)).count < count:
-        if time.monotonic() > deadline:
-            raise BenchFailed(f"{arrivals.count} of {count} mails reached the server")
+        progress.note(arrivals.count)
         await asyncio.sleep(0.1)
     await control.close()
     return arrivals

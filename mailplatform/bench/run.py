@@ -7,6 +7,7 @@ stands under its table. The figures, each run's, are kept as JSON beside the log
 import asyncio
 import json
 import platform
+import signal
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -16,6 +17,7 @@ from pathlib import Path
 import uvloop
 
 from mailplatform.bench.accepting import measure_accept
+from mailplatform.bench.errors import BenchFailed
 from mailplatform.bench.figures import Table
 from mailplatform.bench.memory import read_memory, tabulate_memory
 from mailplatform.bench.peers import Postfix, running_postfix, why_not
@@ -81,6 +83,8 @@ def run_bench(folder: Path, only: Collection[str], tell: Callable[[str], None]) 
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_measure(folder, only, log, tables, tell))
+    except asyncio.CancelledError:
+        raise BenchFailed("it was told to stop") from None
     finally:
         log.close()
         _keep(folder / FIGURES_NAME, machine, tables)
@@ -90,6 +94,11 @@ def run_bench(folder: Path, only: Collection[str], tell: Callable[[str], None]) 
 async def _measure(
     folder: Path, only: Collection[str], log: Log, tables: list[Table], tell: Callable[[str], None]
 ) -> None:
+    # Unwound as after a failure: SIGTERM's own way would leave everything running.
+    this = asyncio.current_task()
+    if this is None:
+        raise AssertionError("a coroutine that runs is a task's")
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
     with ExitStack() as running:
         floor_port = running.enter_context(running_program("floors", log))
         remote_port = running.enter_context(running_program("remote", log))
