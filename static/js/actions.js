@@ -30,25 +30,25 @@ export function complain(status) {
 
 async function leave(form, body) {
   const list = currentList();
-  const thread = form.dataset.thread;
+  // Read now: while the server answers, a refresh may morph this very form into the one that fits the new folder.
+  const { thread, done, undo } = form.dataset;
+  const url = form.action;
   const bringBack = list?.hideRow(thread) ?? (() => {});
   showNext(list);
   try {
-    await post(form.action, body);
-    toast(form.dataset.done, form.dataset.undo ? { action: { label: say("undo"), run: () => unleave(form, bringBack) } } : {});
+    await post(url, body);
+    toast(done, undo ? { action: { label: say("undo"), run: () => unleave({ url, thread, folder: undo }, bringBack) } } : {});
   } catch (error) {
     bringBack();
     complain(error instanceof Refused ? error.status : 0);
   }
 }
 
-async function unleave(form, bringBack) {
+async function unleave({ url, thread, folder }, bringBack) {
   bringBack();
-  const body = new FormData(form);
-  body.set("folder", form.dataset.undo);
   try {
-    await post(form.action, body);
-    currentList()?.await(form.dataset.thread);
+    await post(url, new URLSearchParams({ folder }));
+    currentList()?.await(thread);
   } catch (error) {
     complain(error instanceof Refused ? error.status : 0);
   }

@@ -97,6 +97,8 @@ async function refreshConversation(mailbox) {
   const fresh = page.getElementById("conversation");
   if (openConversation() !== open || !fresh) return;
   for (const id of ["messages", "about", "bar"]) {
+    // Another conversation may have been opened while the one before was morphed.
+    if (openConversation() !== open) return;
     const part = page.getElementById(id);
     const old = document.getElementById(id);
     if (!part || !old || old.querySelector("details.menu[open]")) continue;
