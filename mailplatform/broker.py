@@ -8,7 +8,7 @@ from redis import Redis
 
 
 def configure_broker() -> dramatiq.Broker:
-    """Set the process's broker from BROKER_URL: redis:// or amqp:// (RabbitMQ, with dramatiq[rabbitmq] installed).
+    """Set the process's broker from BROKER_URL: redis:// or amqp:// (RabbitMQ).
 
     No Retries, TimeLimit or AgeLimit: rows own their schedules, and a time limit could fire between a remote server's
     250 and our commit.
