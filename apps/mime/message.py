@@ -18,6 +18,10 @@ class MessageKind(StrEnum):
     LIST = "list"
     CALENDAR = "calendar"
 
+    def __reduce_ex__(self, protocol: object) -> tuple[type["MessageKind"], tuple[str]]:
+        # Python 3.11 before 3.11.4 pickles a member as a call of getattr, which the worker's answers may not hold.
+        return (MessageKind, (self.value,))
+
 
 @dataclass(frozen=True, slots=True)
 class ParsedPart:

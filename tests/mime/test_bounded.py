@@ -15,6 +15,7 @@ import pytest
 
 from apps.mime import bounded
 from apps.mime.bounded import BoundedParser, default_parser
+from apps.mime.message import MessageKind
 from apps.mime.parse import parse
 from tests.mime.mails import mail, multipart
 
@@ -182,3 +183,10 @@ def test_a_small_message_costs_little(parser: BoundedParser) -> None:
     for _ in range(200):
         parser.parse(raw)
     assert (cpu_seconds() - before) / 200 < 0.005
+
+
+def test_a_kind_is_pickled_by_its_value_on_every_python() -> None:
+    """Before 3.11.4 an enum's member was pickled as a getattr, and every answer of a worker was refused."""
+    pickled = pickle.dumps(MessageKind.BOUNCE)
+    assert b"getattr" not in pickled
+    assert pickle.loads(pickled) is MessageKind.BOUNCE
