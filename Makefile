@@ -30,7 +30,7 @@ bench: $(VENV)/product static/built/manifest.json ## print the benchmark tables
 
 test: $(VENV)/tests static/built/manifest.json browser lint types layers tests ## all of lint, types, layers and tests
 
-test-slow: $(VENV)/tests static/built/manifest.json browser ## real daemons, chaos, fuzzing
+test-slow: $(VENV)/tests static/built/manifest.json browser ## start the whole product, and kill it
 	@echo '== slow tests'
 	@$(call pytest,-m slow)
 
