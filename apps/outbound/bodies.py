@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from apps.outbound.payload import Payload
+from apps.outbound.wire.payload import Payload
 
 
 @dataclass(slots=True)

@@ -26,7 +26,6 @@ from apps.mailboxes.models import Message
 from apps.mailboxes.selectors import raw_of
 from apps.outbound.bodies import Bodies
 from apps.outbound.causes import Cause
-from apps.outbound.conversation import Envelope
 from apps.outbound.database_threads import DATABASE_AWAY, DatabaseThreads
 from apps.outbound.delivery import (
     Claim,
@@ -40,12 +39,13 @@ from apps.outbound.delivery import (
 )
 from apps.outbound.errors import LeaseLost
 from apps.outbound.models import DeliveryState, Lane, Relay, Route
-from apps.outbound.payload import Payload
 from apps.outbound.relay import Attempt, RelayPolicy, RelayRoad
-from apps.outbound.relays import active_relays
+from apps.outbound.relays.environment import active_relays
 from apps.outbound.retry import DEFAULT_RETRY_POLICY, RetryPolicy, Trouble
 from apps.outbound.transitions import Change
 from apps.outbound.verdict import Judge, accepted
+from apps.outbound.wire.conversation import Envelope
+from apps.outbound.wire.payload import Payload
 
 log = structlog.get_logger(__name__)
 

@@ -9,23 +9,20 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import (
-    CharField,
     Count,
     DurationField,
     Exists,
     ExpressionWrapper,
     F,
     FloatField,
-    Func,
     Max,
     Min,
     OuterRef,
     Q,
     QuerySet,
-    Value,
 )
 from django.db.models.aggregates import Aggregate
-from django.db.models.functions import Extract, Lower
+from django.db.models.functions import Extract
 
 from apps.accounts.principal import Principal
 from apps.mailboxes.models import Side
@@ -157,13 +154,11 @@ def _by_relay(deliveries: QuerySet[Delivery], now: datetime) -> list[RelayFigure
 
 def _by_destination(unfinished: QuerySet[Delivery]) -> list[DestinationFigures]:
     """The domains most recipients wait for."""
-    domain = Func(Lower("recipient"), Value("@"), Value(-1), function="split_part", output_field=CharField())
     rows = (
         unfinished.filter(state__in=IN_THE_QUEUE)
-        .annotate(domain=domain)
-        .values_list("domain")
+        .values_list("destination")
         .annotate(depth=Count("id"), next_attempt_at=Min("due_at"))
-        .order_by("-depth", "domain")[:DESTINATIONS_SHOWN]
+        .order_by("-depth", "destination")[:DESTINATIONS_SHOWN]
     )
     return [DestinationFigures(*row) for row in rows]
 

@@ -13,15 +13,15 @@ import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
-from apps.outbound.conversation import Conversation, Envelope, Timeouts
 from apps.outbound.delivery import Evidence
-from apps.outbound.endpoint import Endpoint
 from apps.outbound.errors import ConversationError, RelayRefused, RelayUnavailable
 from apps.outbound.models import Relay
-from apps.outbound.payload import Payload
-from apps.outbound.relays import endpoint_of
-from apps.outbound.smtp_reply import Reply
+from apps.outbound.relays.environment import endpoint_of
 from apps.outbound.verdict import is_relays_trouble
+from apps.outbound.wire.conversation import Conversation, Envelope, Timeouts
+from apps.outbound.wire.endpoint import Endpoint
+from apps.outbound.wire.payload import Payload
+from apps.outbound.wire.smtp_reply import Reply
 
 Fence = Callable[[], Awaitable[None]]
 

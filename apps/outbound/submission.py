@@ -307,6 +307,7 @@ def _delivery(message: Message, lane: Lane, recipient: Recipient, change: Change
         organisation_id=message.organisation_id,
         message=message,
         recipient=recipient.address,
+        destination=normalise_address(recipient.address).rpartition("@")[2],
         field=recipient.field,
         route=recipient.route,
         local_mailbox=recipient.mailbox,

@@ -21,8 +21,8 @@ from apps.outbound.delivery import Claim
 from apps.outbound.errors import ConversationError, RelayRefused, ReplyLost
 from apps.outbound.models import DeliveryState
 from apps.outbound.retry import DEFAULT_RETRY_POLICY, RetryPolicy, Trouble, next_try
-from apps.outbound.smtp_reply import Reply
 from apps.outbound.transitions import Change
+from apps.outbound.wire.smtp_reply import Reply
 
 # What the server answers before it knows the recipient says something about itself or about us.
 RELAYS_OWN_PHASES = frozenset({"connect", "greeting", "ehlo", "starttls", "auth", "rset", "mail"})

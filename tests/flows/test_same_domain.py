@@ -14,7 +14,7 @@ from apps.mailboxes.models import Direction, Folder, MailboxEntry, Side
 from apps.mailboxes.selectors import message_for, text_of
 from apps.mime.bounded import default_parser
 from apps.outbound.models import Delivery, DeliveryState, Route
-from apps.outbound.relays import reconcile_relays
+from apps.outbound.relays.environment import reconcile_relays
 from apps.tickets.models import Ticket
 from tests.mail import raw_mail
 from tests.outbound.sending import drain, only_delivery, send

@@ -7,12 +7,12 @@ from typing import Any
 from django.utils import timezone
 
 from apps.accounts.principal import Principal
-from apps.outbound.conversation import Timeouts
 from apps.outbound.delivery import LeasePolicy
 from apps.outbound.drain import Drain, DrainPolicy
 from apps.outbound.models import Delivery, Lane
 from apps.outbound.relay import RelayPolicy
 from apps.outbound.submission import Submission, Submitted, submit_message
+from apps.outbound.wire.conversation import Timeouts
 
 IMPATIENT = Timeouts(connect=2, greeting=0.5, command=0.5, data=0.5, block=0.5, dot=0.5, farewell=0.5)
 QUICK = DrainPolicy(relay=RelayPolicy(timeouts=IMPATIENT, rest_seconds=0))

@@ -4,7 +4,7 @@ import asyncio
 import uuid
 
 from apps.outbound.bodies import Bodies
-from apps.outbound.payload import Payload
+from apps.outbound.wire.payload import Payload
 
 
 class Library:

@@ -12,11 +12,11 @@ import pytest
 import trustme
 
 from apps.organisations.models import new_id
-from apps.outbound.conversation import Conversation, Envelope
-from apps.outbound.endpoint import Endpoint, parse_relay_url
 from apps.outbound.errors import LeaseLost, RelayRefused, RelayUnavailable, ReplyLost
 from apps.outbound.models import RelaySecurity
-from apps.outbound.payload import Payload
+from apps.outbound.wire.conversation import Conversation, Envelope
+from apps.outbound.wire.endpoint import Endpoint, parse_relay_url
+from apps.outbound.wire.payload import Payload
 from tests.outbound.sending import IMPATIENT
 from tests.remote.script import Answer, Garbage, Phase, accept, defer, hang_up, refuse
 from tests.remote.server import RemoteServer

@@ -14,11 +14,11 @@ from apps.mailboxes.models import Message
 from apps.mailboxes.selectors import raw_of
 from apps.outbound import drain as drain_module
 from apps.outbound.causes import Cause
-from apps.outbound.conversation import Timeouts
 from apps.outbound.drain import Drain
 from apps.outbound.models import Delivery, DeliveryState, Lane
-from apps.outbound.relays import reconcile_relays
+from apps.outbound.relays.environment import reconcile_relays
 from apps.outbound.sweeper import sweep_deliveries
+from apps.outbound.wire.conversation import Timeouts
 from tests.outbound.sending import QUICK, SHORT_LEASE, drain, make_due, only_delivery, send
 from tests.people import House
 from tests.remote.script import Answer, Phase, Stall, defer, hang_up, refuse

@@ -5,7 +5,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.outbound.payload import Payload
+from apps.outbound.wire.payload import Payload
 
 hostile = st.lists(st.sampled_from([b"\r\n", b"\n", b"\r", b".", b"..", b"a", b"\xff", b"\0"])).map(b"".join)
 

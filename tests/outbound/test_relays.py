@@ -2,11 +2,11 @@
 
 import pytest
 
-from apps.outbound import relays
-from apps.outbound.endpoint import Endpoint, parse_relay_url
 from apps.outbound.errors import RelayAddressInvalid, RelayUnavailable
 from apps.outbound.models import Relay, RelaySecurity
-from apps.outbound.relays import active_relays, endpoint_of, reconcile_relays
+from apps.outbound.relays import environment as relays
+from apps.outbound.relays.environment import active_relays, endpoint_of, reconcile_relays
+from apps.outbound.wire.endpoint import Endpoint, parse_relay_url
 
 
 @pytest.mark.parametrize(

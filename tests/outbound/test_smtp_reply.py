@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.outbound.smtp_reply import MAX_LINE_OCTETS, MAX_TEXT_CHARS, MalformedReply, Reply, read_reply
+from apps.outbound.wire.smtp_reply import MAX_LINE_OCTETS, MAX_TEXT_CHARS, MalformedReply, Reply, read_reply
 
 
 def read(content: bytes) -> Reply:

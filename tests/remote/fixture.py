@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from apps.outbound.relays import reconcile_relays
+from apps.outbound.relays.environment import reconcile_relays
 from tests.remote.server import RemoteServer
 
 

@@ -15,7 +15,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from apps.monitoring.heartbeat import Heartbeat
-from apps.outbound.relays import reconcile_relays
+from apps.outbound.relays.environment import reconcile_relays
 
 log = structlog.get_logger(__name__)
 

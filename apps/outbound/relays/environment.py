@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 from django.db import transaction
 
-from apps.outbound.endpoint import Endpoint, parse_relay_url
 from apps.outbound.errors import RelayUnavailable
 from apps.outbound.models import Relay, RelaySecurity
+from apps.outbound.wire.endpoint import Endpoint, parse_relay_url
 
 _endpoints: dict[str, Endpoint] = {}
 

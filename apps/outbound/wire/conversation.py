@@ -27,11 +27,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import NoReturn
 
-from apps.outbound.endpoint import Endpoint, tls_context
 from apps.outbound.errors import RelayRefused, RelayUnavailable, ReplyLost
 from apps.outbound.models import RelaySecurity
-from apps.outbound.payload import Payload
-from apps.outbound.smtp_reply import MAX_LINE_OCTETS, MalformedReply, Reply, read_reply
+from apps.outbound.wire.endpoint import Endpoint, tls_context
+from apps.outbound.wire.payload import Payload
+from apps.outbound.wire.smtp_reply import MAX_LINE_OCTETS, MalformedReply, Reply, read_reply
 
 BLOCK_BYTES = 64 * 1024
 

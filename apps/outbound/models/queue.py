@@ -4,33 +4,8 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from apps.mailboxes.models import Mailbox, Message
-from apps.organisations.models import Organisation, TenantRow, new_id
-
-
-class RelaySecurity(models.TextChoices):
-    """How the line to a relay is protected. Only the last two check who is at the other end."""
-
-    NONE = "none", _("None")
-    OPPORTUNISTIC = "opportunistic", _("STARTTLS when offered")
-    STARTTLS = "starttls", _("STARTTLS, required")
-    TLS = "tls", _("Implicit TLS")
-
-
-class Relay(models.Model):
-    """A server that takes our mail on. Those of RELAY_URL are read-only; their passwords stay out of the database."""
-
-    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    name = models.CharField(max_length=255, unique=True)
-    host = models.CharField(max_length=255)
-    port = models.PositiveIntegerField()
-    security = models.CharField(max_length=16, choices=RelaySecurity.choices)
-    username = models.CharField(max_length=255, blank=True)
-    position = models.PositiveSmallIntegerField(default=0, help_text=_("Lower is asked first"))
-    is_active = models.BooleanField(default=True)
-    from_environment = models.BooleanField(default=False)
-
-    def __str__(self) -> str:
-        return self.name
+from apps.organisations.models import TenantRow, new_id
+from apps.outbound.models.relays import Relay
 
 
 class Lane(models.TextChoices):
@@ -95,6 +70,11 @@ class Delivery(TenantRow):
 
     message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="deliveries")
     recipient = models.CharField(max_length=254)
+    destination = models.CharField(
+        max_length=254,
+        default="",
+        help_text=_("The recipient's domain, lower case, in ASCII: what limits and routes go by"),
+    )
     field = models.CharField(max_length=4, choices=RecipientField.choices)
     route = models.CharField(max_length=8, choices=Route.choices)
     local_mailbox = models.ForeignKey(
@@ -116,7 +96,25 @@ class Delivery(TenantRow):
     )
     lease_token = models.UUIDField(null=True, blank=True)
     lease_expires_at = models.DateTimeField(null=True, blank=True)
-    relay = models.ForeignKey(Relay, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    relay = models.ForeignKey(
+        Relay, null=True, blank=True, on_delete=models.SET_NULL, related_name="+", help_text=_("Asked last")
+    )
+    pinned_relay = models.ForeignKey(
+        Relay,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        help_text=_(
+            "The only one that may be asked: a person chose it, or an uncertain attempt went over it"
+        ),
+    )
+    cancel_if_replied = models.BooleanField(
+        default=False, help_text=_("Cancelled when the conversation gets an answer while it still waits")
+    )
+    delay_told_at = models.DateTimeField(
+        null=True, blank=True, help_text=_("When the sender was told that it is late")
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     discarded_at = models.DateTimeField(
@@ -197,24 +195,3 @@ class DeliveryAttempt(models.Model):
 
     def __str__(self) -> str:
         return f"attempt {self.number} of {self.delivery_id}"
-
-
-class IdempotencyKey(models.Model):
-    """What a submission with this key was answered, so that a repeated request sends nothing twice."""
-
-    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    organisation = models.ForeignKey(Organisation, on_delete=models.CASCADE, related_name="+")
-    actor = models.CharField(max_length=64)
-    key = models.CharField(max_length=255)
-    body_digest = models.BinaryField(max_length=32)
-    message = models.ForeignKey(Message, null=True, on_delete=models.CASCADE, related_name="+")
-    created_at = models.DateTimeField()
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["organisation", "actor", "key"], name="idempotency_key_once")
-        ]
-        indexes = [models.Index(fields=["created_at"], name="idempotency_key_age")]
-
-    def __str__(self) -> str:
-        return self.key

@@ -1,0 +1,45 @@
+"""The rows of the road out, one noun to a module."""
+
+from apps.outbound.models.idempotency import (
+    IdempotencyKey,
+)
+from apps.outbound.models.policy import (
+    EncryptedArchives,
+    SendingPolicy,
+)
+from apps.outbound.models.queue import (
+    IN_ERROR,
+    LEAST_FINISHED_FIRST,
+    UNFINISHED,
+    WAITING,
+    Delivery,
+    DeliveryAttempt,
+    DeliveryState,
+    Lane,
+    Phase,
+    RecipientField,
+    Route,
+)
+from apps.outbound.models.relays import (
+    Relay,
+    RelaySecurity,
+)
+
+__all__ = [
+    "IN_ERROR",
+    "LEAST_FINISHED_FIRST",
+    "UNFINISHED",
+    "WAITING",
+    "Delivery",
+    "DeliveryAttempt",
+    "DeliveryState",
+    "EncryptedArchives",
+    "IdempotencyKey",
+    "Lane",
+    "Phase",
+    "RecipientField",
+    "Relay",
+    "RelaySecurity",
+    "Route",
+    "SendingPolicy",
+]
