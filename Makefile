@@ -23,7 +23,7 @@ run: $(VENV)/product static/built/manifest.json ## start everything; Ctrl-C stop
 stop: ## end a run that goes on in the background
 	@if [ -x $(PYTHON) ]; then exec $(PYTHON) -m mailplatform.embedded stop; else echo 'nothing runs'; fi
 
-bench: $(VENV)/product static/built/manifest.json ## print the benchmark tables
+bench: $(VENV)/bench static/built/manifest.json ## print the benchmark tables
 	@exec $(PYTHON) manage.py bench
 
 # ---- testing
@@ -92,6 +92,11 @@ $(VENV)/tests: $(VENV)/product requirements-test.lock
 	@$(call install,-r requirements.lock -r requirements-test.lock)
 	@touch $@
 
+$(VENV)/bench: $(VENV)/product requirements-bench.lock
+	@echo 'installing what is measured beside us'
+	@$(call install,-r requirements.lock -r requirements-bench.lock)
+	@touch $@
+
 # Node of the machine, if it is new enough for the build; otherwise PyPI's, which is then found first.
 NODE_PATH := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 define ensure_node
@@ -119,7 +124,7 @@ browser: $(VENV)/tests
 front: static/built/manifest.json ## build the front end
 
 lock: $(VENV)/tests ## make the lock files anew from the .in files
-	@for name in requirements requirements-test; do \
+	@for name in requirements requirements-test requirements-bench; do \
 	  $(UV) pip compile --quiet --upgrade --python-version 3.11 --generate-hashes --no-header --no-annotate $$name.in -o $$name.lock || exit 1; done
 	@for name in requirements-uv requirements-node; do \
 	  $(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate $$name.in -o $$name.lock || exit 1; done

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import uvloop
 
+from mailplatform.bench import alternatives
 from mailplatform.bench.accepting import measure_accept
 from mailplatform.bench.errors import BenchFailed
 from mailplatform.bench.figures import Table
@@ -29,7 +30,7 @@ from mailplatform.bench.visibility import measure_visible
 from mailplatform.embedded.log import Log
 from mailplatform.embedded.ports import choose_port
 
-FAMILIES = ("accept", "visible", "relay", "post", "memory")
+FAMILIES = ("accept", "visible", "relay", "alternatives", "post", "memory")
 FIGURES_NAME = "figures.json"
 
 
@@ -104,6 +105,9 @@ async def _measure(
         remote_port = running.enter_context(running_program("remote", log))
         product = running.enter_context(running_product(folder / "stack", remote_port, log))
         postfix = _start_peer(running, remote_port, log, tell) if {"accept", "relay"} & {*only} else None
+        if "alternatives" in only and (reason := alternatives.why_not()):
+            tell(f"What teams use instead is not measured ({reason}).\n")
+            only = [one for one in only if one != "alternatives"]
         async for table in _families(product, floor_port, remote_port, postfix, only):
             tables.append(table)
             tell(table.render())
@@ -121,6 +125,8 @@ async def _families(
         yield await measure_visible(product)
     if "relay" in only:
         yield await measure_relay(product, remote_port, postfix)
+    if "alternatives" in only:
+        yield await alternatives.measure_alternatives(product, remote_port)
     if "post" in only:
         yield await measure_post(product)
     if "memory" in only:
