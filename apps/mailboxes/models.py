@@ -114,6 +114,8 @@ class Message(TenantRow):
     raw = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="+")
     text = models.ForeignKey(Blob, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     html = models.ForeignKey(Blob, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    short_text = models.TextField(blank=True, default="", help_text=_("Instead of `text`, where it is short"))
+    short_html = models.TextField(blank=True, default="", help_text=_("Instead of `html`, where it is short"))
     projection_version = models.PositiveSmallIntegerField(default=1)
 
     rfc_message_id = models.TextField(blank=True, help_text=_("Without angle brackets"))

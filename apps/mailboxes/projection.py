@@ -20,11 +20,14 @@ from apps.mime.bounded import default_parser
 from apps.mime.message import ParsedMessage, ParsedPart
 
 PROJECTION_VERSION = 1
+# Most bodies are shorter. In the row they cost no object in S3 and no second question when they are read; what is
+# longer would make rows slow that are read for their subject alone.
+SHORT_BODY_BYTES = 8 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedMessage:
-    """A parsed message whose bytes are ready to be put."""
+    """A parsed message whose bytes are ready to be put. A body that is None is short, or there is none."""
 
     parsed: ParsedMessage
     raw: StagedBytes
@@ -45,8 +48,8 @@ def prepare(
     return PreparedMessage(
         parsed=parsed,
         raw=staged or stage(raw),
-        text=stage(parsed.text.encode()) if parsed.text else None,
-        html=stage(parsed.html.encode()) if parsed.html else None,
+        text=_stage_body(parsed.text),
+        html=_stage_body(parsed.html),
         parts=tuple((part, stage(part.data)) for part in parsed.parts),
     )
 
@@ -80,6 +83,8 @@ def store(
         raw=raw_blob or blobs[prepared.raw.sha256],
         text=blobs[prepared.text.sha256] if prepared.text else None,
         html=blobs[prepared.html.sha256] if prepared.html else None,
+        short_text="" if prepared.text else parsed.text,
+        short_html="" if prepared.html else parsed.html,
         projection_version=PROJECTION_VERSION,
         rfc_message_id=parsed.message_id,
         rfc_message_id_digest=digest_of_message_id(parsed.message_id),
@@ -119,6 +124,11 @@ def store(
         ]
     )
     return message
+
+
+def _stage_body(body: str) -> StagedBytes | None:
+    encoded = body.encode()
+    return stage(encoded) if len(encoded) > SHORT_BODY_BYTES else None
 
 
 def _rows(addresses: Sequence[Address]) -> list[dict[str, str]]:

@@ -94,12 +94,12 @@ def search_messages(messages: QuerySet[Message], text: str) -> QuerySet[Message]
 
 def text_of(message: Message) -> str:
     """The readable text, quotes and all. Raises ObjectStoreUnavailable or BlobMissing."""
-    return blobs.read(message.text).decode() if message.text else ""
+    return blobs.read(message.text).decode() if message.text else message.short_text
 
 
 def html_of(message: Message) -> str:
     """The sanitised HTML, or "". Raises ObjectStoreUnavailable or BlobMissing."""
-    return blobs.read(message.html).decode() if message.html else ""
+    return blobs.read(message.html).decode() if message.html else message.short_html
 
 
 def bodies_of(messages: Iterable[Message]) -> dict[uuid.UUID, tuple[str, str]]:
@@ -110,8 +110,8 @@ def bodies_of(messages: Iterable[Message]) -> dict[uuid.UUID, tuple[str, str]]:
     )
     return {
         message.pk: (
-            contents[message.text_id].decode() if message.text_id else "",
-            contents[message.html_id].decode() if message.html_id else "",
+            contents[message.text_id].decode() if message.text_id else message.short_text,
+            contents[message.html_id].decode() if message.html_id else message.short_html,
         )
         for message in messages
     }
