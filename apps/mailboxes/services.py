@@ -1,7 +1,7 @@
 """Changes to mailboxes and to where messages lie in them."""
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
@@ -69,6 +69,16 @@ def move_sender_copy(message: Message, folder: Folder) -> None:
     entries = MailboxEntry.objects.filter(message=message, side=Side.SENDER).exclude(folder=folder)
     mailbox_ids = list(entries.values_list("mailbox_id", flat=True))
     if entries.update(folder=folder):
+        announce(mailbox_ids)
+
+
+def move_out_of_outbox(message_ids: Collection[uuid.UUID]) -> None:
+    """Move the sender's copies of messages that go out now from Outbox to Sent; those elsewhere stay where they are."""
+    if not message_ids:
+        return
+    entries = MailboxEntry.objects.filter(message__in=message_ids, side=Side.SENDER, folder=Folder.OUTBOX)
+    mailbox_ids = set(entries.values_list("mailbox_id", flat=True))
+    if mailbox_ids and entries.update(folder=Folder.SENT):
         announce(mailbox_ids)
 
 

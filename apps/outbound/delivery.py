@@ -1,6 +1,6 @@
 """Claims: who may work on a delivery, until when, and what came of it.
 
-    claim_due        lease and token, an attempt's row; the sender's copy goes from Outbox to Sent
+    claim_due        lease and token, an attempt's row; then screening (`screening`), and the sender's copy to Sent
     keep_alive       every quarter of the lease, while the worker lives
     commit_to_send   the fence: committed immediately before the final dot, or no dot
     record_result    the next state and the evidence, in one transaction
@@ -20,8 +20,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from apps.mailboxes.addresses import find_owned
-from apps.mailboxes.models import Folder, Mailbox, Message
-from apps.mailboxes.services import move_sender_copy
+from apps.mailboxes.models import Mailbox, Message
 from apps.mime.address import normalise_address
 from apps.outbound import transitions
 from apps.outbound.causes import Cause
@@ -100,9 +99,6 @@ def claim_due(lane: Lane, *, limit: int, policy: LeasePolicy = DEFAULT_LEASE_POL
     """
     with transaction.atomic():
         taken = transitions.take_up(lane, limit=limit, lease=policy.lease)
-        first_taken = {one.message_id: one.message for one in taken if one.attempts_made == 1}
-        for _message_id, message in sorted(first_taken.items()):
-            move_sender_copy(message, Folder.SENT)
     return [Claim.of(one) for one in taken]
 
 

@@ -42,6 +42,7 @@ from apps.outbound.models import DeliveryState, Lane, Relay, Route
 from apps.outbound.relay import Attempt, RelayPolicy, RelayRoad
 from apps.outbound.relays.environment import active_relays
 from apps.outbound.retry import DEFAULT_RETRY_POLICY, RetryPolicy, Trouble
+from apps.outbound.screening import Screenings
 from apps.outbound.transitions import Change
 from apps.outbound.verdict import Judge, accepted
 from apps.outbound.wire.conversation import Envelope
@@ -85,6 +86,7 @@ class Drain:
         self._database = DatabaseThreads(self._policy.database_threads)
         self._road = RelayRoad(self._policy.relay)
         self._judge = Judge(self._policy.retry, random.SystemRandom())
+        self._screenings = Screenings(self._database)
         self._bodies = Bodies(self._read, bound_bytes=self._policy.bytes_in_flight)
         self._held: dict[uuid.UUID, _Held] = {}
         self._woken = asyncio.Event()
@@ -123,6 +125,7 @@ class Drain:
                 keeper.cancel()
         finally:
             await self._road.close()
+            self._screenings.close()
             self._database.close()
 
     # claiming
@@ -204,7 +207,10 @@ class Drain:
         """Bring one delivery to its next state."""
         claim = held.claim
         try:
-            if claim.route == Route.LOCAL:
+            screened = await self._screenings.change_of(claim.message_id, claim.size_bytes)
+            if screened is not None:
+                await self._record(held, screened)
+            elif claim.route == Route.LOCAL:
                 await self._database(deliver_here, claim, timezone.now())
             else:
                 await self._send(held)

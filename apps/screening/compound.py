@@ -53,7 +53,8 @@ class CompoundFile:
     def _read(self, entry: _Entry) -> bytes:
         if entry.size >= self._mini_cutoff:
             return self._chain(entry.start, entry.size)
-        pieces, seen, sector = [], set[int](), entry.start
+        pieces: list[bytes] = []
+        seen, sector = set[int](), entry.start
         while sector < len(self._mini_fat) and sector not in seen and len(pieces) * 64 < entry.size:
             seen.add(sector)
             pieces.append(self._mini[sector * 64 : sector * 64 + 64])
@@ -75,7 +76,8 @@ class CompoundFile:
         return _numbers(b"".join(self._sector(number) for number in dict.fromkeys(holders)))
 
     def _chain(self, sector: int, size: int | None = None) -> bytes:
-        pieces, seen, length = [], set[int](), 0
+        pieces: list[bytes] = []
+        seen, length = set[int](), 0
         while sector < len(self._fat) and sector not in seen and (size is None or length < size):
             seen.add(sector)
             pieces.append(self._sector(sector))

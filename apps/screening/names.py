@@ -19,7 +19,10 @@ _SCRIPTS = (
     "bat btm hta inf js jse mam mdt msh msh1 msh1xml msh2 msh2xml mshxml ps1 ps1xml ps2 ps2xml psc1 psc2 psd1 psm1"
     " reg vb vbe vbs wsc wsf wsh"
 )
-_SHORTCUTS = "appref-ms application desktop library-ms lnk search-ms searchconnector-ms settingcontent-ms theme themepack"
+_SHORTCUTS = (
+    "appref-ms application desktop library-ms lnk search-ms searchconnector-ms settingcontent-ms theme"
+    " themepack"
+)
 _IMAGES = "img iso udf vhd vhdx vmdk"
 _QUERIES = "iqy oqy rqy slk"
 

@@ -70,6 +70,11 @@ def version_of_scanners(policy: Policy) -> str:
     )
 
 
+def asks_daemons() -> bool:
+    """Whether screening goes over a network, and may take as long as one."""
+    return bool(settings.CLAMD_URL or settings.RSPAMD_URL)
+
+
 def scanners() -> tuple[Scanner, ...]:
     """Those that are switched on, the cheapest first."""
     return (default_builtin(), *_daemons(settings.CLAMD_URL, settings.RSPAMD_URL, settings.RSPAMD_PASSWORD))

@@ -1,7 +1,7 @@
 """Decompress, counting what comes out as it comes (`budget`).
 
-What a damaged end leaves is kept: other programs unpack as far as they can, so that much is looked at. Damaged is raised
-when not a byte came out. LZMA is given a bound for its own memory; a file that needs more is as good as damaged.
+What a damaged end leaves is kept: other programs unpack as far as they can, so that much is looked at. Damaged is
+raised when not a byte came out. LZMA is given a bound for its own memory; a file that needs more is as good as damaged.
 """
 
 import bz2
