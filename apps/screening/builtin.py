@@ -69,11 +69,13 @@ def _verdict(findings: list[Finding]) -> Verdict:
     for outcome in WORST_FIRST:
         worst = [one for one in findings if one.outcome == outcome]
         if worst:
+            # The same bytes may be found in the archive around them too: the file itself is what the sender knows.
+            told = max(worst, key=lambda one: (one.code == worst[0].code, len(one.where)))
             return Verdict(
                 outcome,
                 NAME,
-                worst[0].code,
-                sentence(worst[0]),
+                told.code,
+                sentence(told),
                 tuple(": ".join(filter(None, (one.rule, one.code, one.detail))) for one in findings[:10]),
             )
     return Verdict(Outcome.CLEAN, NAME)

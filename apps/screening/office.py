@@ -30,6 +30,8 @@ _AUTO_NAME = re.compile(
 _AUTO_NAMES_UTF16 = tuple(
     name.encode("utf-16-le") for name in ("Auto_Open", "AUTO_OPEN", "auto_open", "Auto_Close", "auto_close")
 )
+# A record's head (version 0, instance 1: compressed; type 0x1011; size), the size unpacked, then zlib's first byte.
+_PRESENTATION_OBJECT = re.compile(rb"\x10\x00\x11\x10(....)....(?=\x78)", re.DOTALL)
 _BUILT_IN_AUTO = frozenset(
     {0x01, 0x02, 0x0A, 0x0B}
 )  # [MS-XLS] 2.5.114: Auto_Open, Close, Activate, Deactivate
@@ -45,10 +47,11 @@ class Trait:
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """A file laid into a document, with the name it would be written under."""
+    """A file laid into a document, with the name it would be written under. `is_packed`: still in zlib's format."""
 
     name: str
     data: bytes
+    is_packed: bool = False
 
 
 def examine_compound(data: bytes) -> Iterator[Trait | Embedded]:
@@ -66,8 +69,10 @@ def examine_compound(data: bytes) -> Iterator[Trait | Embedded]:
             project += stream
         if name in {"Workbook", "Book"}:
             yield from _examine_workbook(stream)
-        if name.endswith("Ole10Native") and (embedded := _read_package(stream)):
-            yield embedded
+        if name == "PowerPoint Document":
+            yield from _presentation_objects(stream)
+        if name.endswith("Ole10Native"):
+            yield _read_package(stream)
     yield from _examine_macros(sources, project)
 
 
@@ -100,7 +105,8 @@ def _examine_workbook(stream: bytes) -> Iterator[Trait]:
         if kind == 0x85 and record[5:6] == b"\x01":
             has_macro_sheet = True
         if kind == 0x18:
-            starts = starts or _auto_name(record)
+            # Since Excel 97 a byte stands before the name and says how wide its letters are.
+            starts = starts or _auto_name(record) or _auto_name(record[:14] + b"\0" + record[14:])
     if has_macro_sheet and starts:
         yield Trait("macro_on_open", starts)
 
@@ -125,15 +131,26 @@ def _auto_name(record: bytes) -> str:
     return "Auto_Open" if letters.lower().startswith((b"auto_open", b"auto_close", b"auto_activate")) else ""
 
 
-def _read_package(stream: bytes) -> Embedded | None:
-    """An OLE package ([MS-OLEDS] 2.3.6, and by practice): size, flags, label, path, …, temporary path, data."""
+def _presentation_objects(stream: bytes) -> Iterator[Embedded]:
+    """[MS-PPT] 2.10.34: a presentation keeps its embedded objects, and its macros, as compressed compound files."""
+    for found in _PRESENTATION_OBJECT.finditer(stream):
+        size = int.from_bytes(found[1], "little")
+        yield Embedded("", stream[found.end() : found.end() + size - 4], is_packed=True)
+
+
+def _read_package(stream: bytes) -> Embedded:
+    """An OLE package ([MS-OLEDS] 2.3.6, and by practice): size, flags, label, path, …, temporary path, data.
+
+    One that only leads to a file has no data, and its label tells which.
+    """
+    label = ""
     try:
         label_end = stream.index(b"\0", 6)
+        label = stream[6:label_end].decode("latin-1")
         path_end = stream.index(b"\0", label_end + 1)
         (length,) = struct.unpack_from("<I", stream, path_end + 5)
         at = path_end + 9 + length
         (size,) = struct.unpack_from("<I", stream, at)
     except (ValueError, struct.error):
-        return Embedded("", stream[4:])
-    label = stream[6:label_end].decode("latin-1")
+        return Embedded(label, stream[4:])
     return Embedded(label, stream[at + 4 : at + 4 + size])

@@ -14,7 +14,7 @@ from apps.screening.budget import Budget, check_ratio
 WINDOW_BYTES = 1024 * 1024
 LZMA_MEMORY_BYTES = 128 * 1024 * 1024
 
-_RAW_DEFLATE, _GZIP = -15, 31  # zlib's "window bits"
+_RAW_DEFLATE, _ZLIB, _GZIP = -15, 15, 31  # zlib's "window bits"
 
 
 class Damaged(Exception):
@@ -38,6 +38,11 @@ class _Output:
 def unpack_deflate(packed: memoryview, budget: Budget) -> bytes:
     """A zip member's deflate (RFC 1951). Raises Damaged."""
     return _inflate(_RAW_DEFLATE, packed, budget)
+
+
+def unpack_zlib(packed: memoryview, budget: Budget) -> bytes:
+    """RFC 1950. Raises Damaged."""
+    return _inflate(_ZLIB, packed, budget)
 
 
 def unpack_gzip(packed: memoryview, budget: Budget) -> bytes:

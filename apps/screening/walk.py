@@ -28,6 +28,7 @@ from apps.screening.findings import Finding, Outcome
 from apps.screening.names import cannot_be_a_container, judge_name, pretends_harmless
 from apps.screening.office import Embedded, Trait, examine_compound, examine_workbook_parts
 from apps.screening.signatures import SignatureScanFailed, match_signatures
+from apps.screening.unpack import Damaged, unpack_zlib
 
 MAX_FINDINGS = 50
 MAX_PLAIN_BYTES = 128 * 1024
@@ -104,7 +105,7 @@ class _Walk:
         if leaf is not None and leaf.content_type in _MESSAGE_TYPES:
             self._parts(data, where, depth=depth)
         else:
-            self._contents(data, where, depth=depth)
+            self._contents(data, where, depth=depth, is_file=is_file)
         if leaf is not None and leaf.content_type.startswith("text/"):
             self._uuencoded(data, where, depth=depth)
 
@@ -122,11 +123,11 @@ class _Walk:
 
     # what a file holds
 
-    def _contents(self, data: bytes, where: Where, *, depth: int) -> None:
+    def _contents(self, data: bytes, where: Where, *, depth: int, is_file: bool) -> None:
         kind = recognise(data)
         is_compound = data.startswith(COMPOUND)
         if kind is None and not is_compound:
-            if where and _is_mail_file(where[-1]):
+            if is_file and where and _is_mail_file(where[-1]):
                 self._parts(data, where, depth=depth)
             return
         if self._only_plain:
@@ -161,9 +162,17 @@ class _Walk:
                     self._trait(thing, where)
                 case Embedded():
                     self._budget.take_member()
-                    self._budget.take_bytes(len(thing.data))
                     inner = (*where, thing.name) if thing.name else where
-                    self._item(thing.data, inner, depth=depth + 1)
+                    self._item(self._embedded(thing), inner, depth=depth + 1)
+
+    def _embedded(self, file: Embedded) -> bytes:
+        if file.is_packed:
+            try:
+                return unpack_zlib(memoryview(file.data), self._budget)
+            except Damaged:
+                return b""
+        self._budget.take_bytes(len(file.data))
+        return file.data
 
     # what is said of it
 

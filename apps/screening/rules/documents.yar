@@ -8,30 +8,11 @@ rule rtf_that_updates_an_object
         code = "active_document"
     strings:
         $rtf = "{\\rt"
-        $update = "\\objupdate" nocase
-        $data = "\\objdata" nocase
-        $embedded = "\\objemb" nocase
-        $linked = "\\objautlink" nocase
-        $html = "\\objhtml" nocase
+        // A backslash before it makes it text: this very specification, as .rtf, is full of them.
+        $update = /[^\\]\\objupdate/ nocase
+        $object = /[^\\]\\obj(data|emb|autlink|html)/ nocase
     condition:
-        $rtf in (0..64) and $update and any of ($data, $embedded, $linked, $html)
-}
-
-rule rtf_with_an_equation
-{
-    meta:
-        // The Equation Editor that these need was taken out of Office in 2018, because it could not be mended. What is
-        // left of it in mail is its exploit; its class is written in hex inside the object's data.
-        outcome = "forbidden"
-        code = "active_document"
-    strings:
-        $rtf = "{\\rt"
-        $class = /\\objclass\s{1,4}Equation\.[23]/ nocase
-        $embedded = "\\objdata" nocase
-        $update = "\\objupdate" nocase
-        $hex = /4571[0-9a-f]{0,2}756174696f6e2e33/ nocase
-    condition:
-        $rtf in (0..64) and $embedded and ($class or $hex) and $update
+        $rtf in (0..64) and $update and $object
 }
 
 rule odf_macro_on_load
