@@ -41,6 +41,7 @@ _SCHEMES = {
     "web_origin": ("http", "https"),
     "content_origin": ("http", "https"),
     "relay_url": ("smtp", "smtps"),
+    "rspamd_url": ("http", "https"),
 }
 
 
@@ -87,6 +88,10 @@ class Environment(BaseSettings):
     sink_port: Port = 2526
     relay_url: str = Field(default="", repr=False)
 
+    clamd_url: str = ""
+    rspamd_url: str = ""
+    rspamd_password: str = Field(default="", repr=False)
+
     database_url: str = Field(default="", repr=False)
     redis_url: str = Field(default="", repr=False)
     broker_url: str = Field(default="", repr=False)
@@ -127,7 +132,17 @@ class Environment(BaseSettings):
     def _capitalise_level(cls, value: object) -> object:
         return value.upper() if isinstance(value, str) else value
 
-    @field_validator("database_url", "redis_url", "broker_url", "s3_endpoint_url")
+    @field_validator("clamd_url")
+    @classmethod
+    def _check_clamd_url(cls, value: str) -> str:
+        if value.startswith("unix:"):
+            if not value.startswith("unix:///") or value == "unix:///":
+                raise ValueError("a socket is unix:///, then its path")
+        else:
+            _check_url(value, ("tcp", "unix"))
+        return value
+
+    @field_validator("database_url", "redis_url", "broker_url", "s3_endpoint_url", "rspamd_url")
     @classmethod
     def _check_server_url(cls, value: str, info: ValidationInfo) -> str:
         _check_url(value, _SCHEMES[str(info.field_name)])

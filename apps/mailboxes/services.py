@@ -73,7 +73,9 @@ def move_sender_copy(message: Message, folder: Folder) -> None:
 
 
 def take_out_of_outbox(message_ids: Collection[uuid.UUID]) -> None:
-    """Outbox → Sent for the senders' copies of messages a worker took up; those that are elsewhere stay there."""
+    """Outbox → Sent for the senders' copies of messages that go out now; those that are elsewhere stay there."""
+    if not message_ids:
+        return
     waiting = MailboxEntry.objects.filter(
         message__in=message_ids, side=Side.SENDER, folder=Folder.OUTBOX
     ).order_by()

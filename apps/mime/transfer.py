@@ -52,6 +52,8 @@ def _decode_uuencode(data: bytes) -> tuple[bytes, str]:
     for line in data[begin.end() :].splitlines():
         if line.strip() == b"end":
             break
+        if not line:  # binascii reads an empty line as 32 zero bytes
+            continue
         try:
             out.append(binascii.a2b_uu(line))
         except binascii.Error:

@@ -3,7 +3,7 @@ socket.
 
 It reads a request, does the work, writes the answer, and waits for the next; it ends when the socket does.
 It imports this room only, gets no environment and can write no file, so that a flaw in native code beneath
-the parser finds no secret here. `bounded` starts it, watches the clock and kills it.
+the parser finds no secret here. `processes` starts it, watches the clock and kills it.
 
 Frames are a four-byte length and a pickle, both ways. A request is (function name, argument); an answer is
 (True, result) or (False, what went wrong). The parent unpickles with an allow-list, since it trusts the
@@ -18,16 +18,17 @@ import signal
 import socket
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from apps.mime.html import sanitise_html
-from apps.mime.message import ParsedMessage
 from apps.mime.parse import parse
 
 LENGTH = struct.Struct(">I")
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
-_WORK: dict[str, Callable[..., ParsedMessage | str]] = {"parse": parse, "sanitise": sanitise_html}
+Work = Mapping[str, Callable[..., object]]
+
+_WORK: Work = {"parse": parse, "sanitise": sanitise_html}
 
 
 def receive_frame(connection: socket.socket) -> bytes | None:
@@ -53,12 +54,12 @@ def _receive_exactly(connection: socket.socket, size: int) -> bytes | None:
     return bytes(buffer)
 
 
-def serve(connection: socket.socket) -> None:
-    """Answer requests until the parent closes the socket."""
+def serve(connection: socket.socket, work: Work = _WORK) -> None:
+    """Answer requests until the parent closes the socket. `work`: what may be asked for, by name."""
     while (request := receive_frame(connection)) is not None:
         name, argument = pickle.loads(request)  # noqa: S301  # from our parent, over a private socket
         try:
-            answer: tuple[bool, object] = (True, _WORK[name](argument))
+            answer: tuple[bool, object] = (True, work[name](argument))
         except Exception as error:  # noqa: BLE001  # the parent records it and falls back; this process goes on
             answer = (False, f"{type(error).__name__}: {error}"[:500])
         send_frame(connection, pickle.dumps(answer, protocol=pickle.HIGHEST_PROTOCOL))
@@ -79,11 +80,11 @@ def restrict(*, parent_pid: int, memory_bytes: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
-def main() -> None:
+def main(work: Work = _WORK) -> None:
     """Serve on standard input until it closes."""
     restrict(parent_pid=int(sys.argv[1]), memory_bytes=int(sys.argv[2]))
     with socket.socket(fileno=0) as connection:
-        serve(connection)
+        serve(connection, work)
 
 
 if __name__ == "__main__":

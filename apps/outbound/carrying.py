@@ -1,6 +1,6 @@
 """One claim carried to its next state: asked about, read, sent, written down.
 
-    permit    may it be sent at all? (screening, suppressions, answers): otherwise that is its result
+    permit    may it be sent at all? (suppressions, answers, then screening): otherwise that is its result
     bytes     read and signed, once for all recipients of a message
     send      one conversation, or several relays in turn; the fence is passed in it
     record    the result, as often as it takes while PostgreSQL is away: nobody else knows it
@@ -39,6 +39,7 @@ from apps.outbound.models import DeliveryState, Relay, Route
 from apps.outbound.reading import read_payloads
 from apps.outbound.relay import Attempt, RelayRoad
 from apps.outbound.retry import Trouble
+from apps.outbound.screening import Screenings
 from apps.outbound.transitions import Change, Held
 from apps.outbound.verdict import Judge, accepted
 from apps.outbound.waiting import Schedule, Wait
@@ -70,6 +71,7 @@ class Carrier:
         self._database = database
         self._policy = policy
         self._closed = closed
+        self._screenings = Screenings(database)
         self._road = RelayRoad(policy.relay)
         self._judge = Judge(policy.retry, random.SystemRandom())
         self._schedule = Schedule(random.SystemRandom().random)
@@ -86,6 +88,7 @@ class Carrier:
 
     async def close(self) -> None:
         await self._road.close()
+        self._screenings.close()
 
     async def carry(self, carried: Carried) -> None:
         """Bring one claim to its next state. Whatever happens to it must not end the others."""
@@ -97,7 +100,9 @@ class Carrier:
     async def _bring_on(self, carried: Carried) -> None:
         claim = carried.claim
         try:
-            outcome = await self._permits.ask(claim)
+            outcome = await self._permits.ask(claim) or await self._screenings.change_of(
+                claim.message_id, claim.size_bytes
+            )
             if outcome is not None:
                 await self._record(carried, outcome)
             elif claim.route == Route.LOCAL:

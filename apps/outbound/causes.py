@@ -21,6 +21,12 @@ class Cause(StrEnum):
     PLATFORM_FAULT = "platform_fault"
     REQUESTED = "requested"
 
+    # waiting for a scanner; refused by one
+    SCANNER_UNAVAILABLE = "scanner_unavailable"
+    INFECTED = "infected"
+    SPAM = "spam"
+    POLICY_ATTACHMENT = "policy_attachment"
+
     # at rest
     REPLY_LOST = "reply_lost"
     NO_SUCH_ADDRESS = "no_such_address"

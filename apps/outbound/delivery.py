@@ -1,6 +1,6 @@
 """Claims: who may work on a delivery, until when, and what came of it.
 
-    claim_due        lease and token, an attempt's row
+    claim_due        lease and token, an attempt's row; then screening (`screening`), and the sender's copy to Sent
     keep_alive       every quarter of the lease, while the worker lives
     commit_to_send   the fence: committed immediately before the final dot, or no dot
     record_result    the next state and the evidence, in one transaction

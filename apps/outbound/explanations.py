@@ -25,6 +25,9 @@ _ICONS: dict[str, Icon] = {
     DeliveryState.DEFERRED: "wait",
 }
 
+# Nothing of it has left the house, whatever the reason sounds like.
+_SCREENED_OUT = frozenset({Cause.INFECTED, Cause.SPAM, Cause.POLICY_ATTACHMENT})
+
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
@@ -65,6 +68,8 @@ def _waiting(delivery: Delivery, now: datetime) -> str:
             why = _("Our relay could not take it: %(reason)s.")
         case Cause.RECIPIENT_UNAVAILABLE:
             why = _("The recipient's side put it off: %(reason)s.")
+        case Cause.SCANNER_UNAVAILABLE:
+            why = _("Nothing is sent before it was screened: %(reason)s.")
         case _:
             why = "%(reason)s."
     told = why % {"reason": (delivery.reason or delivery.cause).rstrip(".")}
@@ -89,7 +94,8 @@ def _at_rest(delivery: Delivery) -> str:
                 "reason": reason or _("no worker took it up")
             }
         case _:
-            return f"{reason}." if reason else str(DeliveryState(delivery.state).label)
+            told = f"{reason}." if reason else str(DeliveryState(delivery.state).label)
+            return _("Not sent: %(reason)s") % {"reason": told} if delivery.cause in _SCREENED_OUT else told
 
 
 def _clock(at: datetime, now: datetime) -> str:

@@ -43,6 +43,7 @@ _ACTIONS = {
     Cause.RELAY_UNAVAILABLE: "Look at the relay: is it running, reachable, and are its credentials right?",
     Cause.RECIPIENT_UNAVAILABLE: "Nothing to do yet: the recipients' servers asked us to come again.",
     Cause.STORE_UNAVAILABLE: "Look at the object store (S3): messages' bytes cannot be read.",
+    Cause.SCANNER_UNAVAILABLE: "Look at the scanners: do clamd (CLAMD_URL) and rspamd (RSPAMD_URL) run and answer?",
     Cause.WORKER_LOST: "Look at the workers' log: one was killed while it was sending.",
     Cause.PLATFORM_FAULT: "Look at the workers' log: something unforeseen went wrong here.",
     Cause.REPLY_LOST: "Decide for each of these whether it was sent; only then is it tried again.",

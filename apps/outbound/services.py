@@ -19,6 +19,7 @@ from apps.outbound.errors import NotCancellable, NotResolvable, NotRetryable
 from apps.outbound.idempotency import forget_old_keys
 from apps.outbound.models import IN_ERROR, Delivery, DeliveryState, Lane
 from apps.outbound.retry import DEFAULT_RETRY_POLICY
+from apps.outbound.screening import put_away_refused
 from apps.outbound.selectors import deliveries_for
 from apps.outbound.transitions import Change
 from apps.outbound.wakeups import wake_on_commit
@@ -81,6 +82,7 @@ def discard_delivery(principal: Principal, delivery: Delivery, now: datetime) ->
         if not transitions.discard(delivery.pk, actor=principal.actor, now=now):
             msg = "It is not in the error queue any more."
             raise NotRetryable(msg)
+        put_away_refused(delivery.message_id)
 
 
 def resolve_uncertain(principal: Principal, delivery: Delivery, state: DeliveryState, now: datetime) -> None:

@@ -3,6 +3,7 @@
     check     addresses, From, sizes, times; nothing is written yet
     compose   the bytes, once and for all: a retry sends the same, with the same Message-ID
     prepare   parse and stage, outside any transaction; large parts go to S3
+    screen    where a colleague is to have it at once; for everybody else a worker does, before it sends
     commit    message, sender's copy, deliveries, local Inboxes and tickets, events, idempotency key: one transaction
     wake      after the commit, ids only; a lost wake-up is found by the sweeper
 
@@ -10,7 +11,8 @@ A crash before the commit leaves nothing (at most objects in S3 that no row name
 and the caller gets no answer. After it everything is there, whoever dies.
 
 Recipients at addresses we own get the message in this very transaction when it is due at once: no socket is opened.
-With an undo window or a schedule they wait like all others, and a worker lays it into their Inboxes.
+With an undo window, with a schedule, or while a scanner does not answer they wait like all others, and a worker lays it
+into their Inboxes. What screening refuses goes to nobody: it is `rejected` and stays in the Outbox.
 """
 
 import uuid
@@ -38,6 +40,7 @@ from apps.outbound.errors import SubmissionInvalid
 from apps.outbound.idempotency import Request, claim_key, earlier_answer, note_answer, request_of
 from apps.outbound.models import UNFINISHED, Delivery, DeliveryState, Lane, Route
 from apps.outbound.retry import DEFAULT_RETRY_POLICY
+from apps.outbound.screening import first_change, keep_verdict, screen_submission
 from apps.outbound.transitions import Change, least_finished
 from apps.outbound.validation import (
     MAX_MESSAGE_BYTES,
@@ -55,6 +58,7 @@ from apps.outbound.validation import (
     too_large,
 )
 from apps.outbound.wakeups import wake_on_commit
+from apps.screening.verdict import Verdict
 from apps.tickets.intake import deliver_locally
 
 __all__ = ["Submission", "Submitted", "SubmittedAttachment", "submit", "submit_message"]
@@ -102,6 +106,7 @@ class _Plan:
     due_at: datetime
     held_by: str
     prepared: PreparedMessage
+    verdict: Verdict | None
 
     @property
     def is_held(self) -> bool:
@@ -167,7 +172,15 @@ def _plan(principal: Principal, submission: Submission, ancestry: Ancestry | Non
     if ancestry is None:
         ancestry = _ancestry(principal, submission.in_reply_to)
     raw = _compose(submission, people, ancestry, now)
-    return _Plan(submission, people, ancestry, lane, due_at, held_by, prepare(raw))
+    verdict = None
+    if not held_by and any(one.mailbox is not None for one in people.recipients):
+        verdict = screen_submission(
+            raw,
+            principal.organisation_id,
+            sender=people.sender.address,
+            recipients=[one.address for one in people.recipients],
+        )
+    return _Plan(submission, people, ancestry, lane, due_at, held_by, prepare(raw), verdict)
 
 
 def _ancestry(principal: Principal, in_reply_to: str) -> Ancestry:
@@ -237,7 +250,7 @@ def _compose(submission: Submission, people: People, ancestry: Ancestry, now: da
 
 
 def _commit(principal: Principal, plan: _Plan, now: datetime) -> Submitted:
-    fates = [(recipient, _first_state(recipient, plan)) for recipient in plan.people.recipients]
+    fates = [(recipient, _first_state(recipient, plan, now)) for recipient in plan.people.recipients]
     states = {change.state for _recipient, change in fates}
     message = _store(principal, plan, least_finished(states), now)
     deliveries = Delivery.objects.bulk_create(
@@ -248,6 +261,8 @@ def _commit(principal: Principal, plan: _Plan, now: datetime) -> Submitted:
         for recipient, change in fates
         if change.state == DeliveryState.DELIVERED and recipient.mailbox is not None
     ]
+    if plan.verdict is not None and plan.verdict.is_known:
+        keep_verdict(message, plan.verdict, now)
     deliver_locally(message, here, now)
     _publish(principal, message, deliveries)
     if DeliveryState.QUEUED in states:
@@ -275,7 +290,7 @@ def _store(principal: Principal, plan: _Plan, state: DeliveryState, now: datetim
         message,
         plan.people.sender_row.mailbox_id,
         side=Side.SENDER,
-        folder=Folder.OUTBOX if state in UNFINISHED else Folder.SENT,
+        folder=Folder.OUTBOX if state in {*UNFINISHED, DeliveryState.REJECTED} else Folder.SENT,
         is_read=True,
         sorted_at=now,
     )
@@ -291,9 +306,12 @@ def _thread(principal: Principal, plan: _Plan) -> ThreadChoice:
     return ThreadChoice(thread, known.because)
 
 
-def _first_state(recipient: Recipient, plan: _Plan) -> Change:
+def _first_state(recipient: Recipient, plan: _Plan, now: datetime) -> Change:
     if recipient.exists_nowhere:
         return no_such_address(recipient.address)
+    screened = first_change(plan.verdict, now) if plan.verdict is not None else None
+    if screened is not None:
+        return screened
     if plan.is_held:
         cause = Cause.SCHEDULE if plan.held_by == "send_at" else Cause.UNDO_WINDOW
         return Change(DeliveryState.SCHEDULED, cause, due_at=plan.due_at)

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from apps.mime import bounded
+from apps.mime import bounded, processes
 from apps.mime.bounded import BoundedParser, default_parser
 from apps.mime.message import MessageKind
 from apps.mime.parse import parse
@@ -102,7 +102,7 @@ def test_an_answer_with_anything_else_than_a_message_is_refused() -> None:
 
 
 def test_a_worker_is_recycled(parser: BoundedParser, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bounded, "MESSAGES_PER_WORKER", 2)
+    monkeypatch.setattr(processes, "REQUESTS_PER_WORKER", 2)
     parser.parse(_MAIL)
     first = _worker(parser)
     parser.parse(_MAIL)

@@ -24,6 +24,10 @@ from apps.outbound.models.relays import (
     Relay,
     RelaySecurity,
 )
+from apps.outbound.models.screening import (
+    OutgoingScreening,
+    ScreeningOutcome,
+)
 
 __all__ = [
     "IN_ERROR",
@@ -36,10 +40,12 @@ __all__ = [
     "EncryptedArchives",
     "IdempotencyKey",
     "Lane",
+    "OutgoingScreening",
     "Phase",
     "RecipientField",
     "Relay",
     "RelaySecurity",
     "Route",
+    "ScreeningOutcome",
     "SendingPolicy",
 ]

@@ -1,0 +1,94 @@
+"""Screen a mail: the built-in scanner always, then ClamAV and rspamd where settings switch them on.
+
+The cheapest looks first and whoever finds something ends it: a mail with a virus in it need not be judged for spam.
+Every scanner must have looked before a mail is `clean`. One that does not answer makes it `unscannable`, with its name
+and what is wrong in the reason, and the caller waits.
+
+No state is kept and nothing is written; no transaction may be open, because this may take seconds.
+"""
+
+import functools
+import os
+import time
+from typing import Protocol
+
+from django.conf import settings
+
+from apps.screening.builtin import default_builtin
+from apps.screening.clamd import ClamdScanner
+from apps.screening.errors import ScannerUnavailable
+from apps.screening.findings import Outcome
+from apps.screening.rspamd import RspamdScanner
+from apps.screening.verdict import Direction, Envelope, Policy, Verdict
+
+SCAN_SECONDS = 30.0
+
+
+class Scanner(Protocol):
+    """Looks at a mail and says what it is. `scan` and `version` may be called from any thread."""
+
+    name: str
+
+    def version(self) -> str:
+        """With the same version the same mail gets the same verdict; "" while it cannot be told."""
+
+    def scan(
+        self, raw: bytes, direction: Direction, envelope: Envelope, policy: Policy, *, timeout_seconds: float
+    ) -> Verdict:
+        """Raises ScannerUnavailable when there is no verdict."""
+
+
+def screen(
+    raw: bytes,
+    *,
+    direction: Direction,
+    envelope: Envelope,
+    policy: Policy,
+    timeout_seconds: float = SCAN_SECONDS,
+) -> Verdict:
+    """What a mail is, by every scanner there is. `timeout_seconds` is for all of them together. Never raises."""
+    deadline = time.monotonic() + timeout_seconds
+    details: list[str] = []
+    for scanner in scanners():
+        left = max(0.05, deadline - time.monotonic())
+        try:
+            verdict = scanner.scan(raw, direction, envelope, policy, timeout_seconds=left)
+        except ScannerUnavailable as error:
+            verdict = Verdict(Outcome.UNSCANNABLE, error.scanner, "scanner_unavailable", error.public)
+        details += [f"{scanner.name}: {one}" for one in verdict.details]
+        if not verdict.is_clean:
+            break
+    version = version_of_scanners(policy)
+    return Verdict(verdict.outcome, verdict.scanner, verdict.code, verdict.reason, tuple(details), version)
+
+
+def version_of_scanners(policy: Policy) -> str:
+    """What a verdict rests on. A mail that was refused is looked at again when this has changed."""
+    closed = "rejects" if policy.rejects_closed_archives else "sends"
+    return "; ".join(
+        [*(scanner.version() or f"{scanner.name} ?" for scanner in scanners()), f"{closed} closed archives"]
+    )
+
+
+def asks_daemons() -> bool:
+    """Whether screening goes over a network, and may take as long as one."""
+    return bool(settings.CLAMD_URL or settings.RSPAMD_URL)
+
+
+def scanners() -> tuple[Scanner, ...]:
+    """Those that are switched on, the cheapest first."""
+    return (default_builtin(), *_daemons(settings.CLAMD_URL, settings.RSPAMD_URL, settings.RSPAMD_PASSWORD))
+
+
+@functools.lru_cache(maxsize=4)
+def _daemons(clamd_url: str, rspamd_url: str, rspamd_password: str) -> tuple[Scanner, ...]:
+    """This process's clients, kept for their breakers and connections."""
+    daemons: list[Scanner] = []
+    if clamd_url:
+        daemons.append(ClamdScanner(clamd_url))
+    if rspamd_url:
+        daemons.append(RspamdScanner(rspamd_url, rspamd_password))
+    return tuple(daemons)
+
+
+os.register_at_fork(after_in_child=_daemons.cache_clear)
