@@ -19,7 +19,7 @@ from apps.mime.address import Address
 from apps.mime.bounded import default_parser
 from apps.mime.message import ParsedMessage, ParsedPart
 
-PROJECTION_VERSION = 1
+PROJECTION_VERSION = 2  # 2: `handling`
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +65,12 @@ def store(
     filed_because: str = "",
     tags: Sequence[str] = (),
     metadata: dict[str, Any] | None = None,
+    envelope_sender: str | None = None,
 ) -> Message:
-    """Write the message and its parts, in the caller's transaction. `raw_blob`: the row the raw bytes have already."""
+    """Write the message and its parts, in the caller's transaction. `raw_blob`: the row the raw bytes have already.
+
+    `envelope_sender` is None for a message that no SMTP transaction brought.
+    """
     parsed = prepared.parsed
     staged = [one for one in (prepared.text, prepared.html) if one] + [one for _part, one in prepared.parts]
     wanted = [prepared.raw, *staged] if raw_blob is None else staged
@@ -98,6 +102,8 @@ def store(
         snippet=parsed.snippet[:200],
         defects=list(parsed.defects),
         has_remote_images=parsed.has_remote_images,
+        handling=dict(parsed.handling),
+        envelope_sender=envelope_sender,
         filed_because=filed_because,
         author=author,
         tags=list(tags),
