@@ -85,6 +85,8 @@ class Environment(BaseSettings):
         IPv6Network("::1/128"),
     )
 
+    webhook_allowed_networks: Annotated[tuple[Network, ...], NoDecode] = ()
+
     sink_port: Port = 2526
     relay_url: str = Field(default="", repr=False)
 
@@ -116,7 +118,7 @@ class Environment(BaseSettings):
     def _split_words(cls, value: object) -> object:
         return tuple(_split_list(value)) if isinstance(value, str) else value
 
-    @field_validator("smtp_trusted_networks", mode="before")
+    @field_validator("smtp_trusted_networks", "webhook_allowed_networks", mode="before")
     @classmethod
     def _parse_networks(cls, value: object) -> object:
         if not isinstance(value, str):

@@ -39,6 +39,7 @@ INSTALLED_APPS = [
     "apps.mailboxes",
     "apps.tickets",
     "apps.outbound",
+    "apps.webhooks",
     "apps.inbound",
     "apps.monitoring",
     "apps.live",
@@ -142,6 +143,7 @@ SMTP_PORT = ENVIRONMENT.smtp_port
 SINK_PORT = ENVIRONMENT.sink_port
 SMTP_MAX_SIZE_BYTES = ENVIRONMENT.smtp_max_size_bytes
 SMTP_TRUSTED_NETWORKS = ENVIRONMENT.smtp_trusted_networks
+WEBHOOK_ALLOWED_NETWORKS = ENVIRONMENT.webhook_allowed_networks
 RELAY_URLS = list(ENVIRONMENT.relay_urls)
 WEB_HOST = ENVIRONMENT.web_host
 WEB_PORT = ENVIRONMENT.web_port
