@@ -74,6 +74,7 @@ class Environment(BaseSettings):
     content_origin: str = ""
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     secret_key: str = Field(default="", repr=False)
+    secret_key_fallbacks: Annotated[tuple[str, ...], NoDecode] = Field(default=(), repr=False)
     metrics_token: str = Field(default="", repr=False)
 
     smtp_host: str = "127.0.0.1"
@@ -84,6 +85,8 @@ class Environment(BaseSettings):
         IPv4Network("127.0.0.0/8"),
         IPv6Network("::1/128"),
     )
+
+    webhook_allowed_networks: Annotated[tuple[Network, ...], NoDecode] = ()
 
     sink_port: Port = 2526
     relay_url: str = Field(default="", repr=False)
@@ -115,12 +118,12 @@ class Environment(BaseSettings):
         # Against the project rather than the working directory: every process must find the same folder.
         return (PROJECT_ROOT / value.expanduser()).resolve()
 
-    @field_validator("allowed_hosts", mode="before")
+    @field_validator("allowed_hosts", "secret_key_fallbacks", mode="before")
     @classmethod
-    def _split_hosts(cls, value: object) -> object:
+    def _split_words(cls, value: object) -> object:
         return tuple(_split_list(value)) if isinstance(value, str) else value
 
-    @field_validator("smtp_trusted_networks", mode="before")
+    @field_validator("smtp_trusted_networks", "webhook_allowed_networks", mode="before")
     @classmethod
     def _parse_networks(cls, value: object) -> object:
         if not isinstance(value, str):

@@ -26,6 +26,7 @@ from apps.blobs.errors import ObjectStoreUnavailable
 from apps.mailboxes.errors import NotVisible
 from apps.outbound.errors import IdempotencyConflict, NotPossibleNow, SubmissionInvalid
 from apps.tickets.errors import TicketInvalid
+from apps.webhooks.errors import WebhookInvalid, WebhookNotActive
 
 log = structlog.get_logger(__name__)
 
@@ -135,11 +136,11 @@ def too_large() -> Problem:
 _FORESEEN: tuple[tuple[tuple[type[Exception], ...], Callable[[Any], Problem]], ...] = (
     ((Http404, NotVisible), lambda _error: not_found()),
     (
-        (SubmissionInvalid, TicketInvalid),
+        (SubmissionInvalid, TicketInvalid, WebhookInvalid),
         lambda error: invalid(FieldError(error.field, "invalid", error.reason)),
     ),
     ((IdempotencyConflict,), lambda error: Problem(409, "idempotency_conflict", str(error))),
-    ((NotPossibleNow,), lambda error: Problem(409, "not_possible_now", str(error))),
+    ((NotPossibleNow, WebhookNotActive), lambda error: Problem(409, "not_possible_now", str(error))),
     ((RequestDataTooBig,), lambda _error: too_large()),
     ((UnreadablePostError,), lambda _error: Problem(400, "incomplete", "The request broke off.")),
     ((ObjectStoreUnavailable,), lambda _error: unavailable("object_store_away", "The object store")),

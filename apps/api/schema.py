@@ -46,13 +46,16 @@ def documents(
     name: str,
     summary: str,
     *,
-    answers: Mapping[int, SerializerClass],
+    answers: Mapping[int, SerializerClass | None],
     request: SerializerClass | None = None,
     query: SerializerClass | None = None,
     problems: tuple[int, ...] = (),
     parameters: tuple[OpenApiParameter, ...] = (),
 ) -> Callable[[Method], Method]:
-    """Tell the document what one method takes and every answer it can give. `name` is for generated clients."""
+    """Tell the document what one method takes and every answer it can give. `name` is for generated clients.
+
+    An answer that is None has no body.
+    """
     statuses = {*EVERYWHERE, *problems, *(WITH_BODY if request else ()), *((422,) if query else ())}
     responses: dict[Any, Any] = dict(answers)
     responses |= {

@@ -3,7 +3,7 @@
 from django.urls import path, re_path
 from django.views.generic import RedirectView
 
-from apps.api.views import documentation, mailboxes, messages, queue, tickets
+from apps.api.views import documentation, mailboxes, messages, queue, tickets, webhooks
 
 app_name = "api"
 
@@ -36,6 +36,14 @@ urlpatterns = [
     path("v1/errors", queue.ErrorsView.as_view(), name="errors"),
     path("v1/errors/<uuid:delivery_id>/resubmit", queue.ResubmitErrorView.as_view(), name="resubmit"),
     path("v1/errors/<uuid:delivery_id>/discard", queue.DiscardErrorView.as_view(), name="discard"),
+    path("v1/webhooks", webhooks.WebhooksView.as_view(), name="webhooks"),
+    path("v1/webhooks/<uuid:webhook_id>", webhooks.WebhookView.as_view(), name="webhook"),
+    path("v1/webhooks/<uuid:webhook_id>/test", webhooks.TestWebhookView.as_view(), name="test-webhook"),
+    path(
+        "v1/webhooks/<uuid:webhook_id>/deliveries",
+        webhooks.WebhookDeliveriesView.as_view(),
+        name="webhook-deliveries",
+    ),
     path("v1/held", queue.HeldView.as_view(), name="held"),
     re_path(r"^", documentation.nowhere, name="nowhere"),
 ]

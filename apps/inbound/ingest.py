@@ -141,6 +141,7 @@ def _file(claim: Claim, received: ReceivedMessage, prepared: PreparedMessage) ->
             mailboxes=mailboxes_for(received),
             received_at=received.received_at,
             raw_blob=received.raw,
+            envelope_sender=received.envelope_sender,
         )
         # The fence. Where two workers come here with one row, the second waits for the first one's commit, finds
         # another state or token, and takes everything above back.

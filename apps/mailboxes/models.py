@@ -137,6 +137,16 @@ class Message(TenantRow):
     snippet = models.CharField(max_length=200, blank=True)
     defects = ArrayField(models.TextField(), default=list, blank=True)
     has_remote_images = models.BooleanField(default=False)
+    handling = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text=_("{name: value} of the header fields that say how it wants to be treated: mime.handling"),
+    )
+    envelope_sender = models.TextField(  # noqa: DJ001  "" and null differ: `<>`, and no envelope at all
+        null=True,
+        blank=True,
+        help_text=_("MAIL FROM; empty for <>, null for a message that came without an envelope"),
+    )
     filed_because = models.TextField(
         blank=True, help_text=_("The rule that chose its conversation, in a sentence")
     )

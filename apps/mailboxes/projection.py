@@ -19,10 +19,14 @@ from apps.mime.address import Address
 from apps.mime.bounded import default_parser
 from apps.mime.message import ParsedMessage, ParsedPart
 
+<<<<<<< HEAD
 PROJECTION_VERSION = 1
 # Most bodies are shorter. In the row they cost no object in S3 and no second question when they are read; what is
 # longer would make rows slow that are read for their subject alone.
 SHORT_BODY_BYTES = 8 * 1024
+=======
+PROJECTION_VERSION = 2  # 2: `handling`
+>>>>>>> rooms
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +72,12 @@ def store(
     filed_because: str = "",
     tags: Sequence[str] = (),
     metadata: dict[str, Any] | None = None,
+    envelope_sender: str | None = None,
 ) -> Message:
-    """Write the message and its parts, in the caller's transaction. `raw_blob`: the row the raw bytes have already."""
+    """Write the message and its parts, in the caller's transaction. `raw_blob`: the row the raw bytes have already.
+
+    `envelope_sender` is None for a message that no SMTP transaction brought.
+    """
     parsed = prepared.parsed
     staged = [one for one in (prepared.text, prepared.html) if one] + [one for _part, one in prepared.parts]
     wanted = [prepared.raw, *staged] if raw_blob is None else staged
@@ -103,6 +111,8 @@ def store(
         snippet=parsed.snippet[:200],
         defects=list(parsed.defects),
         has_remote_images=parsed.has_remote_images,
+        handling=dict(parsed.handling),
+        envelope_sender=envelope_sender,
         filed_because=filed_because,
         author=author,
         tags=list(tags),

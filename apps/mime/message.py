@@ -46,7 +46,8 @@ class ParsedMessage:
 
     Message ids stand without their brackets. `text` is the whole readable text, `new_text` the same without
     what the writer only quoted, `html` is sanitised, `date` is UTC. `defects` are short reasons for what
-    had to be repaired.
+    had to be repaired. `handling` are the header fields that say how a mail wants to be treated, by
+    lower-case name (`handling.py`).
     """
 
     message_id: str
@@ -68,3 +69,4 @@ class ParsedMessage:
     auto_submitted: str
     defects: tuple[str, ...]
     has_remote_images: bool
+    handling: tuple[tuple[str, str], ...] = ()

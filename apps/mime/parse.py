@@ -15,6 +15,7 @@ import mimetypes
 from apps.mime.address import Address, parse_addresses
 from apps.mime.bodies import Body, Choice, choose_bodies, content_id, decode_body
 from apps.mime.clean import clean_filename, clean_line, clean_text
+from apps.mime.handling import read_handling
 from apps.mime.headers import Headers, message_ids, parse_date, read_headers
 from apps.mime.html import MAX_HTML_CHARS, has_remote_images, sanitise_html, shown_cids
 from apps.mime.kind import read_auto_submitted, recognise_kind
@@ -96,6 +97,7 @@ def _message(
         auto_submitted=clean_line(read_auto_submitted(headers)),
         defects=tuple(defects),
         has_remote_images=has_remote_images(html),
+        handling=read_handling(headers),
     )
 
 

@@ -17,6 +17,7 @@ from datetime import datetime
 from django.db import connection, transaction
 
 from apps.blobs.models import Blob
+from apps.classify.priority import MailFacts, classify
 from apps.events.notices import announce
 from apps.events.services import publish
 from apps.mailboxes.models import Direction, Folder, Mailbox, Message, Side
@@ -42,8 +43,9 @@ def file_message(
     mailboxes: Sequence[Mailbox],
     received_at: datetime,
     raw_blob: Blob | None = None,
+    envelope_sender: str | None = None,
 ) -> Message:
-    """File a received message into the mailboxes of one organisation."""
+    """File a received message into the mailboxes of one organisation. `envelope_sender` is MAIL FROM, "" for `<>`."""
     choice = choose_thread(organisation_id, prepared.parsed)
     message = store(
         prepared,
@@ -54,6 +56,7 @@ def file_message(
         received_at=received_at,
         raw_blob=raw_blob,
         filed_because=choice.because,
+        envelope_sender=envelope_sender,
     )
     publish(organisation_id, "message.received", message_id=message.pk, message_kind=message.kind)
     deliver_locally(message, mailboxes, received_at, begins=choice.begins)
@@ -103,12 +106,15 @@ def _continue(message: Message, mailbox: Mailbox, now: datetime) -> bool:
 
 
 def _open(message: Message, mailbox: Mailbox, now: datetime) -> None:
+    priority = classify(MailFacts(message.kind, message.subject, message.handling))
     ticket = Ticket.objects.create(
         organisation_id=message.organisation_id,
         number=_next_number(message.organisation_id),
         mailbox=mailbox,
         thread_id=message.thread_id,
         subject=message.subject,
+        priority=priority.level.value,
+        priority_because=priority.because.value,
         requester_name=message.sender_name,
         requester_address=message.sender_address,
         opened_at=now,

@@ -6,6 +6,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import User
 from apps.blobs.models import Blob
+from apps.classify.priority import Because
 from apps.mailboxes.models import Mailbox, Thread
 from apps.organisations.models import Organisation, TenantRow
 
@@ -21,6 +22,17 @@ class TicketPriority(models.TextChoices):
     NORMAL = "normal", _("Normal")
     HIGH = "high", _("High")
     URGENT = "urgent", _("Urgent")
+
+
+PRIORITY_REASONS: dict[str, object] = {
+    Because.FROM_A_MACHINE: _("A program wrote the mail: an automatic answer, a bounce or a receipt."),
+    Because.FROM_A_LIST: _("The mail came from a mailing list or a newsletter."),
+    Because.SENT_IN_BULK: _("The mail says that it was sent in bulk."),
+    Because.SUBJECT_SAYS_URGENT: _("The subject begins with a marker for urgent mail."),
+    Because.SENDER_MARKED_IT: _("The sender marked the mail with this importance."),
+    Because.NOTHING_SPECIAL: _("Nothing in the mail asks for another priority."),
+    Because.SET_BY_A_PERSON: _("Somebody of the team set it."),
+}
 
 
 class TicketCounter(models.Model):
@@ -44,6 +56,9 @@ class Ticket(TenantRow):
     subject = models.TextField(blank=True)
     state = models.CharField(max_length=16, choices=TicketState.choices, default=TicketState.OPEN)
     priority = models.CharField(max_length=16, choices=TicketPriority.choices, default=TicketPriority.NORMAL)
+    priority_because = models.CharField(
+        max_length=32, blank=True, help_text=_("The rule that chose it, as a code: classify.Because")
+    )
     assignee = models.ForeignKey(User, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     requester_name = models.TextField(blank=True)
     requester_address = models.TextField(blank=True)
@@ -66,10 +81,23 @@ class Ticket(TenantRow):
             models.Index(fields=["organisation", "-last_activity_at", "-id"], name="ticket_latest_first"),
             models.Index(fields=["mailbox", "state", "-last_activity_at"], name="ticket_by_state"),
             models.Index(fields=["thread"], name="ticket_by_thread"),
+            models.Index(
+                fields=["organisation", "priority", "-last_activity_at", "-id"], name="ticket_by_priority"
+            ),
         ]
 
     def __str__(self) -> str:
         return f"#{self.number}"
+
+    @property
+    def priorities(self) -> list[tuple[str, str]]:
+        """What it may be set to, highest first, as a menu shows them."""
+        return [(one.value, str(one.label)) for one in reversed(TicketPriority)]
+
+    @property
+    def priority_reason(self) -> str:
+        """Why it has this priority, in one sentence; "" for tickets from before this was kept."""
+        return str(PRIORITY_REASONS.get(self.priority_because, ""))
 
 
 class Note(TenantRow):

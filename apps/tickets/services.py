@@ -8,6 +8,7 @@ from typing import Any, Final
 from django.db import transaction
 
 from apps.accounts.principal import Principal
+from apps.classify.priority import Because
 from apps.events.notices import announce
 from apps.events.services import publish
 from apps.mailboxes.models import Message
@@ -45,6 +46,7 @@ def change_ticket(
         changes |= _state_change(_choice("state", state, TicketState), now)
     if priority is not None:
         changes["priority"] = _choice("priority", priority, TicketPriority)
+        changes["priority_because"] = Because.SET_BY_A_PERSON.value
     if not isinstance(assignee_id, _Unchanged):
         changes["assignee_id"] = _assignee(ticket, assignee_id)
     if tags is not None:
@@ -57,7 +59,7 @@ def change_ticket(
         "ticket.changed",
         ticket_id=ticket.pk,
         actor=principal.actor,
-        fields=",".join(sorted(changes)),
+        fields=",".join(sorted(changes.keys() - {"priority_because"})),
     )
     announce([ticket.mailbox_id], "tickets")
     return Ticket.objects.select_related("mailbox", "assignee").get(pk=ticket.pk)

@@ -13,6 +13,7 @@ ENVIRONMENT = load_environment()
 BASE_DIR: Path = PROJECT_ROOT
 
 SECRET_KEY = ENVIRONMENT.secret_key
+SECRET_KEY_FALLBACKS = list(ENVIRONMENT.secret_key_fallbacks)
 DEBUG = ENVIRONMENT.debug
 ALLOWED_HOSTS = list(ENVIRONMENT.allowed_hosts)
 WEB_ORIGIN = ENVIRONMENT.web_origin
@@ -38,6 +39,7 @@ INSTALLED_APPS = [
     "apps.mailboxes",
     "apps.tickets",
     "apps.outbound",
+    "apps.webhooks",
     "apps.inbound",
     "apps.monitoring",
     "apps.live",
@@ -141,6 +143,7 @@ SMTP_PORT = ENVIRONMENT.smtp_port
 SINK_PORT = ENVIRONMENT.sink_port
 SMTP_MAX_SIZE_BYTES = ENVIRONMENT.smtp_max_size_bytes
 SMTP_TRUSTED_NETWORKS = ENVIRONMENT.smtp_trusted_networks
+WEBHOOK_ALLOWED_NETWORKS = ENVIRONMENT.webhook_allowed_networks
 RELAY_URLS = list(ENVIRONMENT.relay_urls)
 CLAMD_URL = ENVIRONMENT.clamd_url
 RSPAMD_URL = ENVIRONMENT.rspamd_url

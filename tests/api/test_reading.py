@@ -171,7 +171,9 @@ def test_a_persons_key_sees_what_the_person_sees(house: House) -> None:
 def test_tickets_are_listed_found_and_read(house: House, api: Api) -> None:
     _first, second = many(house, 2)
     newest = Ticket.objects.get(thread=second.thread_id)
-    Ticket.objects.filter(pk=newest.pk).update(assignee=house.alice, tags=["billing"], state="pending")
+    Ticket.objects.filter(pk=newest.pk).update(
+        assignee=house.alice, tags=["billing"], state="pending", priority="high"
+    )
     add_note(house.as_bob, newest, "Ask the bank.", now=NOW + timedelta(minutes=1))
 
     def found(query: str) -> list[int]:
@@ -182,6 +184,9 @@ def test_tickets_are_listed_found_and_read(house: House, api: Api) -> None:
     assert found(f"assignee={house.alice.pk}") == [2]
     assert found("assignee=none") == [1]
     assert found("tag=billing") == [2]
+    assert found("priority=high") == [2]
+    assert found("priority=urgent") == []
+    assert api.get("/tickets?priority=dire").status_code == 422
     assert found("q=%232") == [2]
     assert found("q=question%200") == [1]
     assert found(f"mailbox={house.support.pk}&state=solved") == []
@@ -199,6 +204,8 @@ def test_a_ticket_is_changed_and_remarked_on(house: House, api: Api) -> None:
     told = api.patch(f"/tickets/{ticket.pk}", body).json()
     assert (told["state"], told["priority"], told["tags"]) == ("solved", "urgent", ["vip"])
     assert told["assignee"]["name"] == "Bob House"
+    assert told["priority_because"] == "set_by_a_person"
+    assert told["priority_reason"] == "Somebody of the team set it."
     told = api.patch(f"/tickets/{ticket.pk}", {"assignee": None}).json()
     assert (told["assignee"], told["state"]) == (None, "solved")
     note = api.post(f"/tickets/{ticket.pk}/notes", {"text": "From the shop system."})

@@ -22,6 +22,8 @@ from apps.outbound.replies import Reply, reply_to_ticket
 from apps.outbound.submission import SubmittedAttachment
 from apps.tickets.models import HeldMessage, Ticket
 from apps.tickets.services import add_note
+from apps.webhooks.models import Webhook
+from apps.webhooks.services import create_webhook
 from apps.webmail.content_tokens import ContentClaim, ContentKind, content_url
 from tests.api.client import Api
 from tests.flows.url_map import Address, addresses
@@ -46,6 +48,7 @@ class Belongings:
     answer: Message
     waiting: Delivery
     failed: Delivery
+    webhook: Webhook
 
     def values(self, reader: User) -> dict[str, Callable[[Address], object]]:
         """What each parameter of an address is filled with. `reader` is whom tokens are made for."""
@@ -54,6 +57,7 @@ class Belongings:
             "message_id": lambda _address: self.answer.pk,
             "thread_id": lambda _address: self.ticket.thread_id,
             "ticket_id": lambda _address: self.ticket.pk,
+            "webhook_id": lambda _address: self.webhook.pk,
             "delivery_id": lambda _address: self.failed.pk,
             "folder": lambda _address: Folder.INBOX,
             "n": lambda _address: 1,
@@ -73,7 +77,7 @@ class Belongings:
         """What no answer to the outsider may contain."""
         house = self.house
         rows = (house.organisation, house.support, house.alice, self.ticket, self.ticket.thread, self.answer)
-        ids = [str(row.pk) for row in (*rows, self.waiting, self.failed)]
+        ids = [str(row.pk) for row in (*rows, self.waiting, self.failed, self.webhook)]
         return [text.encode() for text in (*ids, MARK, "house.test", "customer.example")]
 
 
@@ -102,6 +106,13 @@ def belongings(house: House) -> Belongings:
         reason="It looks odd.",
         held_at=ARRIVED_AT,
     )
+    webhook, _secret = create_webhook(
+        house.as_key,
+        url=f"https://shop.customer.example/{MARK}",
+        event_kinds=["*"],
+        allowed=(),
+        now=timezone.now(),
+    )
     by_state = {delivery.state: delivery for delivery in submitted.deliveries}
     return Belongings(
         house=house,
@@ -109,6 +120,7 @@ def belongings(house: House) -> Belongings:
         answer=submitted.message,
         waiting=by_state[DeliveryState.SCHEDULED],
         failed=by_state[DeliveryState.FAILED],
+        webhook=webhook,
     )
 
 

@@ -44,6 +44,47 @@ def test_a_customers_mail_becomes_a_ticket(house: House) -> None:
     ]
 
 
+def test_a_ticket_begins_with_the_priority_its_mail_asks_for(house: House) -> None:
+    arrive(house, raw_mail(headers={"X-Priority": "1 (Highest)"}))
+    arrive(house, raw_mail(subject="[URGENT] Pumps down", message_id="b@x.example"))
+    arrive(house, raw_mail(message_id="c@x.example", headers={"List-Id": "<news.x.example>"}))
+    arrive(house, raw_mail(message_id="d@x.example"))
+    chosen = Ticket.objects.order_by("number").values_list("priority", "priority_because")
+    assert list(chosen) == [
+        ("high", "sender_marked_it"),
+        ("urgent", "subject_says_urgent"),
+        ("low", "from_a_list"),
+        ("normal", "nothing_special"),
+    ]
+
+
+def test_an_answer_changes_no_priority(house: House) -> None:
+    arrive(house, raw_mail())
+    Ticket.objects.update(priority="low", priority_because="set_by_a_person")
+    arrive(
+        house,
+        raw_mail(
+            subject="[URGENT] again",
+            message_id="b@x.example",
+            headers={"In-Reply-To": "<first@customer.example>", "Importance": "high"},
+        ),
+    )
+    assert Ticket.objects.get().priority == "low"
+
+
+def test_what_the_envelope_and_the_headers_said_is_kept(house: House) -> None:
+    message = file_message(
+        prepare(raw_mail(headers={"Precedence": "bulk", "Auto-Submitted": "auto-generated"})),
+        organisation_id=house.organisation.pk,
+        mailboxes=[house.support],
+        received_at=NOW,
+        envelope_sender="",
+    )
+    message.refresh_from_db()
+    assert message.envelope_sender == ""
+    assert message.handling == {"precedence": "bulk", "auto-submitted": "auto-generated"}
+
+
 def test_events_carry_ids_and_no_words(house: House) -> None:
     arrive(house, raw_mail())
     told = " ".join(str(row) for row in Event.objects.values())

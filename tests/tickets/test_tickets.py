@@ -3,6 +3,7 @@ from datetime import UTC, datetime
 import pytest
 
 from apps.accounts.principal import Principal
+from apps.events.models import Event
 from apps.mailboxes.errors import NotVisible
 from apps.mailboxes.models import Membership
 from apps.tickets.errors import TicketInvalid
@@ -34,6 +35,11 @@ def test_a_ticket_is_given_solved_tagged_and_taken_away(house: House, ticket: Ti
     )
     assert (changed.state, changed.solved_at) == (TicketState.SOLVED, NOW)
     assert changed.assignee == house.bob
+    assert (changed.priority, changed.priority_because) == ("high", "set_by_a_person")
+    assert changed.priority_reason == "Somebody of the team set it."
+    assert Event.objects.get(kind="ticket.changed").data == {
+        "fields": "assignee_id,priority,solved_at,state,tags"
+    }
     assert changed.tags == ["billing", "vip"]
     changed = change_ticket(house.as_alice, changed, state="open", assignee_id=None, now=NOW)
     assert (changed.state, changed.solved_at, changed.assignee) == (TicketState.OPEN, None, None)

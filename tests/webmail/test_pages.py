@@ -189,7 +189,22 @@ def test_a_ticket_is_solved_assigned_and_noted(house: House, alice: Client) -> N
     assert (ticket.state, ticket.assignee) == (TicketState.OPEN, None)
 
 
-@pytest.mark.parametrize("changes", [{"state": "lost"}, {"assignee": "x"}, {"assignee": settings.SECRET_KEY}])
+def test_a_ticket_shows_its_priority_with_the_reason_and_takes_another(house: House, alice: Client) -> None:
+    message = arrive([house.support], subject="[URGENT] Pumps down")
+    page = alice.get(conversation_address(house.support, message)).content.decode()
+    assert 'class="chip bad" title="The subject begins with a marker for urgent mail."' in page
+    ticket = Ticket.objects.get()
+    change = reverse("webmail:change-ticket", kwargs={"ticket_id": ticket.pk, "folder": Folder.INBOX})
+    answer = alice.post(change, {"priority": "low"}).content.decode()
+    assert "Low priority" in answer
+    assert "Somebody of the team set it." in answer
+    ticket.refresh_from_db()
+    assert (ticket.priority, ticket.priority_because) == ("low", "set_by_a_person")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"state": "lost"}, {"priority": "dire"}, {"assignee": "x"}, {"assignee": settings.SECRET_KEY}]
+)
 def test_a_ticket_refuses_what_it_cannot_become(house: House, alice: Client, changes: dict[str, str]) -> None:
     arrive([house.support])
     change = reverse(

@@ -11,7 +11,7 @@ from apps.api.pagination import MAX_PAGE_SIZE, PAGE_SIZE, Cursor
 from apps.mailboxes.models import Folder
 from apps.outbound.models import DeliveryState
 from apps.tickets.intake import FILED
-from apps.tickets.models import TicketState
+from apps.tickets.models import TicketPriority, TicketState
 
 NOBODY = "none"
 MESSAGE_STATES = [FILED, *DeliveryState.values]
@@ -56,6 +56,7 @@ class AssigneeField(serializers.Field[Any, str, str, Any]):
 
 class TicketsQuery(PageQuery):
     state = serializers.ChoiceField(choices=TicketState.choices, required=False)
+    priority = serializers.ChoiceField(choices=TicketPriority.choices, required=False)
     assignee = AssigneeField(required=False, help_text="A person's id, or `none`.")
     mailbox = serializers.UUIDField(required=False)
     tag = TextField(required=False, max_length=100)

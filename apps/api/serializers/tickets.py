@@ -60,6 +60,13 @@ class TicketSerializer(serializers.Serializer[Any]):
     subject = serializers.CharField(source="ticket.subject")
     state = serializers.ChoiceField(source="ticket.state", choices=TicketState.choices)
     priority = serializers.ChoiceField(source="ticket.priority", choices=TicketPriority.choices)
+    priority_because = serializers.CharField(
+        source="ticket.priority_because",
+        help_text="The rule that chose the priority, as a code; clients accept unknown ones.",
+    )
+    priority_reason = serializers.CharField(
+        source="ticket.priority_reason", help_text="The same in one sentence."
+    )
     assignee = PersonSerializer(source="ticket.assignee", allow_null=True)
     requester = AddressSerializer()
     mailbox = serializers.UUIDField(source="ticket.mailbox_id")

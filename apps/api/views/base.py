@@ -49,7 +49,7 @@ class ApiView(APIView):
     parser_classes = (StrictJSONParser,)
     renderer_classes = (JSONRenderer,)
     content_negotiation_class = OneFormat
-    http_method_names = ["get", "head", "post", "patch"]  # no OPTIONS: the document tells more
+    http_method_names = ["get", "head", "post", "patch", "delete"]  # no OPTIONS: the document tells more
 
     def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
         if "CONTENT_LENGTH" not in request.META and "HTTP_TRANSFER_ENCODING" in request.META:

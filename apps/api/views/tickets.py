@@ -129,6 +129,8 @@ def filtered_tickets(principal: Principal, query: dict[str, Any]) -> QuerySet[Ti
     tickets = tickets_for(principal)
     if state := query.get("state"):
         tickets = tickets.filter(state=state)
+    if priority := query.get("priority"):
+        tickets = tickets.filter(priority=priority)
     if mailbox_id := query.get("mailbox"):
         tickets = tickets.filter(mailbox=mailbox_for(principal, mailbox_id))
     if assignee := query.get("assignee"):

@@ -23,7 +23,7 @@ NOBODY = "nobody"
 @require_POST
 @for_people
 def change(request: HttpRequest, principal: Principal, ticket_id: uuid.UUID, folder: Folder) -> HttpResponse:
-    """Change the state or the assignee; the answer is the conversation's bar and chips anew."""
+    """Change state, priority or assignee; the answer is the conversation's bar and chips anew."""
     ticket = ticket_for(principal, ticket_id)
     try:
         changes: dict[str, Any] = {}
@@ -31,6 +31,8 @@ def change(request: HttpRequest, principal: Principal, ticket_id: uuid.UUID, fol
             changes["state"] = request.POST["state"]
         if "assignee" in request.POST:
             changes["assignee_id"] = _person(request.POST["assignee"])
+        if "priority" in request.POST:
+            changes["priority"] = request.POST["priority"]
         change_ticket(principal, ticket, now=timezone.now(), **changes)
     except TicketInvalid as error:
         return JsonResponse({"errors": {error.field: error.reason}}, status=422)

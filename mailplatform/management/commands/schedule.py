@@ -17,6 +17,9 @@ from apps.inbound.sweeper import sweep_received
 from apps.monitoring.heartbeat import Heartbeat
 from apps.outbound.services import forget_old_idempotency_keys
 from apps.outbound.sweeper import sweep_deliveries
+from apps.webhooks.fan_out import fan_out
+from apps.webhooks.queue import forget_finished
+from apps.webhooks.sweeper import sweep_webhooks
 from mailplatform.schedule import Clock, Schedule
 
 log = structlog.get_logger(__name__)
@@ -34,9 +37,12 @@ CLOCKS = (
     Clock("sweep deliveries", 1.0, sweep_deliveries),
     Clock("sweep received", 1.0, sweep_received),
     Clock("sequence events", 0.5, sequence_committed),
+    Clock("fan out webhooks", 0.5, fan_out),
+    Clock("sweep webhooks", 1.0, sweep_webhooks),
     Clock("offload spool", 0.5, offload),
     Clock("remove orphans", HOUR, lambda: remove_orphans(timezone.now())),
     Clock("forget idempotency keys", HOUR, lambda: forget_old_idempotency_keys(timezone.now())),
+    Clock("forget webhook deliveries", HOUR, lambda: forget_finished(timezone.now())),
     Clock("clear sessions", HOUR, _clear_sessions),
 )
 
