@@ -19,14 +19,10 @@ from apps.mime.address import Address
 from apps.mime.bounded import default_parser
 from apps.mime.message import ParsedMessage, ParsedPart
 
-<<<<<<< HEAD
-PROJECTION_VERSION = 1
+PROJECTION_VERSION = 2  # 2: `handling`
 # Most bodies are shorter. In the row they cost no object in S3 and no second question when they are read; what is
 # longer would make rows slow that are read for their subject alone.
 SHORT_BODY_BYTES = 8 * 1024
-=======
-PROJECTION_VERSION = 2  # 2: `handling`
->>>>>>> rooms
 
 
 @dataclass(frozen=True, slots=True)

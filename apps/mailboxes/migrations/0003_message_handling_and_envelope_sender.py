@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("mailboxes", "0001_initial"),
+        ("mailboxes", "0002_short_bodies_in_the_row"),
     ]
 
     operations = [
