@@ -21,6 +21,10 @@ class Cause(StrEnum):
     PLATFORM_FAULT = "platform_fault"
     REQUESTED = "requested"
 
+    # waiting: relays
+    NO_RELAY_SERVES = "no_relay_serves"
+    RELAY_REFUSED = "relay_refused"
+
     # at rest
     REPLY_LOST = "reply_lost"
     NO_SUCH_ADDRESS = "no_such_address"

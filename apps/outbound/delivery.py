@@ -52,8 +52,11 @@ class Claim:
     message_id: uuid.UUID
     organisation_id: uuid.UUID
     route: Route
+    lane: Lane
     sender: str
     recipient: str
+    destination: str
+    pinned_relay_id: uuid.UUID | None
     size_bytes: int
     setbacks: int
     expires_at: datetime
@@ -70,8 +73,11 @@ class Claim:
             message_id=delivery.message_id,
             organisation_id=delivery.organisation_id,
             route=Route(delivery.route),
+            lane=Lane(delivery.lane),
             sender=delivery.message.sender_address,
             recipient=delivery.recipient,
+            destination=delivery.destination,
+            pinned_relay_id=delivery.pinned_relay_id,
             size_bytes=delivery.message.size_bytes,
             setbacks=delivery.setbacks,
             expires_at=delivery.expires_at,

@@ -40,11 +40,10 @@ from apps.outbound.delivery import (
 from apps.outbound.errors import LeaseLost
 from apps.outbound.models import DeliveryState, Lane, Relay, Route
 from apps.outbound.relay import Attempt, RelayPolicy, RelayRoad
-from apps.outbound.relays.environment import active_relays
+from apps.outbound.relays.catalogue import known_relays
 from apps.outbound.retry import DEFAULT_RETRY_POLICY, RetryPolicy, Trouble
 from apps.outbound.transitions import Change
 from apps.outbound.verdict import Judge, accepted
-from apps.outbound.wire.conversation import Envelope
 from apps.outbound.wire.payload import Payload
 
 log = structlog.get_logger(__name__)
@@ -79,11 +78,13 @@ class _Held:
 class Drain:
     """One lane's drain. Made and run on one event loop; `wake` and `stop` are called on it too."""
 
-    def __init__(self, lane: Lane, policy: DrainPolicy | None = None) -> None:
+    def __init__(
+        self, lane: Lane, policy: DrainPolicy | None = None, *, road: RelayRoad | None = None
+    ) -> None:
         self._lane = lane
         self._policy = policy or DrainPolicy()
         self._database = DatabaseThreads(self._policy.database_threads)
-        self._road = RelayRoad(self._policy.relay)
+        self._road = road or RelayRoad(self._policy.relay)
         self._judge = Judge(self._policy.retry, random.SystemRandom())
         self._bodies = Bodies(self._read, bound_bytes=self._policy.bytes_in_flight)
         self._held: dict[uuid.UUID, _Held] = {}
@@ -147,9 +148,9 @@ class Drain:
             self._road.use(relays)
         return claims
 
-    def _look(self, limit: int) -> tuple[list[Relay], list[Claim]]:
+    def _look(self, limit: int) -> tuple[Sequence[Relay], list[Claim]]:
         claims = claim_due(self._lane, limit=limit, policy=self._policy.lease)
-        return (active_relays() if claims else []), claims
+        return (known_relays() if claims else ()), claims
 
     async def _worth_looking_again(self) -> bool:
         """Wait until a wake-up comes or a place becomes free; false once nothing is in flight and nobody woke us."""
@@ -248,12 +249,16 @@ class Drain:
             held.fenced = True
 
         async with self._bodies.borrow(claim.message_id, claim.size_bytes) as payload:
-            attempt = await self._road.attempt(Envelope(claim.sender, claim.recipient), payload, fence)
+            attempt = await self._road.attempt(claim, payload, fence)
         await self._record(held, self._change_after(attempt, claim), attempt.evidence)
 
     def _change_after(self, attempt: Attempt, claim: Claim) -> Change:
         if attempt.reply is not None:
             return accepted(attempt.reply, attempt.evidence.server)
+        if attempt.waits is not None:
+            # Nobody could be asked: no setback.
+            wait = attempt.waits
+            return Change(DeliveryState.DEFERRED, wait.cause, wait.reason, due_at=wait.until)
         if attempt.error is None:
             msg = "an attempt ends with a reply or an error"
             raise AssertionError(msg)

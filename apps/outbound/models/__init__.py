@@ -21,7 +21,9 @@ from apps.outbound.models.queue import (
     Route,
 )
 from apps.outbound.models.relays import (
+    CertificatePolicy,
     Relay,
+    RelayKind,
     RelaySecurity,
 )
 
@@ -30,6 +32,7 @@ __all__ = [
     "LEAST_FINISHED_FIRST",
     "UNFINISHED",
     "WAITING",
+    "CertificatePolicy",
     "Delivery",
     "DeliveryAttempt",
     "DeliveryState",
@@ -39,6 +42,7 @@ __all__ = [
     "Phase",
     "RecipientField",
     "Relay",
+    "RelayKind",
     "RelaySecurity",
     "Route",
     "SendingPolicy",

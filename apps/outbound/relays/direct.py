@@ -1,0 +1,176 @@
+"""Straight to the recipients' servers: each domain's own, in their order, as their domain's policy demands.
+
+    MTA-STS policy     what the domain demands of the line (`relays.mta_sts`)
+    mail servers       who they are and where (`relays.mx`)
+    each in its turn   until one takes the message or says something about it; the next one only when a server could
+                       not be used at all, so nothing is ever offered twice after RCPT
+
+A server that could not be used several times in a row rests (`relays.health`), and with it goes the waiting for its
+time-outs. When all of a domain's servers rest the mail waits for the first of them, which is no attempt.
+
+Lines are kept per server and not per domain: the thousand domains of one provider share them.
+"""
+
+import asyncio
+import random
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cache
+
+import structlog
+from django.utils import timezone
+
+from apps.outbound.causes import Cause
+from apps.outbound.delivery import Evidence
+from apps.outbound.errors import RelayRefused, RelayUnavailable
+from apps.outbound.models import CertificatePolicy, Relay, RelaySecurity
+from apps.outbound.relays.attempt import Attempt, Fence, RelayPolicy, speaks_against_server
+from apps.outbound.relays.health import Health, Rest
+from apps.outbound.relays.lines import Lines
+from apps.outbound.relays.mta_sts import Mode, Policies, Policy, fetcher
+from apps.outbound.relays.mx import MailServer, mail_servers
+from apps.outbound.relays.resolver import Resolver
+from apps.outbound.verdict import is_relays_trouble
+from apps.outbound.waiting import Wait
+from apps.outbound.wire.conversation import Envelope
+from apps.outbound.wire.endpoint import Endpoint
+from apps.outbound.wire.payload import Payload
+
+log = structlog.get_logger(__name__)
+
+LOOK_UP_SECONDS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Directions:
+    """How a domain's servers and its policy are found."""
+
+    resolver: Resolver
+    policies: Policies
+
+
+@cache
+def usual_directions() -> Directions:
+    """This process's own, over the system's name servers: one cache for all drains."""
+    resolver = Resolver()
+    return Directions(resolver, Policies(resolver, fetcher(resolver)))
+
+
+class DirectWay:
+    """One direct relay in one process."""
+
+    def __init__(self, relay: Relay, policy: RelayPolicy, directions: Directions, health: Health) -> None:
+        self._relay = relay
+        self._policy = policy
+        self._directions = directions
+        self._health = health
+        self._lines: dict[Endpoint, Lines] = {}
+        self._chance = random.SystemRandom()
+
+    async def attempt(self, domain: str, envelope: Envelope, payload: Payload, fence: Fence) -> Attempt:
+        """Send one message to a domain's servers. Raises only what `fence` raises."""
+        try:
+            async with asyncio.timeout(LOOK_UP_SECONDS):
+                demands = await self._directions.policies.of(domain)
+                servers = await self._servers(domain, demands)
+        except TimeoutError:
+            why = f"the mail servers of {domain} could not be looked up in time"
+            return self._unable(RelayUnavailable("dns", why, by_destination=True))
+        except (RelayUnavailable, RelayRefused) as error:
+            return self._unable(error)
+        return await self._first_usable(servers, demands, envelope, payload, fence)
+
+    async def close_idle(self, *, unless_used_within: float = 0) -> None:
+        await asyncio.gather(
+            *(lines.close_idle(unless_used_within=unless_used_within) for lines in list(self._lines.values()))
+        )
+        self._lines = {endpoint: lines for endpoint, lines in self._lines.items() if not lines.is_unused}
+
+    async def _servers(self, domain: str, demands: Policy | None) -> list[MailServer]:
+        found = await mail_servers(
+            domain,
+            self._directions.resolver,
+            self._chance,
+            allow_private=self._relay.allow_private_networks,
+        )
+        if demands is None or demands.mode == Mode.NONE:
+            return found
+        named = [server for server in found if demands.covers(server.host)]
+        if demands.mode == Mode.TESTING:
+            if len(named) < len(found):
+                log.warning("mta_sts_would_fail", domain=domain, why="a server is not in the policy")
+            return found
+        if not named:
+            # RFC 8461 §4.2: not delivered, and tried again: it may be an attack that passes.
+            strangers = ", ".join(server.host for server in found[:3])
+            why = f"the MTA-STS policy of {domain} does not name its mail servers ({strangers})"
+            raise RelayUnavailable("mta-sts", why, by_destination=True)
+        return named
+
+    async def _first_usable(
+        self,
+        servers: list[MailServer],
+        demands: Policy | None,
+        envelope: Envelope,
+        payload: Payload,
+        fence: Fence,
+    ) -> Attempt:
+        attempt: Attempt | None = None
+        rests: list[tuple[MailServer, Rest]] = []
+        for server in servers[: self._policy.servers_tried]:
+            name = f"{self._relay.pk}/{server.host}"
+            rest = await self._health.ask(name, timezone.now())
+            if rest is not None:
+                rests.append((server, rest))
+                continue
+            attempt = await self._lines_to(server, demands).attempt(envelope, payload, fence)
+            if attempt.error is not None and speaks_against_server(attempt.error):
+                await self._health.failed(name, attempt.error.public, timezone.now())
+            else:
+                await self._health.worked(name)
+            if attempt.error is None or not is_relays_trouble(attempt.error):
+                return attempt
+        return attempt or self._all_rest(rests)
+
+    def _lines_to(self, server: MailServer, demands: Policy | None) -> Lines:
+        endpoint = self._endpoint_of(server, demands)
+        lines = self._lines.get(endpoint)
+        if lines is None:
+            lines = self._lines[endpoint] = Lines(
+                endpoint,
+                self._policy,
+                relay_id=self._relay.pk,
+                connections=self._policy.connections_per_server,
+                to_destination=True,
+            )
+        return lines
+
+    def _endpoint_of(self, server: MailServer, demands: Policy | None) -> Endpoint:
+        usual = Endpoint(
+            host=server.host,
+            port=self._relay.port,
+            security=RelaySecurity(self._relay.security),
+            certificates=CertificatePolicy(self._relay.certificates),
+            addresses=server.addresses,
+            hello_name=self._relay.hello_name,
+        )
+        if demands is not None and demands.mode == Mode.ENFORCE:
+            return replace(usual, security=RelaySecurity.STARTTLS, certificates=CertificatePolicy.REQUIRED)
+        return usual
+
+    def _all_rest(self, rests: list[tuple[MailServer, Rest]]) -> Attempt:
+        server, rest = min(rests, key=lambda one: one[1].until)
+        reason = rested(server.host, rest.until, rest.because)
+        wait = Wait(rest.until, Cause.RECIPIENT_UNAVAILABLE, reason)
+        return Attempt(Evidence(relay_id=self._relay.pk, text=reason), waits=wait)
+
+    def _unable(self, error: RelayUnavailable | RelayRefused) -> Attempt:
+        """Nobody could be asked, or nobody need be."""
+        code, enhanced = (error.code, error.enhanced) if isinstance(error, RelayRefused) else (None, "")
+        evidence = Evidence(relay_id=self._relay.pk, code=code, enhanced=enhanced, text=error.public)
+        return Attempt(evidence, error=error)
+
+
+def rested(name: str, until: datetime, because: str) -> str:
+    """Why nobody was asked, in words."""
+    return f"{name} is left alone until {until:%H:%M:%S} UTC after it failed several times: {because}"
