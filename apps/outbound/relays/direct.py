@@ -13,25 +13,22 @@ Lines are kept per server and not per domain: the thousand domains of one provid
 
 import asyncio
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from functools import cache
 
 import structlog
-from django.utils import timezone
 
-from apps.outbound.causes import Cause
 from apps.outbound.delivery import Evidence
 from apps.outbound.errors import RelayRefused, RelayUnavailable
 from apps.outbound.models import CertificatePolicy, Relay, RelaySecurity
-from apps.outbound.relays.attempt import Attempt, Fence, RelayPolicy, speaks_against_server
-from apps.outbound.relays.health import Health, Rest
-from apps.outbound.relays.lines import Lines
+from apps.outbound.relays.attempt import Attempt, Fence, RelayPolicy
+from apps.outbound.relays.health import Health
+from apps.outbound.relays.lines import Lines, Server
 from apps.outbound.relays.mta_sts import Mode, Policies, Policy, fetcher
 from apps.outbound.relays.mx import MailServer, mail_servers
 from apps.outbound.relays.resolver import Resolver
 from apps.outbound.verdict import is_relays_trouble
-from apps.outbound.waiting import Wait
 from apps.outbound.wire.conversation import Envelope
 from apps.outbound.wire.endpoint import Endpoint
 from apps.outbound.wire.payload import Payload
@@ -43,10 +40,11 @@ LOOK_UP_SECONDS = 20
 
 @dataclass(frozen=True, slots=True)
 class Directions:
-    """How a domain's servers and its policy are found."""
+    """How a domain's servers and its policy are found, and which authority vouches for them ("": the system's)."""
 
     resolver: Resolver
     policies: Policies
+    ca_file: str = ""
 
 
 @cache
@@ -115,34 +113,27 @@ class DirectWay:
         payload: Payload,
         fence: Fence,
     ) -> Attempt:
-        attempt: Attempt | None = None
-        rests: list[tuple[MailServer, Rest]] = []
+        attempts = []
         for server in servers[: self._policy.servers_tried]:
-            name = f"{self._relay.pk}/{server.host}"
-            rest = await self._health.ask(name, timezone.now())
-            if rest is not None:
-                rests.append((server, rest))
-                continue
             attempt = await self._lines_to(server, demands).attempt(envelope, payload, fence)
-            if attempt.error is not None and speaks_against_server(attempt.error):
-                await self._health.failed(name, attempt.error.public, timezone.now())
-            else:
-                await self._health.worked(name)
-            if attempt.error is None or not is_relays_trouble(attempt.error):
+            if attempt.waits is None and not (attempt.error and is_relays_trouble(attempt.error)):
                 return attempt
-        return attempt or self._all_rest(rests)
+            attempts.append(attempt)
+        return _of_none_usable(attempts)
 
     def _lines_to(self, server: MailServer, demands: Policy | None) -> Lines:
         endpoint = self._endpoint_of(server, demands)
         lines = self._lines.get(endpoint)
         if lines is None:
-            lines = self._lines[endpoint] = Lines(
-                endpoint,
-                self._policy,
+            named = Server(
                 relay_id=self._relay.pk,
+                health_name=f"{self._relay.pk}/{server.host}",
+                title=server.host,
+                endpoint=endpoint,
                 connections=self._policy.connections_per_server,
-                to_destination=True,
+                is_destination=True,
             )
+            lines = self._lines[endpoint] = Lines(named, self._policy, self._health)
         return lines
 
     def _endpoint_of(self, server: MailServer, demands: Policy | None) -> Endpoint:
@@ -152,17 +143,12 @@ class DirectWay:
             security=RelaySecurity(self._relay.security),
             certificates=CertificatePolicy(self._relay.certificates),
             addresses=server.addresses,
+            ca_file=self._directions.ca_file,
             hello_name=self._relay.hello_name,
         )
         if demands is not None and demands.mode == Mode.ENFORCE:
             return replace(usual, security=RelaySecurity.STARTTLS, certificates=CertificatePolicy.REQUIRED)
         return usual
-
-    def _all_rest(self, rests: list[tuple[MailServer, Rest]]) -> Attempt:
-        server, rest = min(rests, key=lambda one: one[1].until)
-        reason = rested(server.host, rest.until, rest.because)
-        wait = Wait(rest.until, Cause.RECIPIENT_UNAVAILABLE, reason)
-        return Attempt(Evidence(relay_id=self._relay.pk, text=reason), waits=wait)
 
     def _unable(self, error: RelayUnavailable | RelayRefused) -> Attempt:
         """Nobody could be asked, or nobody need be."""
@@ -171,6 +157,10 @@ class DirectWay:
         return Attempt(evidence, error=error)
 
 
-def rested(name: str, until: datetime, because: str) -> str:
-    """Why nobody was asked, in words."""
-    return f"{name} is left alone until {until:%H:%M:%S} UTC after it failed several times: {because}"
+def _of_none_usable(attempts: Sequence[Attempt]) -> Attempt:
+    """The last failure; where every server rests, the wait for the first of them."""
+    failed = [one for one in attempts if one.waits is None]
+    if failed:
+        return failed[-1]
+    _until, _n, first = min((one.waits.until, n, one) for n, one in enumerate(attempts) if one.waits)
+    return first

@@ -1,4 +1,7 @@
-"""Connections of this process to one server: opened as they are needed, used one message after the other.
+"""One server as this process uses it: its connections, opened as they are needed, and whether it rests.
+
+Whether it rests is asked with a place in hand and told before the place is given on: of two hundred messages that wait
+for a server which turns out to be dead, the first few find out and the others are spared its time-outs.
 
 A line that was idle may be dead without our knowing (RFC 5321 §4.5.3.2.7 lets servers close what is idle): the message
 that finds out is sent over a new one, as long as nothing but RSET or MAIL was said. Lines are closed after
@@ -15,45 +18,60 @@ import asyncio
 import time
 import uuid
 from collections import deque
+from dataclasses import dataclass
 
+from django.utils import timezone
+
+from apps.outbound.causes import Cause
 from apps.outbound.delivery import Evidence
 from apps.outbound.errors import ConversationError, RelayRefused
 from apps.outbound.models import RelaySecurity
-from apps.outbound.relays.attempt import Attempt, Fence, RelayPolicy
+from apps.outbound.relays.attempt import Attempt, Fence, RelayPolicy, speaks_against_server
+from apps.outbound.relays.health import Health, Rest
 from apps.outbound.verdict import is_relays_trouble
+from apps.outbound.waiting import Wait
 from apps.outbound.wire.conversation import Conversation, Envelope
 from apps.outbound.wire.endpoint import Endpoint, without_tls
 from apps.outbound.wire.payload import Payload
 
 
-class Lines:
-    """This process's connections to one endpoint. `to_destination`: it is the recipient's own server."""
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Which server it is: for the shared health board, for people, and whose trouble its troubles are."""
 
-    def __init__(
-        self,
-        endpoint: Endpoint,
-        policy: RelayPolicy,
-        *,
-        relay_id: uuid.UUID,
-        connections: int,
-        to_destination: bool = False,
-    ) -> None:
-        self._endpoint = endpoint
+    relay_id: uuid.UUID
+    health_name: str
+    title: str
+    endpoint: Endpoint
+    connections: int
+    is_destination: bool = False
+
+
+class Lines:
+    """This process's connections to one server."""
+
+    def __init__(self, server: Server, policy: RelayPolicy, health: Health) -> None:
+        self._server = server
+        self._endpoint = server.endpoint
         self._policy = policy
-        self._relay_id = relay_id
-        self._slots = asyncio.Semaphore(connections)
-        self._to_destination = to_destination
+        self._health = health
+        self._slots = asyncio.Semaphore(server.connections)
         self._idle: deque[tuple[Conversation, float]] = deque()
         self._plain_until = 0.0
         self._used_at = time.monotonic()
         self._busy = 0
 
     async def attempt(self, envelope: Envelope, payload: Payload, fence: Fence) -> Attempt:
-        """Send one message. Raises only what `fence` raises."""
+        """Send one message, unless the server rests. Raises only what `fence` raises."""
         self._busy += 1
         try:
             async with self._slots:
-                return await self._first_that_lives(envelope, payload, fence)
+                rest = await self._health.ask(self._server.health_name, timezone.now())
+                if rest is not None:
+                    return self._left_alone(rest)
+                attempt = await self._first_that_lives(envelope, payload, fence)
+                await self._tell(attempt)
+                return attempt
         finally:
             self._busy -= 1
             self._used_at = time.monotonic()
@@ -71,6 +89,22 @@ class Lines:
         while self._idle and self._idle[0][1] <= long_ago:
             ended.append(self._idle.popleft()[0])
         await asyncio.gather(*(conversation.close() for conversation in ended))
+
+    def _left_alone(self, rest: Rest) -> Attempt:
+        cause = Cause.RECIPIENT_UNAVAILABLE if self._server.is_destination else Cause.RELAY_UNAVAILABLE
+        reason = (
+            f"{self._server.title} is left alone until {rest.until:%H:%M:%S} UTC "
+            f"after it failed several times: {rest.because}"
+        )
+        evidence = Evidence(relay_id=self._server.relay_id, text=reason)
+        return Attempt(evidence, waits=Wait(rest.until, cause, reason))
+
+    async def _tell(self, attempt: Attempt) -> None:
+        name = self._server.health_name
+        if attempt.error is not None and speaks_against_server(attempt.error):
+            await self._health.failed(name, attempt.error.public, timezone.now())
+        else:
+            await self._health.worked(name)
 
     async def _first_that_lives(self, envelope: Envelope, payload: Payload, fence: Fence) -> Attempt:
         if self._idle:
@@ -104,7 +138,7 @@ class Lines:
                 await conversation.open()
             reply = await conversation.send(envelope, payload, fence)
         except ConversationError as error:
-            error.by_destination = self._to_destination
+            error.by_destination = self._server.is_destination
             if isinstance(error, RelayRefused):
                 return Attempt(
                     self._evidence(conversation, error.code, error.enhanced, error.public), error=error
@@ -126,17 +160,17 @@ class Lines:
         self, conversation: Conversation, code: int | None = None, enhanced: str = "", text: str = ""
     ) -> Evidence:
         return Evidence(
-            relay_id=self._relay_id,
+            relay_id=self._server.relay_id,
             code=code,
             enhanced=enhanced,
             text=text,
-            server=_server(self._endpoint, conversation.peer_address),
+            server=_where(self._endpoint, conversation.peer_address),
             tls=conversation.tls,
             phases_ms=dict(conversation.phases_ms),
         )
 
 
-def _server(endpoint: Endpoint, address: str) -> str:
+def _where(endpoint: Endpoint, address: str) -> str:
     """The name that was meant and the address that answered: `mx1.example.org[203.0.113.5]:25`."""
     if not address or address == endpoint.host:
         return str(endpoint)[:255]
