@@ -17,7 +17,7 @@ have it can recognise it.
 import asyncio
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
@@ -33,6 +33,7 @@ from apps.outbound.relays.attempt import Attempt, Fence, RelayPolicy
 from apps.outbound.relays.breaker import BreakerPolicy
 from apps.outbound.relays.direct import Directions, DirectWay, usual_directions
 from apps.outbound.relays.endpoints import endpoint_of
+from apps.outbound.relays.gate import Gate, OpenGate
 from apps.outbound.relays.health import Answer, Health
 from apps.outbound.relays.routing import Mail, candidates
 from apps.outbound.relays.smarthost import SmarthostWay
@@ -54,6 +55,9 @@ class _Way(Protocol):
     async def close_idle(self, *, unless_used_within: float = 0) -> None: ...
 
 
+_Send = Callable[[_Way], Awaitable[Attempt]]
+
+
 @dataclass(frozen=True, slots=True)
 class _Open:
     """A way and the version of the relay it was made for."""
@@ -71,10 +75,12 @@ class RelayRoad:
         *,
         directions: Callable[[], Directions] = usual_directions,
         health: Health | None = None,
+        gate: Gate | None = None,
     ) -> None:
         self._policy = policy or RelayPolicy()
         self._directions = directions
         self._health = health or Health(_breakers(self._policy), _connect)
+        self._gate = gate or OpenGate()
         self._ways: dict[uuid.UUID, _Open] = {}
         self._relays: Sequence[Relay] = ()
         self._retired: list[_Way] = []
@@ -92,15 +98,18 @@ class RelayRoad:
         `return_path` is SMTP's sender where it is not the message's own.
         """
         await self._close_what_is_idle()
-        mail = mail_of(claim)
         try:
-            relays = candidates(mail, self._relays)
+            relays = candidates(mail_of(claim), self._relays)
         except NoRelayServes as error:
             return Attempt(Evidence(text=error.public), error=error)
         envelope = Envelope(claim.sender if return_path is None else return_path, claim.recipient)
+
+        def send(way: _Way) -> Awaitable[Attempt]:
+            return way.attempt(claim.destination, envelope, payload, fence)
+
         tried: list[tuple[Relay, Attempt]] = []
         for relay in relays:
-            attempt = await self._over(relay, mail, envelope, payload, fence)
+            attempt = await self._through_gate(claim, relay, send)
             tried.append((relay, attempt))
             if attempt.waits is None and not may_go_elsewhere(attempt.error):
                 break
@@ -110,16 +119,26 @@ class RelayRoad:
         """Say goodbye on all lines."""
         ways = [*self._retired, *(one.way for one in self._ways.values())]
         await asyncio.gather(*(way.close_idle() for way in ways))
+        await self._gate.close()
         await self._health.close()
 
-    async def _over(
-        self, relay: Relay, mail: Mail, envelope: Envelope, payload: Payload, fence: Fence
-    ) -> Attempt:
+    async def _through_gate(self, claim: Claim, relay: Relay, send: _Send) -> Attempt:
+        permit = await self._gate.admit(claim, relay)
+        if isinstance(permit, Wait):
+            return Attempt(Evidence(relay_id=relay.pk, text=permit.reason), waits=permit)
+        attempt: Attempt | None = None
+        try:
+            attempt = await self._over(relay, send)
+            return attempt
+        finally:
+            await permit.give_back(attempt)
+
+    async def _over(self, relay: Relay, send: _Send) -> Attempt:
         try:
             way = self._way(relay)
         except RelayUnavailable as error:
             return Attempt(Evidence(relay_id=relay.pk, text=error.public), error=error)
-        attempt = await way.attempt(mail.recipient_domain, envelope, payload, fence)
+        attempt = await send(way)
         if attempt.waits is None:
             await self._health.note(str(relay.pk), _answer(attempt, timezone.now()))
         return attempt

@@ -70,7 +70,7 @@ class DirectWay:
         try:
             async with asyncio.timeout(LOOK_UP_SECONDS):
                 demands = await self._directions.policies.of(domain)
-                servers = await self._servers(domain, demands)
+                servers = await servers_of(domain, self._relay, demands, self._directions, self._chance)
         except TimeoutError:
             why = f"the mail servers of {domain} could not be looked up in time"
             return self._unable(RelayUnavailable("dns", why, by_destination=True))
@@ -83,27 +83,6 @@ class DirectWay:
             *(lines.close_idle(unless_used_within=unless_used_within) for lines in list(self._lines.values()))
         )
         self._lines = {endpoint: lines for endpoint, lines in self._lines.items() if not lines.is_unused}
-
-    async def _servers(self, domain: str, demands: Policy | None) -> list[MailServer]:
-        found = await mail_servers(
-            domain,
-            self._directions.resolver,
-            self._chance,
-            allow_private=self._relay.allow_private_networks,
-        )
-        if demands is None or demands.mode == Mode.NONE:
-            return found
-        named = [server for server in found if demands.covers(server.host)]
-        if demands.mode == Mode.TESTING:
-            if len(named) < len(found):
-                log.warning("mta_sts_would_fail", domain=domain, why="a server is not in the policy")
-            return found
-        if not named:
-            # RFC 8461 §4.2: not delivered, and tried again: it may be an attack that passes.
-            strangers = ", ".join(server.host for server in found[:3])
-            why = f"the MTA-STS policy of {domain} does not name its mail servers ({strangers})"
-            raise RelayUnavailable("mta-sts", why, by_destination=True)
-        return named
 
     async def _first_usable(
         self,
@@ -122,7 +101,7 @@ class DirectWay:
         return _of_none_usable(attempts)
 
     def _lines_to(self, server: MailServer, demands: Policy | None) -> Lines:
-        endpoint = self._endpoint_of(server, demands)
+        endpoint = endpoint_for(self._relay, server, demands, self._directions)
         lines = self._lines.get(endpoint)
         if lines is None:
             named = Server(
@@ -136,25 +115,51 @@ class DirectWay:
             lines = self._lines[endpoint] = Lines(named, self._policy, self._health)
         return lines
 
-    def _endpoint_of(self, server: MailServer, demands: Policy | None) -> Endpoint:
-        usual = Endpoint(
-            host=server.host,
-            port=self._relay.port,
-            security=RelaySecurity(self._relay.security),
-            certificates=CertificatePolicy(self._relay.certificates),
-            addresses=server.addresses,
-            ca_file=self._directions.ca_file,
-            hello_name=self._relay.hello_name,
-        )
-        if demands is not None and demands.mode == Mode.ENFORCE:
-            return replace(usual, security=RelaySecurity.STARTTLS, certificates=CertificatePolicy.REQUIRED)
-        return usual
-
     def _unable(self, error: RelayUnavailable | RelayRefused) -> Attempt:
         """Nobody could be asked, or nobody need be."""
         code, enhanced = (error.code, error.enhanced) if isinstance(error, RelayRefused) else (None, "")
         evidence = Evidence(relay_id=self._relay.pk, code=code, enhanced=enhanced, text=error.public)
         return Attempt(evidence, error=error)
+
+
+def endpoint_for(
+    relay: Relay, server: MailServer, demands: Policy | None, directions: Directions
+) -> Endpoint:
+    """Where a recipient's server is and how it is met: as the relay says, and no less than its domain's policy."""
+    usual = Endpoint(
+        host=server.host,
+        port=relay.port,
+        security=RelaySecurity(relay.security),
+        certificates=CertificatePolicy(relay.certificates),
+        addresses=server.addresses,
+        ca_file=directions.ca_file,
+        hello_name=relay.hello_name,
+    )
+    if demands is not None and demands.mode == Mode.ENFORCE:
+        return replace(usual, security=RelaySecurity.STARTTLS, certificates=CertificatePolicy.REQUIRED)
+    return usual
+
+
+async def servers_of(
+    domain: str, relay: Relay, demands: Policy | None, directions: Directions, chance: random.Random
+) -> list[MailServer]:
+    """A domain's servers as far as its policy lets us use them. Raises RelayRefused, RelayUnavailable."""
+    found = await mail_servers(
+        domain, directions.resolver, chance, allow_private=relay.allow_private_networks
+    )
+    if demands is None or demands.mode == Mode.NONE:
+        return found
+    named = [server for server in found if demands.covers(server.host)]
+    if demands.mode == Mode.TESTING:
+        if len(named) < len(found):
+            log.warning("mta_sts_would_fail", domain=domain, why="a server is not in the policy")
+        return found
+    if not named:
+        # RFC 8461 §4.2: not delivered, and tried again: it may be an attack that passes.
+        strangers = ", ".join(server.host for server in found[:3])
+        why = f"the MTA-STS policy of {domain} does not name its mail servers ({strangers})"
+        raise RelayUnavailable("mta-sts", why, by_destination=True)
+    return named
 
 
 def _of_none_usable(attempts: Sequence[Attempt]) -> Attempt:
