@@ -11,6 +11,10 @@ from django.conf import settings  # noqa: E402
 
 from apps.api.body_limit import BodyLimit  # noqa: E402
 from apps.live.routing import websocket_urlpatterns  # noqa: E402
+from apps.outbound.relays.environment import learn_relays  # noqa: E402
+
+# For the test button; the workers reconcile the rows.
+learn_relays(settings.RELAY_URLS)
 
 application = ProtocolTypeRouter(
     {

@@ -24,7 +24,14 @@ from rest_framework.response import Response
 
 from apps.blobs.errors import ObjectStoreUnavailable
 from apps.mailboxes.errors import NotVisible
-from apps.outbound.errors import IdempotencyConflict, NotPossibleNow, SubmissionInvalid
+from apps.outbound.errors import (
+    IdempotencyConflict,
+    NotPossibleNow,
+    RelayAdminsOnly,
+    RelayInvalid,
+    RelayReadOnly,
+    SubmissionInvalid,
+)
 from apps.tickets.errors import TicketInvalid
 from apps.webhooks.errors import WebhookInvalid, WebhookNotActive
 
@@ -136,9 +143,11 @@ def too_large() -> Problem:
 _FORESEEN: tuple[tuple[tuple[type[Exception], ...], Callable[[Any], Problem]], ...] = (
     ((Http404, NotVisible), lambda _error: not_found()),
     (
-        (SubmissionInvalid, TicketInvalid, WebhookInvalid),
+        (SubmissionInvalid, TicketInvalid, WebhookInvalid, RelayInvalid),
         lambda error: invalid(FieldError(error.field, "invalid", error.reason)),
     ),
+    ((RelayAdminsOnly,), lambda error: Problem(403, "admins_only", str(error))),
+    ((RelayReadOnly,), lambda error: Problem(409, "read_only", str(error))),
     ((IdempotencyConflict,), lambda error: Problem(409, "idempotency_conflict", str(error))),
     ((NotPossibleNow, WebhookNotActive), lambda error: Problem(409, "not_possible_now", str(error))),
     ((RequestDataTooBig,), lambda _error: too_large()),

@@ -3,7 +3,7 @@
 from django.urls import path, re_path
 from django.views.generic import RedirectView
 
-from apps.api.views import documentation, mailboxes, messages, queue, tickets, webhooks
+from apps.api.views import documentation, mailboxes, messages, queue, relays, tickets, webhooks
 
 app_name = "api"
 
@@ -45,5 +45,10 @@ urlpatterns = [
         name="webhook-deliveries",
     ),
     path("v1/held", queue.HeldView.as_view(), name="held"),
+    path("v1/relays", relays.RelaysView.as_view(), name="relays"),
+    path("v1/relays/<uuid:relay_id>", relays.RelayView.as_view(), name="relay"),
+    path("v1/relays/<uuid:relay_id>/test", relays.RelayTestView.as_view(), name="test-relay"),
+    path("v1/relays/<uuid:relay_id>/pause", relays.PauseRelayView.as_view(), name="pause-relay"),
+    path("v1/relays/<uuid:relay_id>/resume", relays.ResumeRelayView.as_view(), name="resume-relay"),
     re_path(r"^", documentation.nowhere, name="nowhere"),
 ]

@@ -69,12 +69,13 @@ class Carrier:
         database: DatabaseThreads,
         policy: DrainPolicy,
         closed: Callable[[Wait, str], None],
+        road: RelayRoad | None = None,
     ) -> None:
         self._database = database
         self._policy = policy
         self._closed = closed
         self._screenings = Screenings(database)
-        self._road = RelayRoad(policy.relay)
+        self._road = road or RelayRoad(policy.relay)
         self._judge = Judge(policy.retry, random.SystemRandom())
         self._schedule = Schedule(random.SystemRandom().random)
         self._bodies = Bodies(self._read, bound_bytes=policy.bytes_in_flight, kept_bytes=policy.bytes_kept)

@@ -26,6 +26,9 @@ class Cause(StrEnum):
     INFECTED = "infected"
     SPAM = "spam"
     POLICY_ATTACHMENT = "policy_attachment"
+    # waiting: relays
+    NO_RELAY_SERVES = "no_relay_serves"
+    RELAY_REFUSED = "relay_refused"
 
     # at rest
     REPLY_LOST = "reply_lost"

@@ -17,6 +17,7 @@ could not be claimed or fenced is left to its lease.
 
 import asyncio
 import uuid
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -30,7 +31,8 @@ from apps.outbound.delivery import Claims, claim_within, keep_alive, next_due_at
 from apps.outbound.drain_policy import DrainPolicy
 from apps.outbound.models import Lane, Relay
 from apps.outbound.places import Places
-from apps.outbound.relays.environment import active_relays
+from apps.outbound.relay import RelayRoad
+from apps.outbound.relays.catalogue import known_relays
 from apps.outbound.transitions import Room, put_off_destination
 from apps.outbound.waiting import Wait
 
@@ -51,11 +53,13 @@ PUT_OFF_BATCH = 2000
 class Drain:
     """One lane's drain. Made and run on one event loop; `wake` and `stop` are called on it too."""
 
-    def __init__(self, lane: Lane, policy: DrainPolicy | None = None) -> None:
+    def __init__(
+        self, lane: Lane, policy: DrainPolicy | None = None, *, road: RelayRoad | None = None
+    ) -> None:
         self._lane = lane
         self._policy = policy or DrainPolicy()
         self._database = DatabaseThreads(self._policy.database_threads)
-        self._carrier = Carrier(self._database, self._policy, self._close_destination)
+        self._carrier = Carrier(self._database, self._policy, self._close_destination, road)
         self._places = Places(self._policy.in_flight)
         self._held: dict[uuid.UUID, Carried] = {}
         self._put_offs: dict[str, asyncio.Task[None]] = {}
@@ -131,9 +135,9 @@ class Drain:
             self._carrier.use(relays)
         return claims
 
-    def _claim_now(self, room: Room, walk_from: str | None) -> tuple[list[Relay], Claims]:
+    def _claim_now(self, room: Room, walk_from: str | None) -> tuple[Sequence[Relay], Claims]:
         claims = claim_within(self._lane, room, walk_from=walk_from, policy=self._policy.lease)
-        return (active_relays() if claims.claims else []), claims
+        return (known_relays() if claims.claims else ()), claims
 
     async def _let_places_gather(self) -> None:
         """A claim for a single place costs as much as one for a hundred."""

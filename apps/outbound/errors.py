@@ -48,27 +48,55 @@ class RelayAddressInvalid(OutboundError):
     """A relay's URL cannot be used. The text never shows its password."""
 
 
+class RelayInvalid(OutboundError):
+    """A relay cannot be as it was asked for; `field` names what to change. Edges answer 422."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason
+
+
+class RelayReadOnly(OutboundError):
+    """The relay is one of RELAY_URL's, which only the environment changes. Edges answer 409."""
+
+
+class RelayAdminsOnly(OutboundError):
+    """The caller sees relays but may not change them. Edges answer 403."""
+
+
 class ConversationError(OutboundError):
     """An SMTP conversation ended without the message having been accepted, or without our knowing.
 
     `phase` is the one it ended in; `public` is a sentence that may be shown to anyone who may see the delivery.
+    `by_destination`: the other side was no relay of ours but the recipient's own server, or its name.
     """
 
-    def __init__(self, phase: str, public: str) -> None:
+    def __init__(self, phase: str, public: str, *, by_destination: bool = False) -> None:
         super().__init__(f"{phase}: {public}")
         self.phase = phase
         self.public = public
+        self.by_destination = by_destination
 
 
 class RelayUnavailable(ConversationError):
     """No usable conversation: no line, no TLS, nonsense, silence. Nothing was accepted; trying later is right."""
 
 
+class NoRelayServes(RelayUnavailable):
+    """No relay of the organisation may take this mail. Nobody was asked; somebody must change what relays are for."""
+
+    def __init__(self, public: str) -> None:
+        super().__init__("route", public)
+
+
 class RelayRefused(ConversationError):
     """The server answered no. Nothing was accepted. `permanent` is RFC 5321 §4.2.1's 5yz against 4yz."""
 
-    def __init__(self, phase: str, public: str, *, code: int, enhanced: str = "") -> None:
-        super().__init__(phase, public)
+    def __init__(
+        self, phase: str, public: str, *, code: int, enhanced: str = "", by_destination: bool = False
+    ) -> None:
+        super().__init__(phase, public, by_destination=by_destination)
         self.code = code
         self.enhanced = enhanced
 

@@ -66,6 +66,10 @@ def _waiting(delivery: Delivery, now: datetime) -> str:
             return _("Waiting: it is to be sent at %(at)s.") % {"at": at}
         case Cause.RELAY_UNAVAILABLE:
             why = _("Our relay could not take it: %(reason)s.")
+        case Cause.RELAY_REFUSED:
+            why = _("Our relay refused us: %(reason)s.")
+        case Cause.NO_RELAY_SERVES:
+            why = _("No relay of ours may take it: %(reason)s.")
         case Cause.RECIPIENT_UNAVAILABLE:
             why = _("The recipient's side put it off: %(reason)s.")
         case Cause.SCANNER_UNAVAILABLE:

@@ -41,6 +41,8 @@ OVERDUE_SECONDS = 15
 
 _ACTIONS = {
     Cause.RELAY_UNAVAILABLE: "Look at the relay: is it running, reachable, and are its credentials right?",
+    Cause.RELAY_REFUSED: "Look at the relay's settings: it answers, but takes no mail from us. Its test tells more.",
+    Cause.NO_RELAY_SERVES: "Add a relay for this mail, or widen what one of those you have is for.",
     Cause.RECIPIENT_UNAVAILABLE: "Nothing to do yet: the recipients' servers asked us to come again.",
     Cause.STORE_UNAVAILABLE: "Look at the object store (S3): messages' bytes cannot be read.",
     Cause.SCANNER_UNAVAILABLE: "Look at the scanners: do clamd (CLAMD_URL) and rspamd (RSPAMD_URL) run and answer?",

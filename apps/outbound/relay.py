@@ -1,176 +1,234 @@
-"""One recipient over a relay: which relay, which connection, and what it said.
+"""One recipient's way out: which relays are asked, in which order, and what is made of their answers.
 
-Relays are asked in the order of their positions; the next one only when the trouble is the relay's own and nothing
-was accepted. Connections are opened as they are needed, up to a bound per relay, used one message after the other,
-and closed when the drain ends.
+    candidates   those that may take this mail, best first (`relays.routing`); none: NoRelayServes
+    each in turn unless it rests or has no room just now (`relays.health`)
+    the next     at once, when the trouble is the relay's own: no line, no welcome, refused before RCPT, 421; or when it
+                 cannot take such a mail at all (RFC 6531 addresses, 8-bit content)
+    no next      after anything that was said about the recipient or the message, and after a lost reply: from then on
+                 another relay could only make it two
 
-A relay that could not be reached is left alone for a moment: a batch of fifty need not wait for fifty time-outs.
+A mail for which every relay rests or is full has not been attempted: it waits until the first of them is free. The same
+when one has failed and another is only full: it would be wrong to wait for the failed one's sake.
+
+A delivery that is pinned has one candidate. It is how an uncertain one is tried again: only the very server that may
+have it can recognise it.
 """
 
 import asyncio
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
+from typing import Protocol
+
+from django.conf import settings
+from django.utils import timezone
+from redis.asyncio import Redis
 
 from apps.outbound.delivery import Claim, Evidence
-from apps.outbound.errors import ConversationError, RelayRefused, RelayUnavailable
+from apps.outbound.errors import ConversationError, NoRelayServes, RelayUnavailable
 from apps.outbound.models import Relay
-from apps.outbound.relays.environment import endpoint_of
+from apps.outbound.relays.attempt import Attempt, Fence, RelayPolicy
+from apps.outbound.relays.breaker import BreakerPolicy
+from apps.outbound.relays.direct import Directions, DirectWay, usual_directions
+from apps.outbound.relays.endpoints import endpoint_of
+from apps.outbound.relays.gate import Gate, OpenGate
+from apps.outbound.relays.health import Answer, Health
+from apps.outbound.relays.routing import Mail, candidates
+from apps.outbound.relays.smarthost import SmarthostWay
 from apps.outbound.verdict import is_relays_trouble
 from apps.outbound.waiting import Wait
-from apps.outbound.wire.conversation import Conversation, Envelope, Timeouts
-from apps.outbound.wire.endpoint import Endpoint
+from apps.outbound.wire.conversation import Envelope
 from apps.outbound.wire.payload import Payload
-from apps.outbound.wire.smtp_reply import Reply
+
+__all__ = ["Attempt", "Fence", "RelayPolicy", "RelayRoad"]
+
+LOOK_FOR_IDLE_EVERY_SECONDS = 1.0
+
+
+class _Way(Protocol):
+    """How one relay is used."""
+
+    async def attempt(self, domain: str, envelope: Envelope, payload: Payload, fence: Fence) -> Attempt: ...
+
+    async def close_idle(self, *, unless_used_within: float = 0) -> None: ...
+
 
 # Told over which relay the dot is about to leave: a second try of what nobody can tell goes over the same one.
-Fence = Callable[[uuid.UUID], Awaitable[None]]
+RelayFence = Callable[[uuid.UUID], Awaitable[None]]
+_Send = Callable[[_Way], Awaitable[Attempt]]
 
 
 @dataclass(frozen=True, slots=True)
-class RelayPolicy:
-    """Bounds for each relay in each process."""
+class _Open:
+    """A way and the version of the relay it was made for."""
 
-    connections: int = 200
-    messages_per_connection: int = 100
-    rest_seconds: float = 2
-    timeouts: Timeouts = field(default_factory=Timeouts)
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """How one recipient fared: the reply that accepted it, the error that did not, or the limit nobody may pass now."""
-
-    evidence: Evidence
-    reply: Reply | None = None
-    error: ConversationError | None = None
-    waits: Wait | None = None
-
-
-class RelayLines:
-    """This process's connections to one relay."""
-
-    def __init__(self, relay_id: uuid.UUID, endpoint: Endpoint, policy: RelayPolicy) -> None:
-        self._relay_id = relay_id
-        self._endpoint = endpoint
-        self._policy = policy
-        self._slots = asyncio.Semaphore(policy.connections)
-        self._idle: list[Conversation] = []
-        self._rests_until = 0.0
-        self._last_trouble: ConversationError | None = None
-
-    async def attempt(self, envelope: Envelope, payload: Payload, fence: Fence) -> Attempt:
-        """Send one message. Raises only what `fence` raises."""
-        async with self._slots:
-            conversation = self._take()
-            if conversation.messages_begun:
-                attempt = await self._over(conversation, envelope, payload, fence)
-                if not _went_stale(attempt):
-                    return attempt
-                conversation = self._new()
-            return await self._over(conversation, envelope, payload, fence)
-
-    async def close(self) -> None:
-        """Say goodbye on every idle line."""
-        idle, self._idle = self._idle, []
-        await asyncio.gather(*(conversation.close() for conversation in idle))
-
-    async def _over(
-        self, conversation: Conversation, envelope: Envelope, payload: Payload, fence: Fence
-    ) -> Attempt:
-        try:
-            if not conversation.messages_begun:
-                await self._open(conversation)
-            reply = await conversation.send(envelope, payload, partial(fence, self._relay_id))
-        except RelayRefused as error:
-            evidence = self._evidence(conversation, error.code, error.enhanced, error.public)
-            return Attempt(evidence, error=error)
-        except ConversationError as error:
-            return Attempt(self._evidence(conversation, text=error.public), error=error)
-        finally:
-            await self._give_back(conversation)
-        return Attempt(self._evidence(conversation, reply.code, reply.enhanced, reply.text), reply=reply)
-
-    def _take(self) -> Conversation:
-        return self._idle.pop() if self._idle else self._new()
-
-    def _new(self) -> Conversation:
-        return Conversation(self._endpoint, self._policy.timeouts)
-
-    async def _open(self, conversation: Conversation) -> None:
-        if self._last_trouble is not None and time.monotonic() < self._rests_until:
-            raise RelayUnavailable(self._last_trouble.phase, self._last_trouble.public)
-        try:
-            await conversation.open()
-        except ConversationError as error:
-            self._last_trouble = error
-            self._rests_until = time.monotonic() + self._policy.rest_seconds
-            raise
-        self._last_trouble = None
-
-    async def _give_back(self, conversation: Conversation) -> None:
-        if not conversation.usable:
-            return
-        if conversation.messages_begun < self._policy.messages_per_connection:
-            self._idle.append(conversation)
-        else:
-            await conversation.close()
-
-    def _evidence(
-        self, conversation: Conversation, code: int | None = None, enhanced: str = "", text: str = ""
-    ) -> Evidence:
-        return Evidence(
-            relay_id=self._relay_id,
-            code=code,
-            enhanced=enhanced,
-            text=text,
-            server=str(self._endpoint)[:255],
-            tls=conversation.tls,
-            phases_ms=dict(conversation.phases_ms),
-        )
-
-
-def _went_stale(attempt: Attempt) -> bool:
-    """Whether a reused line was dead at its first command: servers close what is idle (RFC 5321 §4.5.3.2.7)."""
-    return (
-        attempt.error is not None
-        and attempt.error.phase in {"rset", "mail"}
-        and is_relays_trouble(attempt.error)
-    )
+    way: _Way
+    updated_at: datetime
 
 
 class RelayRoad:
-    """All relays of this process, in the order in which they are asked."""
+    """All relays of this process, as one drain uses them."""
 
-    def __init__(self, policy: RelayPolicy | None = None) -> None:
+    def __init__(
+        self,
+        policy: RelayPolicy | None = None,
+        *,
+        directions: Callable[[], Directions] = usual_directions,
+        health: Health | None = None,
+        gate: Gate | None = None,
+    ) -> None:
         self._policy = policy or RelayPolicy()
-        self._lines: dict[uuid.UUID, RelayLines] = {}
-        self._order: list[Relay] = []
+        self._directions = directions
+        self._health = health or Health(_breakers(self._policy), _connect)
+        self._gate = gate or OpenGate()
+        self._ways: dict[uuid.UUID, _Open] = {}
+        self._relays: Sequence[Relay] = ()
+        self._retired: list[_Way] = []
+        self._looked_for_idle_at = time.monotonic()
 
     def use(self, relays: Sequence[Relay]) -> None:
-        """Ask these from now on, the first one first."""
-        self._order = list(relays)
+        """Know these from now on."""
+        self._relays = relays
 
-    async def attempt(self, claim: Claim, payload: Payload, fence: Fence) -> Attempt:
-        """Send one message over the first relay that can. Raises only what `fence` raises."""
-        attempt = Attempt(Evidence(), error=RelayUnavailable("connect", "no relay is set up"))
-        for relay in self._order:
-            try:
-                lines = self._lines_to(relay)
-            except RelayUnavailable as error:
-                attempt = Attempt(Evidence(relay_id=relay.pk, text=error.public), error=error)
-                continue
-            attempt = await lines.attempt(claim.envelope, payload, fence)
-            if attempt.error is None or not is_relays_trouble(attempt.error):
+    async def attempt(self, claim: Claim, payload: Payload, fence: RelayFence) -> Attempt:
+        """Send one claim's message over the first relay that can. Raises only what `fence` raises."""
+        await self._close_what_is_idle()
+        try:
+            relays = candidates(mail_of(claim), self._relays)
+        except NoRelayServes as error:
+            return Attempt(Evidence(text=error.public), error=error)
+
+        def over(relay: Relay) -> _Send:
+            return lambda way: way.attempt(
+                claim.destination, claim.envelope, payload, partial(fence, relay.pk)
+            )
+
+        tried: list[tuple[Relay, Attempt]] = []
+        for relay in relays:
+            attempt = await self._through_gate(claim, relay, over(relay))
+            tried.append((relay, attempt))
+            if attempt.waits is None and not may_go_elsewhere(attempt.error):
                 break
-        return attempt
-
-    def _lines_to(self, relay: Relay) -> RelayLines:
-        if relay.pk not in self._lines:
-            self._lines[relay.pk] = RelayLines(relay.pk, endpoint_of(relay), self._policy)
-        return self._lines[relay.pk]
+        return conclude(tried)
 
     async def close(self) -> None:
-        await asyncio.gather(*(lines.close() for lines in self._lines.values()))
+        """Say goodbye on all lines."""
+        ways = [*self._retired, *(one.way for one in self._ways.values())]
+        await asyncio.gather(*(way.close_idle() for way in ways))
+        await self._gate.close()
+        await self._health.close()
+
+    async def _through_gate(self, claim: Claim, relay: Relay, send: _Send) -> Attempt:
+        permit = await self._gate.admit(claim, relay)
+        if isinstance(permit, Wait):
+            return Attempt(Evidence(relay_id=relay.pk, text=permit.reason), waits=permit)
+        attempt: Attempt | None = None
+        try:
+            attempt = await self._over(relay, send)
+            return attempt
+        finally:
+            await permit.give_back(attempt)
+
+    async def _over(self, relay: Relay, send: _Send) -> Attempt:
+        try:
+            way = self._way(relay)
+        except RelayUnavailable as error:
+            return Attempt(Evidence(relay_id=relay.pk, text=error.public), error=error)
+        attempt = await send(way)
+        if attempt.waits is None:
+            await self._health.note(str(relay.pk), _answer(attempt, timezone.now()))
+        return attempt
+
+    def _way(self, relay: Relay) -> _Way:
+        """Raises RelayUnavailable for a relay whose password is not to be had."""
+        known = self._ways.get(relay.pk)
+        if known is not None and known.updated_at == relay.updated_at:
+            return known.way
+        way: _Way
+        if relay.is_direct:
+            way = DirectWay(relay, self._policy, self._directions(), self._health)
+        else:
+            way = SmarthostWay(relay, endpoint_of(relay), self._policy, self._health)
+        if known is not None:
+            # Its conversations go on; what they leave idle is closed with the rest.
+            self._retired.append(known.way)
+        self._ways[relay.pk] = _Open(way, relay.updated_at)
+        return way
+
+    async def _close_what_is_idle(self) -> None:
+        now = time.monotonic()
+        if now - self._looked_for_idle_at < LOOK_FOR_IDLE_EVERY_SECONDS:
+            return
+        self._looked_for_idle_at = now
+        ways = [*self._retired, *(one.way for one in self._ways.values())]
+        await asyncio.gather(*(way.close_idle(unless_used_within=self._policy.idle_seconds) for way in ways))
+
+
+def mail_of(claim: Claim) -> Mail:
+    """What of a claim decides over its way."""
+    return Mail(
+        delivery_id=claim.delivery_id,
+        organisation_id=claim.organisation_id,
+        sender_domain=claim.sender.rpartition("@")[2].lower(),
+        recipient_domain=claim.destination,
+        lane=claim.lane,
+        pinned_relay_id=claim.pinned_relay_id,
+    )
+
+
+def may_go_elsewhere(error: ConversationError | None) -> bool:
+    """Whether another relay may be asked after this: nothing was accepted, and nothing was said about the recipient."""
+    if error is None:
+        return False
+    # "envelope": this relay's software lacks what the mail needs; another one's may have it.
+    return is_relays_trouble(error) or error.phase == "envelope"
+
+
+def conclude(tried: Sequence[tuple[Relay, Attempt]]) -> Attempt:
+    """What all of it came to. The evidence is the last conversation's, and tells of those before it."""
+    asked = [(relay, one) for relay, one in tried if one.waits is None]
+    waits = [one.waits for _relay, one in tried if one.waits is not None]
+    first = min(waits, key=lambda wait: wait.until) if waits else None
+    if not asked:
+        return Attempt(tried[-1][1].evidence, waits=first)
+    last = asked[-1][1]
+    told = replace(last, evidence=_with_earlier(last.evidence, asked[:-1]))
+    if first is None or not may_go_elsewhere(last.error):
+        return told
+    return replace(told, waits=_because_of_both(first, last))
+
+
+def _with_earlier(evidence: Evidence, earlier: Sequence[tuple[Relay, Attempt]]) -> Evidence:
+    if not earlier:
+        return evidence
+    before = "; ".join(f"{relay.name}: {one.evidence.text}" for relay, one in earlier)
+    return replace(evidence, text=f"{evidence.text} (before that, {before})")
+
+
+def _because_of_both(wait: Wait, failed: Attempt) -> Wait:
+    return replace(wait, reason=f"{wait.reason}; another relay failed: {failed.evidence.text}")
+
+
+def _answer(attempt: Attempt, now: datetime) -> Answer:
+    evidence = attempt.evidence
+    return Answer(
+        now,
+        good=attempt.reply is not None,
+        text=evidence.text[:300],
+        code=evidence.code,
+        enhanced=evidence.enhanced,
+        server=evidence.server,
+    )
+
+
+def _breakers(policy: RelayPolicy) -> BreakerPolicy:
+    return BreakerPolicy(
+        trips_after=policy.rests_after, first_rest=policy.rest_seconds, ceiling=policy.rest_ceiling_seconds
+    )
+
+
+def _connect() -> Redis:
+    return Redis.from_url(settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2)

@@ -2,7 +2,8 @@
 
     accepted                                        sent
     the reply was lost after the dot                uncertain
-    no relay, no line, or refused before RCPT       deferred: our relay's trouble, not this recipient's
+    no relay, no line, or refused before RCPT       deferred: our relay's trouble, not this recipient's, unless we
+                                                    spoke to the recipient's own server
     421 at any time                                 deferred: the relay is closing down (RFC 5321 §3.8)
     4yz to RCPT, DATA or the dot                    deferred: put off for this recipient
     5yz to RCPT, DATA or the dot                    failed for good (RFC 5321 §4.2.1)
@@ -18,7 +19,7 @@ from datetime import datetime
 
 from apps.outbound.causes import Cause
 from apps.outbound.delivery import Claim
-from apps.outbound.errors import ConversationError, RelayRefused, ReplyLost
+from apps.outbound.errors import ConversationError, NoRelayServes, RelayRefused, ReplyLost
 from apps.outbound.models import DeliveryState
 from apps.outbound.retry import DEFAULT_RETRY_POLICY, RetryPolicy, Trouble, next_try
 from apps.outbound.transitions import Change
@@ -39,6 +40,18 @@ def is_relays_trouble(error: ConversationError) -> bool:
             return True
 
 
+def _relays_trouble(error: ConversationError) -> tuple[Trouble, Cause]:
+    """Whose trouble it is when no recipient was spoken of."""
+    if error.by_destination:
+        # Sent directly, what will not talk to us is the recipient's own server.
+        return Trouble.RECIPIENT, Cause.RECIPIENT_UNAVAILABLE
+    if isinstance(error, NoRelayServes):
+        return Trouble.RELAY, Cause.NO_RELAY_SERVES
+    if isinstance(error, RelayRefused) and error.permanent:
+        return Trouble.RELAY, Cause.RELAY_REFUSED
+    return Trouble.RELAY, Cause.RELAY_UNAVAILABLE
+
+
 def accepted(reply: Reply, server: str) -> Change:
     return Change(DeliveryState.SENT, Cause.NONE, f"Accepted by {server}: {reply}")
 
@@ -57,7 +70,8 @@ class Judge:
         if isinstance(error, ReplyLost):
             return Change(DeliveryState.UNCERTAIN, Cause.REPLY_LOST, error.public)
         if is_relays_trouble(error):
-            return self.put_off(claim, now, Trouble.RELAY, Cause.RELAY_UNAVAILABLE, error.public)
+            trouble, cause = _relays_trouble(error)
+            return self.put_off(claim, now, trouble, cause, error.public)
         if isinstance(error, RelayRefused) and error.permanent:
             cause = Cause.RECIPIENT_REFUSED if error.phase == "rcpt" else Cause.MESSAGE_REFUSED
             return Change(DeliveryState.FAILED, cause, error.public)

@@ -235,6 +235,7 @@ SPECTACULAR_SETTINGS = {
         "TicketState": "apps.tickets.models.TicketState",
         "MailboxKind": "apps.mailboxes.models.MailboxKind",
         "MessageKind": "apps.mailboxes.models.MessageKind",
+        "RelayKind": "apps.outbound.models.RelayKind",
     },
 }
 

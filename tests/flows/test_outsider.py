@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.mailboxes.models import Folder, Message
-from apps.outbound.models import Delivery, DeliveryState
+from apps.outbound.models import Delivery, DeliveryState, Relay
 from apps.outbound.replies import Reply, reply_to_ticket
 from apps.outbound.submission import SubmittedAttachment
 from apps.tickets.models import HeldMessage, Ticket
@@ -49,6 +49,7 @@ class Belongings:
     waiting: Delivery
     failed: Delivery
     webhook: Webhook
+    relay: Relay
 
     def values(self, reader: User) -> dict[str, Callable[[Address], object]]:
         """What each parameter of an address is filled with. `reader` is whom tokens are made for."""
@@ -59,6 +60,7 @@ class Belongings:
             "ticket_id": lambda _address: self.ticket.pk,
             "webhook_id": lambda _address: self.webhook.pk,
             "delivery_id": lambda _address: self.failed.pk,
+            "relay_id": lambda _address: self.relay.pk,
             "folder": lambda _address: Folder.INBOX,
             "n": lambda _address: 1,
             "token": lambda address: self._token(address, reader),
@@ -77,7 +79,7 @@ class Belongings:
         """What no answer to the outsider may contain."""
         house = self.house
         rows = (house.organisation, house.support, house.alice, self.ticket, self.ticket.thread, self.answer)
-        ids = [str(row.pk) for row in (*rows, self.waiting, self.failed, self.webhook)]
+        ids = [str(row.pk) for row in (*rows, self.waiting, self.failed, self.webhook, self.relay)]
         return [text.encode() for text in (*ids, MARK, "house.test", "customer.example")]
 
 
@@ -121,6 +123,13 @@ def belongings(house: House) -> Belongings:
         waiting=by_state[DeliveryState.SCHEDULED],
         failed=by_state[DeliveryState.FAILED],
         webhook=webhook,
+        relay=Relay.objects.create(
+            organisation=house.organisation,
+            name=f"Relay of {MARK}",
+            host="127.0.0.1",
+            port=9,
+            security="none",
+        ),
     )
 
 

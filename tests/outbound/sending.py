@@ -1,6 +1,7 @@
 """Sending in tests: a submission in a line, and a drain that runs to its end in the test's own process."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ from apps.accounts.principal import Principal
 from apps.outbound.delivery import LeasePolicy
 from apps.outbound.drain import Drain, DrainPolicy
 from apps.outbound.models import Delivery, Lane
-from apps.outbound.relay import RelayPolicy
+from apps.outbound.relay import RelayPolicy, RelayRoad
 from apps.outbound.submission import Submission, Submitted, submit_message
 from apps.outbound.wire.conversation import Timeouts
 
@@ -28,11 +29,16 @@ def send(
     return submit_message(principal, submission, idempotency_key=key, now=timezone.now())
 
 
-def drain(policy: DrainPolicy = QUICK, lane: Lane = Lane.INTERACTIVE) -> None:
+def drain(
+    policy: DrainPolicy = QUICK,
+    lane: Lane = Lane.INTERACTIVE,
+    *,
+    road: Callable[[], RelayRoad] | None = None,
+) -> None:
     """Work until nothing is due and nothing is in flight."""
 
     async def run() -> None:
-        await Drain(lane, policy).run()
+        await Drain(lane, policy, road=road() if road is not None else None).run()
 
     asyncio.run(run())
 

@@ -65,21 +65,21 @@ def test_a_5yz_is_final(house: House, relay: RemoteServer, phase: Phase, cause: 
 
 
 @pytest.mark.parametrize(
-    ("phase", "answer"),
+    ("phase", "answer", "cause"),
     [
-        (Phase.CONNECT, Answer(554, "5.7.1 go away")),
-        (Phase.EHLO, refuse(504, "5.5.1 no")),
-        (Phase.MAIL, refuse(550, "5.7.1 sender unwelcome")),
-        (Phase.RCPT, Answer(421, "4.3.2 closing down")),
-        (Phase.CONNECT, hang_up()),
+        (Phase.CONNECT, Answer(554, "5.7.1 go away"), Cause.RELAY_REFUSED),
+        (Phase.EHLO, refuse(504, "5.5.1 no"), Cause.RELAY_REFUSED),
+        (Phase.MAIL, refuse(550, "5.7.1 sender unwelcome"), Cause.RELAY_REFUSED),
+        (Phase.RCPT, Answer(421, "4.3.2 closing down"), Cause.RELAY_UNAVAILABLE),
+        (Phase.CONNECT, hang_up(), Cause.RELAY_UNAVAILABLE),
     ],
 )
 def test_the_relays_own_trouble_never_fails_a_recipient(
-    house: House, relay: RemoteServer, phase: Phase, answer: Answer
+    house: House, relay: RemoteServer, phase: Phase, answer: Answer, cause: Cause
 ) -> None:
     relay.play(phase, answer)
     delivery = send_one(house)
-    assert (delivery.state, delivery.cause) == (DeliveryState.DEFERRED, Cause.RELAY_UNAVAILABLE)
+    assert (delivery.state, delivery.cause) == (DeliveryState.DEFERRED, cause)
 
 
 def test_a_relay_that_is_down_puts_all_off_and_takes_all_later(house: House, relay: RemoteServer) -> None:
@@ -139,7 +139,8 @@ def test_a_second_relay_is_asked_when_the_first_is_down(house: House, relay: Rem
 def test_without_any_relay_mail_waits_and_says_why(house: House, transactional_db: None) -> None:
     reconcile_relays([])
     delivery = send_one(house)
-    assert (delivery.state, delivery.reason) == (DeliveryState.DEFERRED, "no relay is set up")
+    assert (delivery.state, delivery.cause) == (DeliveryState.DEFERRED, Cause.NO_RELAY_SERVES)
+    assert delivery.reason == "no relay is set up"
 
 
 def test_bytes_that_cannot_be_read_now_cost_no_setback(

@@ -5,7 +5,9 @@ import pytest
 from apps.outbound.errors import RelayAddressInvalid, RelayUnavailable
 from apps.outbound.models import Relay, RelaySecurity
 from apps.outbound.relays import environment as relays
-from apps.outbound.relays.environment import active_relays, endpoint_of, reconcile_relays
+from apps.outbound.relays.catalogue import active_relays
+from apps.outbound.relays.endpoints import endpoint_of
+from apps.outbound.relays.environment import reconcile_relays
 from apps.outbound.wire.endpoint import Endpoint, parse_relay_url
 
 

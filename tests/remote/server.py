@@ -42,13 +42,14 @@ class _Entry:
 class RemoteServer:
     """Start it, script it, ask it. Use it as a context manager."""
 
-    def __init__(self, **manners: Any) -> None:
+    def __init__(self, *, host: str = "127.0.0.1", port: int = 0, **manners: Any) -> None:
         self.manners = Manners(**manners)
+        self.host = host
         self.messages: list[TakenMessage] = []
         self.connections = 0
         self.open_connections = 0
         self.commands: list[str] = []
-        self.port = 0
+        self.port = port
         self._script: list[_Entry] = []
         self._lock = threading.Lock()
         self._loop = asyncio.new_event_loop()
@@ -70,7 +71,7 @@ class RemoteServer:
 
     @property
     def url(self) -> str:
-        return f"smtp://127.0.0.1:{self.port}"
+        return f"smtp://{self.host}:{self.port}"
 
     # controlling it
 
@@ -142,7 +143,7 @@ class RemoteServer:
     async def _listen(self) -> asyncio.Server:
         context = self.manners.tls if self.manners.implicit_tls else None
         return await asyncio.start_server(
-            self._converse, "127.0.0.1", self.port, limit=LINE_LIMIT, ssl=context, backlog=512
+            self._converse, self.host, self.port, limit=LINE_LIMIT, ssl=context, backlog=512
         )
 
     async def _end_conversations(self) -> None:

@@ -21,7 +21,9 @@ from apps.outbound.models.queue import (
     Route,
 )
 from apps.outbound.models.relays import (
+    CertificatePolicy,
     Relay,
+    RelayKind,
     RelaySecurity,
 )
 from apps.outbound.models.screening import (
@@ -34,6 +36,7 @@ __all__ = [
     "LEAST_FINISHED_FIRST",
     "UNFINISHED",
     "WAITING",
+    "CertificatePolicy",
     "Delivery",
     "DeliveryAttempt",
     "DeliveryState",
@@ -44,6 +47,7 @@ __all__ = [
     "Phase",
     "RecipientField",
     "Relay",
+    "RelayKind",
     "RelaySecurity",
     "Route",
     "ScreeningOutcome",

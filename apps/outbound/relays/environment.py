@@ -1,17 +1,22 @@
-"""The relays RELAY_URL names, reconciled into rows at start; their passwords stay in the process that read them.
+"""The relays RELAY_URL names, reconciled into rows at start; their passwords stay in the processes that read them.
 
 The rows let the queue say which relay a recipient waits for, and let evidence outlive a change of relays: one that
 is no longer named becomes inactive and is kept. Several processes reconcile the same list at the same time; each
 ends with the same rows.
+
+They come after the relays that organisations manage themselves, unless those say otherwise: their priorities begin at
+`FIRST_PRIORITY`.
 """
 
 from collections.abc import Sequence
 
 from django.db import transaction
+from django.utils import timezone
 
-from apps.outbound.errors import RelayUnavailable
-from apps.outbound.models import Relay, RelaySecurity
+from apps.outbound.models import Relay
 from apps.outbound.wire.endpoint import Endpoint, parse_relay_url
+
+FIRST_PRIORITY = 100
 
 _endpoints: dict[str, Endpoint] = {}
 
@@ -21,45 +26,49 @@ def reconcile_relays(urls: Sequence[str]) -> list[Relay]:
 
     Called once by each process that sends. Raises RelayAddressInvalid before anything is changed.
     """
-    endpoints = {endpoint.name: endpoint for endpoint in map(parse_relay_url, urls)}
+    endpoints = _read(urls)
     with transaction.atomic():
-        relays = [
-            Relay.objects.update_or_create(name=name, defaults=_columns(endpoint, position))[0]
-            for position, (name, endpoint) in enumerate(endpoints.items())
-        ]
+        relays = [_keep(name, endpoint, n) for n, (name, endpoint) in enumerate(endpoints.items())]
         Relay.objects.filter(from_environment=True, is_active=True).exclude(name__in=endpoints).update(
-            is_active=False
+            is_active=False, updated_at=timezone.now()
         )
-    _endpoints.clear()
-    _endpoints.update(endpoints)
+    _remember(endpoints)
     return relays
 
 
-def _columns(endpoint: Endpoint, position: int) -> dict[str, object]:
-    return {
+def learn_relays(urls: Sequence[str]) -> None:
+    """Know their passwords without touching the rows: for a process that tests relays and does not send."""
+    _remember(_read(urls))
+
+
+def endpoint_named(name: str) -> Endpoint | None:
+    """Where the relay with this name is, if this process was told; only ever for a row of the environment."""
+    return _endpoints.get(name)
+
+
+def _read(urls: Sequence[str]) -> dict[str, Endpoint]:
+    return {endpoint.name: endpoint for endpoint in map(parse_relay_url, urls)}
+
+
+def _remember(endpoints: dict[str, Endpoint]) -> None:
+    _endpoints.clear()
+    _endpoints.update(endpoints)
+
+
+def _keep(name: str, endpoint: Endpoint, n: int) -> Relay:
+    wanted = {
         "host": endpoint.host,
         "port": endpoint.port,
         "security": endpoint.security,
         "username": endpoint.username,
-        "position": position,
+        "priority": FIRST_PRIORITY + n,
         "is_active": True,
-        "from_environment": True,
     }
-
-
-def active_relays() -> list[Relay]:
-    """Those to ask, in order of preference."""
-    return list(Relay.objects.filter(is_active=True).order_by("position", "id"))
-
-
-def endpoint_of(relay: Relay) -> Endpoint:
-    """Where to connect and what to show there.
-
-    Raises RelayUnavailable for a relay with a user whose password this process was never told.
-    """
-    known = _endpoints.get(relay.name)
-    if known is not None:
-        return known
-    if relay.username:
-        raise RelayUnavailable("auth", f"the password for {relay.name} is not known to this worker")
-    return Endpoint(host=relay.host, port=relay.port, security=RelaySecurity(relay.security))
+    relay, _is_new = Relay.objects.get_or_create(
+        name=name, organisation=None, from_environment=True, defaults=wanted
+    )
+    if any(getattr(relay, column) != value for column, value in wanted.items()):
+        # Only then: what is newer is read anew by every worker.
+        Relay.objects.filter(pk=relay.pk).update(**wanted, updated_at=timezone.now())
+        relay.refresh_from_db()
+    return relay

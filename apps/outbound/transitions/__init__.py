@@ -38,6 +38,7 @@ from apps.outbound.transitions.by_mail import bounce, cancel_replied, replied_me
 from apps.outbound.transitions.by_people import (
     cancel_waiting,
     discard,
+    look_for_relay_again,
     reroute,
     resolve_uncertain,
     resubmit,
@@ -67,6 +68,7 @@ __all__ = [
     "expire_waiting",
     "least_finished",
     "leave_sending",
+    "look_for_relay_again",
     "pass_fence",
     "put_off_destination",
     "recover_lapsed",

@@ -46,6 +46,17 @@ def reroute(delivery_ids: Collection[uuid.UUID], relay_id: uuid.UUID, *, actor: 
     return apply_change(waiting, _due_again(now), now, actor, {"pinned_relay_id": relay_id})
 
 
+def look_for_relay_again(organisation_id: uuid.UUID, now: datetime) -> int:
+    """Not a change of state: a relay was added or mended, and what waits for our relays' sake is due; how many."""
+    waiting = Delivery.objects.filter(
+        organisation=organisation_id,
+        state=DeliveryState.DEFERRED,
+        cause__in=[Cause.NO_RELAY_SERVES, Cause.RELAY_REFUSED, Cause.RELAY_UNAVAILABLE],
+        due_at__gt=now,
+    )
+    return waiting.update(due_at=now)
+
+
 def discard(delivery_id: uuid.UUID, *, actor: str, now: datetime) -> int:
     """Not a change of state: a person has seen the failure, and it leaves the error queue; whether it was there."""
     stuck = Delivery.objects.filter(pk=delivery_id, state__in=IN_ERROR, discarded_at__isnull=True)

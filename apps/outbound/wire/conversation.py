@@ -36,6 +36,7 @@ from typing import NoReturn
 
 from apps.outbound.errors import RelayRefused, RelayUnavailable, ReplyLost
 from apps.outbound.models import RelaySecurity
+from apps.outbound.wire.connecting import connect
 from apps.outbound.wire.endpoint import Endpoint, tls_context
 from apps.outbound.wire.payload import Payload
 from apps.outbound.wire.smtp_reply import MAX_LINE_OCTETS, MalformedReply, Reply, read_reply
@@ -89,6 +90,8 @@ class Conversation:
         self._needs_reset = False
         self._owed: list[str] = []
         self.usable = False
+        self.peer_address = ""
+        self.greeting = ""
         self.messages_begun = 0
         self.tls = ""
         self.phases_ms: dict[str, int] = {}
@@ -99,7 +102,9 @@ class Conversation:
             async with self._phase("connect", self._timeouts.connect):
                 await self._connect()
             async with self._phase("greeting", self._timeouts.greeting):
-                self._demand(await read_reply(self._reader), "greeting")
+                greeting = await read_reply(self._reader)
+            self.greeting = greeting.text
+            self._demand(greeting, "greeting")
             await self._say_hello()
             await self._encrypt()
             await self._sign_in()
@@ -107,6 +112,35 @@ class Conversation:
             self.abort()
             raise
         self.usable = True
+
+    @property
+    def extensions(self) -> dict[str, str]:
+        """What the server offers in its answer to EHLO: keyword and parameters, in capitals."""
+        return dict(self._extensions)
+
+    @property
+    def ssl_object(self) -> ssl.SSLObject | None:
+        """TLS as it was agreed on, or None on a plain line."""
+        writer = getattr(self, "_writer", None)
+        return writer.get_extra_info("ssl_object") if writer is not None else None
+
+    async def rehearse(self, envelope: Envelope) -> list[Reply]:
+        """Ask whether a message from and to these would be taken, and take it back with RSET: nothing is sent.
+
+        The answers to MAIL and, when that was accepted, to RCPT, whatever they say. Raises RelayUnavailable.
+        """
+        replies = []
+        for phase, command in (
+            ("mail", b"MAIL FROM:<" + _path(envelope.sender) + b">"),
+            ("rcpt", b"RCPT TO:<" + _path(envelope.recipient) + b">"),
+        ):
+            async with self._phase(phase, self._timeouts.command):
+                replies.append(await self._ask(command))
+            if not replies[-1].positive:
+                break
+        async with self._phase("rset", self._timeouts.command):
+            await self._ask(b"RSET")
+        return replies
 
     async def send(self, envelope: Envelope, payload: Payload, fence: Callable[[], Awaitable[None]]) -> Reply:
         """Send one message; the server's answer to the final dot.
@@ -155,18 +189,17 @@ class Conversation:
 
     async def _connect(self) -> None:
         context = tls_context(self._endpoint) if self._endpoint.security == RelaySecurity.TLS else None
-        self._reader, self._writer = await asyncio.open_connection(
-            self._endpoint.host, self._endpoint.port, limit=MAX_LINE_OCTETS, ssl=context
-        )
+        self._reader, self._writer = await connect(self._endpoint, context)
+        self.peer_address = str((self._writer.get_extra_info("peername") or ("",))[0])
         self._note_stream()
 
     def _note_stream(self) -> None:
-        tls = self._writer.get_extra_info("ssl_object")
+        tls = self.ssl_object
         if tls is None:
             # `drain` then waits until the kernel has every byte. asyncio's TLS transport never resumes with a limit
             # of 0.
             self._writer.transport.set_write_buffer_limits(high=0)
-        self.tls = f"{tls.version()} {tls.cipher()[0]}" if tls is not None else ""
+        self.tls = f"{tls.version()} {(tls.cipher() or ('',))[0]}" if tls is not None else ""
 
     async def _say_hello(self) -> None:
         name = self._own_name()
@@ -179,6 +212,8 @@ class Conversation:
         self._extensions = {keyword: parameters for keyword, _, parameters in words}
 
     def _own_name(self) -> bytes:
+        if self._endpoint.hello_name:
+            return self._endpoint.hello_name.encode("ascii")
         # RFC 5321 §4.1.3: a client without a name of its own says its address.
         host = str(self._writer.get_extra_info("sockname")[0])
         return f"[IPv6:{host}]".encode() if ":" in host else f"[{host}]".encode()

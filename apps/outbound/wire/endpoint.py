@@ -9,35 +9,55 @@ A relay is written as a URL:
     …?tls=required                    STARTTLS required, certificate checked, without a password too
     …?tls=none                        no TLS at all, even with a password: for a relay on the same machine
     …?ca=/path/ca.pem                 trust this authority instead of the system's
+
+A relay that is managed in the product has columns for the same; `relays.endpoints` makes the endpoint. For a
+recipient's own server, `relays.mx` has looked up the addresses and they are the only ones that are connected to: who
+answers for the name may change its mind between our check and the connection (DNS rebinding).
 """
 
 import ssl
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from apps.outbound.errors import RelayAddressInvalid
-from apps.outbound.models import RelaySecurity
+from apps.outbound.models import CertificatePolicy, RelaySecurity
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
+    """`addresses` are tried in order; empty leaves it to the system to look `host` up. `host` is what a certificate
+    must name. `hello_name` is what we call ourselves, "" for our address.
+    """
+
     host: str
     port: int
     security: RelaySecurity
     username: str = ""
     password: str = field(default="", repr=False)
     ca_file: str = ""
+    certificates: CertificatePolicy = CertificatePolicy.BY_SECURITY
+    addresses: tuple[str, ...] = ()
+    hello_name: str = ""
 
     def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def checks_certificate(self) -> bool:
+        """Whether a certificate that does not hold ends the conversation. RFC 7435: a line whose encryption anybody in
+        the middle can switch off gains nothing from a check, and loses the encryption.
+        """
+        if self.certificates == CertificatePolicy.BY_SECURITY:
+            return self.security in {RelaySecurity.STARTTLS, RelaySecurity.TLS}
+        return self.certificates == CertificatePolicy.REQUIRED
 
     @property
     def name(self) -> str:
         """What its row is called: stable, and without the password."""
         scheme = "smtps" if self.security == RelaySecurity.TLS else "smtp"
         user = f"{self.username}@" if self.username else ""
-        return f"{scheme}://{user}{self.host}:{self.port}"
+        return f"{scheme}://{user}{self}"
 
 
 def parse_relay_url(url: str) -> Endpoint:
@@ -88,9 +108,14 @@ def _security_of(parts: SplitResult, tls: str) -> RelaySecurity:
     return RelaySecurity.OPPORTUNISTIC
 
 
+def without_tls(endpoint: Endpoint) -> Endpoint:
+    """The same place over a plain line."""
+    return replace(endpoint, security=RelaySecurity.NONE)
+
+
 def tls_context(endpoint: Endpoint) -> ssl.SSLContext:
     """The TLS rules of an endpoint. Raises OSError when its CA file cannot be read."""
-    return _tls_context(endpoint.ca_file, endpoint.security != RelaySecurity.OPPORTUNISTIC)
+    return _tls_context(endpoint.ca_file, endpoint.checks_certificate)
 
 
 @lru_cache(maxsize=32)

@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("mailboxes", "0002_message_handling_and_envelope_sender"),
+        ("mailboxes", "0003_message_handling_and_envelope_sender"),
         ("organisations", "0001_initial"),
         ("tickets", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),

@@ -1,0 +1,135 @@
+"""Relays: listed, added, changed, paused, removed, tried. Agents read them; admins change them."""
+
+import uuid
+from collections.abc import Sequence
+
+from asgiref.sync import async_to_sync
+from django.utils import timezone
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.api.answers import Answer
+from apps.api.schema import documents, page_of
+from apps.api.serializers.queries import PageQuery
+from apps.api.serializers.relays import (
+    NewRelaySerializer,
+    RelayChangeSerializer,
+    RelaySerializer,
+    RelayTestAnswerSerializer,
+    RelayTestSerializer,
+)
+from apps.api.views.base import ApiView
+from apps.outbound.models import Relay
+from apps.outbound.relays.selectors import health_of, relay_for, relays_for
+from apps.outbound.relays.services import add_relay, change_relay, pause_relay, remove_relay, resume_relay
+from apps.outbound.relays.trial import demand_may_try, try_relay
+from apps.outbound.relays.wishes import RelayWishes
+
+
+class RelaysView(ApiView):
+    """The organisation's own relays and those of RELAY_URL."""
+
+    @documents(
+        "list_relays",
+        "Relays with their health, newest first",
+        answers={200: page_of(RelaySerializer)},
+        query=PageQuery,
+    )
+    def get(self, request: Request) -> Response:
+        query = self.read_query(PageQuery)
+        return self.page(
+            relays_for(self.principal), query, by="created_at", kind=RelaySerializer, describe=relay_answers
+        )
+
+    @documents(
+        "add_relay",
+        "Add a relay",
+        answers={201: RelaySerializer},
+        request=NewRelaySerializer,
+        problems=(400, 403),
+    )
+    def post(self, request: Request) -> Response:
+        wishes = RelayWishes(**self.read_body(NewRelaySerializer))  # type: ignore[typeddict-item]
+        relay = add_relay(self.principal, wishes, timezone.now())
+        return Response(RelaySerializer(relay_answers([relay])[0]).data, status=201)
+
+
+class RelayView(ApiView):
+    """One relay."""
+
+    http_method_names = ["get", "head", "patch", "delete"]
+
+    @documents("get_relay", "A relay", answers={200: RelaySerializer}, problems=(404,))
+    def get(self, request: Request, relay_id: uuid.UUID) -> Response:
+        return answered(relay_for(self.principal, relay_id))
+
+    @documents(
+        "change_relay",
+        "Change a relay",
+        answers={200: RelaySerializer},
+        request=RelayChangeSerializer,
+        problems=(400, 403, 404, 409),
+    )
+    def patch(self, request: Request, relay_id: uuid.UUID) -> Response:
+        relay = relay_for(self.principal, relay_id)
+        wishes = RelayWishes(**self.read_body(RelayChangeSerializer))  # type: ignore[typeddict-item]
+        return answered(change_relay(self.principal, relay, wishes, timezone.now()))
+
+    @documents(
+        "remove_relay",
+        "Remove a relay",
+        answers={204: None},
+        problems=(403, 404, 409),
+    )
+    def delete(self, request: Request, relay_id: uuid.UUID) -> Response:
+        """Its attempts stay as evidence; what is bound to it waits for a person."""
+        remove_relay(self.principal, relay_for(self.principal, relay_id), timezone.now())
+        return Response(status=204)
+
+
+class PauseRelayView(ApiView):
+    """It is asked no more until it is resumed."""
+
+    @documents("pause_relay", "Pause a relay", answers={200: RelaySerializer}, problems=(403, 404, 409))
+    def post(self, request: Request, relay_id: uuid.UUID) -> Response:
+        relay = relay_for(self.principal, relay_id)
+        return answered(pause_relay(self.principal, relay, timezone.now()))
+
+
+class ResumeRelayView(ApiView):
+    """What waited for want of a relay is due at once."""
+
+    @documents("resume_relay", "Resume a relay", answers={200: RelaySerializer}, problems=(403, 404, 409))
+    def post(self, request: Request, relay_id: uuid.UUID) -> Response:
+        relay = relay_for(self.principal, relay_id)
+        return answered(resume_relay(self.principal, relay, timezone.now()))
+
+
+class RelayTestView(ApiView):
+    """A real conversation with the relay, explained; at most 20 seconds, and no message is sent."""
+
+    @documents(
+        "test_relay",
+        "Try a relay",
+        answers={200: RelayTestAnswerSerializer},
+        request=RelayTestSerializer,
+        problems=(400, 403, 404),
+    )
+    def post(self, request: Request, relay_id: uuid.UUID) -> Response:
+        relay = relay_for(self.principal, relay_id)
+        demand_may_try(self.principal)
+        body = self.read_body(RelayTestSerializer)
+        trial = async_to_sync(try_relay)(
+            relay, sender=body.get("sender", ""), recipient=body.get("recipient", "")
+        )
+        return Response(RelayTestAnswerSerializer(trial).data)
+
+
+def answered(relay: Relay) -> Response:
+    return Response(RelaySerializer(relay_answers([relay])[0]).data)
+
+
+def relay_answers(relays: Sequence[Relay]) -> list[Answer]:
+    """A page of relays with their health, in one round trip."""
+    health = health_of(relays, timezone.now())
+    return [{"relay": relay, "health": health[relay.pk]} for relay in relays]

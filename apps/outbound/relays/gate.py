@@ -1,0 +1,39 @@
+"""Where limits stand: before each relay is asked, whether this message may go over it now.
+
+The road knows no limits, only that somebody may say "not yet, because" and wants to hear what came of a message that
+was let through: for the counts, and because a server's answer may tell of a limit of its own.
+"""
+
+from typing import Protocol
+
+from apps.outbound.delivery import Claim
+from apps.outbound.models import Relay
+from apps.outbound.relays.attempt import Attempt
+from apps.outbound.waiting import Wait
+
+
+class Permit(Protocol):
+    """One message was let through over one relay."""
+
+    async def give_back(self, attempt: Attempt | None) -> None:
+        """It is over. None: it was interrupted, and nobody knows how far it came."""
+
+
+class Gate(Protocol):
+    async def admit(self, claim: Claim, relay: Relay) -> Permit | Wait:
+        """A permit, or until when to wait and why."""
+
+    async def close(self) -> None: ...
+
+
+class OpenGate:
+    """Lets everything through."""
+
+    async def admit(self, _claim: Claim, _relay: Relay) -> Permit | Wait:
+        return self
+
+    async def give_back(self, _attempt: Attempt | None) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass

@@ -1,0 +1,40 @@
+"""Opening a line to an endpoint: to the addresses that were looked up and checked, or to its name.
+
+Addresses are tried one after the other, each with a time of its own, because one that is silent (IPv6 behind a router
+that knows none) must not use up what the next one needs. What is connected to is the address; what TLS checks is the
+name.
+"""
+
+import asyncio
+import ssl
+
+from apps.outbound.wire.endpoint import Endpoint
+from apps.outbound.wire.smtp_reply import MAX_LINE_OCTETS
+
+SECONDS_PER_ADDRESS = 10
+
+
+async def connect(
+    endpoint: Endpoint, context: ssl.SSLContext | None
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A line to the first address that answers, with TLS from the first byte where there is a context.
+
+    Raises what the last address failed with: OSError, TimeoutError or ssl.SSLError.
+    """
+    name = endpoint.host if context is not None else None
+    *others, last = endpoint.addresses or (endpoint.host,)
+    for address in others:
+        try:
+            async with asyncio.timeout(SECONDS_PER_ADDRESS):
+                return await _open(address, endpoint.port, context, name)
+        except OSError:  # TimeoutError and ssl.SSLError are kinds of it
+            continue
+    return await _open(last, endpoint.port, context, name)
+
+
+async def _open(
+    address: str, port: int, context: ssl.SSLContext | None, name: str | None
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection(
+        address, port, limit=MAX_LINE_OCTETS, ssl=context, server_hostname=name
+    )
