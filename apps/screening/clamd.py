@@ -112,7 +112,9 @@ class ClamdScanner:
                 try:
                     answer = _answer(line, deadline)
                 except OSError:
-                    raise broken or ConnectionResetError from None
+                    if broken:
+                        raise broken from None
+                    raise
                 if broken and not answer:
                     raise broken
                 return answer

@@ -44,10 +44,10 @@ def screen(
     direction: Direction,
     envelope: Envelope,
     policy: Policy,
-    timeout_seconds: float = SCAN_SECONDS,
+    timeout_seconds: float | None = None,
 ) -> Verdict:
     """What a mail is, by every scanner there is. `timeout_seconds` is for all of them together. Never raises."""
-    deadline = time.monotonic() + timeout_seconds
+    deadline = time.monotonic() + (timeout_seconds or SCAN_SECONDS)
     details: list[str] = []
     for scanner in scanners():
         left = max(0.05, deadline - time.monotonic())
