@@ -21,6 +21,16 @@ class Cause(StrEnum):
     PLATFORM_FAULT = "platform_fault"
     REQUESTED = "requested"
 
+    # waiting: limits, ours and theirs
+    SENDER_LIMIT = "sender_limit"
+    ORGANISATION_LIMIT = "organisation_limit"
+    RELAY_LIMIT = "relay_limit"
+    DESTINATION_LIMIT = "destination_limit"
+    PROVIDER_LIMIT = "provider_limit"
+    GREYLISTED = "greylisted"
+    MAILBOX_FULL = "mailbox_full"
+    REPUTATION_BLOCK = "reputation_block"
+
     # at rest
     REPLY_LOST = "reply_lost"
     NO_SUCH_ADDRESS = "no_such_address"

@@ -52,12 +52,14 @@ class ConversationError(OutboundError):
     """An SMTP conversation ended without the message having been accepted, or without our knowing.
 
     `phase` is the one it ended in; `public` is a sentence that may be shown to anyone who may see the delivery.
+    `by_destination`: the other side was no relay of ours but the recipient's own server, or its name.
     """
 
-    def __init__(self, phase: str, public: str) -> None:
+    def __init__(self, phase: str, public: str, *, by_destination: bool = False) -> None:
         super().__init__(f"{phase}: {public}")
         self.phase = phase
         self.public = public
+        self.by_destination = by_destination
 
 
 class RelayUnavailable(ConversationError):
@@ -67,8 +69,10 @@ class RelayUnavailable(ConversationError):
 class RelayRefused(ConversationError):
     """The server answered no. Nothing was accepted. `permanent` is RFC 5321 §4.2.1's 5yz against 4yz."""
 
-    def __init__(self, phase: str, public: str, *, code: int, enhanced: str = "") -> None:
-        super().__init__(phase, public)
+    def __init__(
+        self, phase: str, public: str, *, code: int, enhanced: str = "", by_destination: bool = False
+    ) -> None:
+        super().__init__(phase, public, by_destination=by_destination)
         self.code = code
         self.enhanced = enhanced
 

@@ -65,6 +65,16 @@ def _waiting(delivery: Delivery, now: datetime) -> str:
             why = _("Our relay could not take it: %(reason)s.")
         case Cause.RECIPIENT_UNAVAILABLE:
             why = _("The recipient's side put it off: %(reason)s.")
+        case Cause.SENDER_LIMIT | Cause.ORGANISATION_LIMIT | Cause.RELAY_LIMIT | Cause.DESTINATION_LIMIT:
+            why = _("Waiting for a limit: %(reason)s.")
+        case Cause.PROVIDER_LIMIT:
+            why = _("The provider had enough for now: %(reason)s.")
+        case Cause.GREYLISTED:
+            why = _("The recipient's server takes strangers only on the second try: %(reason)s.")
+        case Cause.MAILBOX_FULL:
+            why = _("The recipient's mailbox is full: %(reason)s.")
+        case Cause.REPUTATION_BLOCK:
+            why = _("The provider distrusts our address for now: %(reason)s.")
         case _:
             why = "%(reason)s."
     told = why % {"reason": (delivery.reason or delivery.cause).rstrip(".")}

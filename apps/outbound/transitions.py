@@ -104,6 +104,7 @@ class Change:
     due_at: datetime | None = None
     setback: bool = False
     relay_id: uuid.UUID | None = None
+    attempted: bool = True
 
     def columns(self, now: datetime) -> dict[str, Any]:
         columns: dict[str, Any] = {

@@ -3,6 +3,11 @@
 from apps.outbound.models.idempotency import (
     IdempotencyKey,
 )
+from apps.outbound.models.limits import (
+    EACH,
+    LimitScope,
+    SendingLimit,
+)
 from apps.outbound.models.policy import (
     EncryptedArchives,
     SendingPolicy,
@@ -26,6 +31,7 @@ from apps.outbound.models.relays import (
 )
 
 __all__ = [
+    "EACH",
     "IN_ERROR",
     "LEAST_FINISHED_FIRST",
     "UNFINISHED",
@@ -36,10 +42,12 @@ __all__ = [
     "EncryptedArchives",
     "IdempotencyKey",
     "Lane",
+    "LimitScope",
     "Phase",
     "RecipientField",
     "Relay",
     "RelaySecurity",
     "Route",
+    "SendingLimit",
     "SendingPolicy",
 ]
