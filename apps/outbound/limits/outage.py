@@ -16,6 +16,7 @@ shares a limit they believe to have for themselves. Paces are remembered as far 
 """
 
 import math
+import uuid
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -42,6 +43,7 @@ class Outage:
     def __init__(self, processes: int) -> None:
         self._processes = max(1, processes)
         self._counted: defaultdict[str, _Counted] = defaultdict(_Counted)
+        self._begun_at: dict[uuid.UUID, float] = {}
         self.has_record = False
         self.has_granted = False
 
@@ -65,6 +67,7 @@ class Outage:
             until = datetime.fromtimestamp(free / 1000, UTC)
             return Wait(until, demand.key, demand.cause, share_of(demand))
         self.has_granted = True
+        self._begun_at[granted.id] = now_ms
         for demand in granted.parts:
             counted = self._counted[demand.key]
             while counted.begun and counted.begun[0] < now_ms - DAY_MS:
@@ -74,12 +77,15 @@ class Outage:
         return granted
 
     def release(self, granted: Granted, now_ms: float) -> None:
-        """It counts from its end on, for which the oldest beginning is given up: too late is safe."""
+        """It counts from its end on. One that Redis granted before the outage is in the record."""
+        begun_at = self._begun_at.pop(granted.id, None)
+        if begun_at is None:
+            return
         for demand in granted.parts:
             counted = self._counted[demand.key]
-            counted.flying = max(0, counted.flying - 1)
-            if counted.begun:
-                counted.begun.popleft()
+            counted.flying -= 1
+            if begun_at in counted.begun:
+                counted.begun.remove(begun_at)
                 counted.begun.append(now_ms)
 
     def _blocked_until(self, demand: Demand, now_ms: float) -> float | None:

@@ -27,7 +27,7 @@ class RedisAway(Exception):
 
 
 class ScriptCalls:
-    """The script under one prefix, by one connection. `clock` is a test's time in milliseconds; without it, Redis' own."""
+    """The script under one prefix, by one connection. `clock` is a test's milliseconds; without it, Redis' own."""
 
     def __init__(
         self,
