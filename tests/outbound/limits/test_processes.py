@@ -18,11 +18,12 @@ SECONDS = 8.0
 
 
 def test_processes_together_never_exceed_a_limit_and_nearly_reach_it() -> None:
-    arguments = [settings.REDIS_URL, new_prefix(), WINDOW_SECONDS * 1000, LIMIT, CONNECTIONS, SECONDS]
+    numbers = [round(WINDOW_SECONDS * 1000), LIMIT, CONNECTIONS, SECONDS]
+    arguments = [settings.REDIS_URL, new_prefix(), *map(str, numbers)]
     command = [sys.executable, "-m", "tests.outbound.limits.hammering_process"]
     running = [
         subprocess.Popen(
-            [*command, *(str(one if isinstance(one, str) else int(one)) for one in arguments)],
+            [*command, *arguments],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             text=True,
