@@ -38,13 +38,13 @@ from apps.outbound.delivery import (
     record_result,
 )
 from apps.outbound.errors import LeaseLost
+from apps.outbound.limits.gate import open_gate
 from apps.outbound.models import DeliveryState, Lane, Relay, Route
 from apps.outbound.relay import Attempt, RelayPolicy, RelayRoad
 from apps.outbound.relays.environment import active_relays
 from apps.outbound.retry import DEFAULT_RETRY_POLICY, RetryPolicy, Trouble
 from apps.outbound.transitions import Change
 from apps.outbound.verdict import Judge, accepted
-from apps.outbound.wire.conversation import Envelope
 from apps.outbound.wire.payload import Payload
 
 log = structlog.get_logger(__name__)
@@ -83,7 +83,7 @@ class Drain:
         self._lane = lane
         self._policy = policy or DrainPolicy()
         self._database = DatabaseThreads(self._policy.database_threads)
-        self._road = RelayRoad(self._policy.relay)
+        self._road = RelayRoad(self._policy.relay, gate=open_gate(self._database))
         self._judge = Judge(self._policy.retry, random.SystemRandom())
         self._bodies = Bodies(self._read, bound_bytes=self._policy.bytes_in_flight)
         self._held: dict[uuid.UUID, _Held] = {}
@@ -248,10 +248,12 @@ class Drain:
             held.fenced = True
 
         async with self._bodies.borrow(claim.message_id, claim.size_bytes) as payload:
-            attempt = await self._road.attempt(Envelope(claim.sender, claim.recipient), payload, fence)
+            attempt = await self._road.attempt(claim, payload, fence)
         await self._record(held, self._change_after(attempt, claim), attempt.evidence)
 
     def _change_after(self, attempt: Attempt, claim: Claim) -> Change:
+        if attempt.waits is not None:
+            return self._judge.waiting(attempt.waits, claim, timezone.now())
         if attempt.reply is not None:
             return accepted(attempt.reply, attempt.evidence.server)
         if attempt.error is None:

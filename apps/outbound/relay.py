@@ -11,13 +11,15 @@ import asyncio
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from apps.outbound.delivery import Evidence
+from apps.outbound.delivery import Claim, Evidence
 from apps.outbound.errors import ConversationError, RelayRefused, RelayUnavailable
+from apps.outbound.limits.gate import LimitGate, LinePermit
 from apps.outbound.models import Relay
 from apps.outbound.relays.environment import endpoint_of
 from apps.outbound.verdict import is_relays_trouble
+from apps.outbound.waiting import Wait
 from apps.outbound.wire.conversation import Conversation, Envelope, Timeouts
 from apps.outbound.wire.endpoint import Endpoint
 from apps.outbound.wire.payload import Payload
@@ -38,20 +40,24 @@ class RelayPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """How one recipient fared: the reply that accepted it, or the error that did not."""
+    """How one recipient fared: the reply that accepted it, the error that did not, or until when it has to wait."""
 
     evidence: Evidence
     reply: Reply | None = None
     error: ConversationError | None = None
+    waits: Wait | None = None
 
 
 class RelayLines:
     """This process's connections to one relay."""
 
-    def __init__(self, relay_id: uuid.UUID, endpoint: Endpoint, policy: RelayPolicy) -> None:
-        self._relay_id = relay_id
+    def __init__(self, relay: Relay, endpoint: Endpoint, policy: RelayPolicy, gate: LimitGate | None) -> None:
+        self._relay = relay
+        self._relay_id = relay.pk
         self._endpoint = endpoint
         self._policy = policy
+        self._gate = gate
+        self._permits: dict[Conversation, LinePermit] = {}
         self._slots = asyncio.Semaphore(policy.connections)
         self._idle: list[Conversation] = []
         self._rests_until = 0.0
@@ -72,13 +78,17 @@ class RelayLines:
         """Say goodbye on every idle line."""
         idle, self._idle = self._idle, []
         await asyncio.gather(*(conversation.close() for conversation in idle))
+        for conversation in idle:
+            await self._give_line_back(conversation)
 
     async def _over(
         self, conversation: Conversation, envelope: Envelope, payload: Payload, fence: Fence
     ) -> Attempt:
         try:
             if not conversation.messages_begun:
-                await self._open(conversation)
+                wait = await self._open(conversation)
+                if wait is not None:
+                    return Attempt(Evidence(), waits=wait)
             reply = await conversation.send(envelope, payload, fence)
         except RelayRefused as error:
             evidence = self._evidence(conversation, error.code, error.enhanced, error.public)
@@ -95,9 +105,15 @@ class RelayLines:
     def _new(self) -> Conversation:
         return Conversation(self._endpoint, self._policy.timeouts)
 
-    async def _open(self, conversation: Conversation) -> None:
+    async def _open(self, conversation: Conversation) -> Wait | None:
         if self._last_trouble is not None and time.monotonic() < self._rests_until:
             raise RelayUnavailable(self._last_trouble.phase, self._last_trouble.public)
+        # LIMITS: a connection counts for as long as it is open, idle or not.
+        if self._gate is not None:
+            permit = await self._gate.open_line(self._relay)
+            if isinstance(permit, Wait):
+                return permit
+            self._permits[conversation] = permit
         try:
             await conversation.open()
         except ConversationError as error:
@@ -105,14 +121,19 @@ class RelayLines:
             self._rests_until = time.monotonic() + self._policy.rest_seconds
             raise
         self._last_trouble = None
+        return None
 
     async def _give_back(self, conversation: Conversation) -> None:
-        if not conversation.usable:
-            return
-        if conversation.messages_begun < self._policy.messages_per_connection:
+        if conversation.usable and conversation.messages_begun < self._policy.messages_per_connection:
             self._idle.append(conversation)
-        else:
-            await conversation.close()
+            return
+        await conversation.close()
+        await self._give_line_back(conversation)
+
+    async def _give_line_back(self, conversation: Conversation) -> None:
+        permit = self._permits.pop(conversation, None)
+        if permit is not None:
+            await permit.give_back()
 
     def _evidence(
         self, conversation: Conversation, code: int | None = None, enhanced: str = "", text: str = ""
@@ -129,19 +150,22 @@ class RelayLines:
 
 
 def _went_stale(attempt: Attempt) -> bool:
-    """Whether a reused line was dead at its first command: servers close what is idle (RFC 5321 §4.5.3.2.7)."""
-    return (
-        attempt.error is not None
-        and attempt.error.phase in {"rset", "mail"}
-        and is_relays_trouble(attempt.error)
-    )
+    """Whether a reused line was dead at its first command: servers close what is idle (RFC 5321 §4.5.3.2.7).
+
+    A server that answers no is alive, unless it answers that it is closing.
+    """
+    error = attempt.error
+    if isinstance(error, RelayRefused) and error.code != 421:
+        return False
+    return error is not None and error.phase in {"rset", "mail"} and is_relays_trouble(error)
 
 
 class RelayRoad:
     """All relays of this process, in the order in which they are asked."""
 
-    def __init__(self, policy: RelayPolicy | None = None) -> None:
+    def __init__(self, policy: RelayPolicy | None = None, *, gate: LimitGate | None = None) -> None:
         self._policy = policy or RelayPolicy()
+        self._gate = gate
         self._lines: dict[uuid.UUID, RelayLines] = {}
         self._order: list[Relay] = []
 
@@ -149,24 +173,48 @@ class RelayRoad:
         """Ask these from now on, the first one first."""
         self._order = list(relays)
 
-    async def attempt(self, envelope: Envelope, payload: Payload, fence: Fence) -> Attempt:
-        """Send one message over the first relay that can. Raises only what `fence` raises."""
+    async def attempt(self, claim: Claim, payload: Payload, fence: Fence) -> Attempt:
+        """Send one message over the first relay that can. Raises what `fence` raises, and what the database raises."""
         attempt = Attempt(Evidence(), error=RelayUnavailable("connect", "no relay is set up"))
+        waits: list[Wait] = []
         for relay in self._order:
-            try:
-                lines = self._lines_to(relay)
-            except RelayUnavailable as error:
-                attempt = Attempt(Evidence(relay_id=relay.pk, text=error.public), error=error)
+            one = await self._through_gate(claim, relay, payload, fence)
+            if one.waits is not None:
+                waits.append(one.waits)
                 continue
-            attempt = await lines.attempt(envelope, payload, fence)
+            attempt = one
             if attempt.error is None or not is_relays_trouble(attempt.error):
-                break
+                return attempt
+        first = min(waits, key=lambda one: one.until, default=None)
+        return attempt if first is None else replace(attempt, waits=first)
+
+    async def _through_gate(self, claim: Claim, relay: Relay, payload: Payload, fence: Fence) -> Attempt:
+        """LIMITS: ask before, and tell afterwards."""
+        if self._gate is None:
+            return await self._over(claim, relay, payload, fence)
+        permit = await self._gate.admit(claim, relay)
+        if isinstance(permit, Wait):
+            return Attempt(Evidence(), waits=permit)
+        attempt: Attempt | None = None
+        try:
+            attempt = await self._over(claim, relay, payload, fence)
+        finally:
+            await permit.give_back(attempt)
         return attempt
+
+    async def _over(self, claim: Claim, relay: Relay, payload: Payload, fence: Fence) -> Attempt:
+        try:
+            lines = self._lines_to(relay)
+        except RelayUnavailable as error:
+            return Attempt(Evidence(relay_id=relay.pk, text=error.public), error=error)
+        return await lines.attempt(Envelope(claim.sender, claim.recipient), payload, fence)
 
     def _lines_to(self, relay: Relay) -> RelayLines:
         if relay.pk not in self._lines:
-            self._lines[relay.pk] = RelayLines(relay.pk, endpoint_of(relay), self._policy)
+            self._lines[relay.pk] = RelayLines(relay, endpoint_of(relay), self._policy, self._gate)
         return self._lines[relay.pk]
 
     async def close(self) -> None:
         await asyncio.gather(*(lines.close() for lines in self._lines.values()))
+        if self._gate is not None:
+            await self._gate.close()

@@ -24,12 +24,12 @@ from enum import StrEnum
 from apps.outbound.causes import Cause
 from apps.outbound.delivery import Claim
 from apps.outbound.errors import ConversationError, RelayRefused, ReplyLost
-from apps.outbound.limits.bounds import Wait
 from apps.outbound.limits.provider_table import Kind
 from apps.outbound.limits.providers import ProviderLimit, Providers, known_providers
 from apps.outbound.models import DeliveryState
 from apps.outbound.retry import DEFAULT_RETRY_POLICY, RetryPolicy, Trouble, next_try
 from apps.outbound.transitions import Change
+from apps.outbound.waiting import Wait
 from apps.outbound.wire.smtp_reply import Reply
 
 # What the server answers before it knows the recipient says something about itself or about us.

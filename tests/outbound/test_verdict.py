@@ -10,11 +10,11 @@ import pytest
 from apps.outbound.causes import Cause
 from apps.outbound.delivery import Claim
 from apps.outbound.errors import ConversationError, RelayRefused, RelayUnavailable, ReplyLost
-from apps.outbound.limits.bounds import Wait
 from apps.outbound.limits.provider_table import BUILT_IN, read_table
 from apps.outbound.limits.providers import Providers
 from apps.outbound.models import DeliveryState, Route
 from apps.outbound.verdict import Blame, Judge, blame, is_relays_trouble, limit_told_by
+from apps.outbound.waiting import Wait
 
 NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 PROVIDERS = Providers(read_table(BUILT_IN))
@@ -157,7 +157,7 @@ def test_what_the_other_side_refuses_for_good_has_failed(error: ConversationErro
 
 def test_a_limit_of_ours_costs_no_attempt_and_no_setback() -> None:
     until = NOW + timedelta(seconds=40)
-    wait = Wait(until, "relay:1", Cause.RELAY_LIMIT, "Relay mail-1 allows 30 messages a minute.")
+    wait = Wait(until, Cause.RELAY_LIMIT, "Relay mail-1 allows 30 messages a minute.")
     change = judge().waiting(wait, claim(), NOW)
     assert (change.state, change.cause, change.due_at) == (DeliveryState.DEFERRED, Cause.RELAY_LIMIT, until)
     assert not change.setback
@@ -168,7 +168,7 @@ def test_a_limit_of_ours_costs_no_attempt_and_no_setback() -> None:
 def test_what_could_only_be_tried_after_its_lifetime_is_expired(error: ConversationError) -> None:
     change = judge().after(error, claim(lives=timedelta(seconds=1)), NOW)
     assert (change.state, change.cause) == (DeliveryState.EXPIRED, Cause.GAVE_UP)
-    wait = Wait(NOW + timedelta(minutes=1), "relay:1", Cause.RELAY_LIMIT, "Full.")
+    wait = Wait(NOW + timedelta(minutes=1), Cause.RELAY_LIMIT, "Full.")
     assert judge().waiting(wait, claim(lives=timedelta(seconds=1)), NOW).state == DeliveryState.EXPIRED
 
 

@@ -1,9 +1,7 @@
 """What a limit is made of, what is asked of the limiter and what it answers: values that know no Redis and no rows."""
 
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime
 from typing import Any
 
 from apps.outbound.causes import Cause
@@ -83,15 +81,21 @@ def _tighter(one: int | None, other: int | None, *, wide_is_tight: bool) -> int 
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """One thing a message counts for: its key in Redis, its bounds, and what people call it."""
+    """One thing a message counts for: its key in Redis, its bounds, and what people call it.
+
+    `is_own`: one organisation made it for its own mail, and nobody else's waits for it.
+    """
 
     key: str
     scope: LimitScope
     name: str
     bounds: Bounds = Bounds()
+    is_own: bool = False
 
     @property
     def cause(self) -> Cause:
+        if self.is_own and self.scope == LimitScope.DESTINATION:
+            return Cause.ORGANISATION_LIMIT
         return CAUSES[self.scope]
 
     def as_json(self) -> dict[str, Any]:
@@ -130,22 +134,3 @@ class Granted:
 
     id: uuid.UUID
     parts: tuple[Demand, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """It may not begin before `until`. `reason` is a sentence for people; `key` names what is in the way.
-
-    `apart_seconds` is how far apart the limit lets messages be on average, for spreading those that wait for it.
-    """
-
-    until: datetime
-    key: str
-    cause: Cause
-    reason: str
-    apart_seconds: float = 0
-
-
-def earliest(waits: Sequence[Wait]) -> Wait | None:
-    """Of several relays that are all at their limit, the one that is free first."""
-    return min(waits, key=lambda one: one.until, default=None)

@@ -33,7 +33,7 @@ from redis.backoff import NoBackoff
 
 from apps.outbound.causes import Cause
 from apps.outbound.errors import RelayRefused
-from apps.outbound.limits.bounds import Demand, Demands, Granted, Wait
+from apps.outbound.limits.bounds import Demand, Demands, Granted
 from apps.outbound.limits.history import accepted_lately, recall
 from apps.outbound.limits.outage import Outage
 from apps.outbound.limits.pacing import DEFAULT_PACE_POLICY, PacePolicy
@@ -41,6 +41,7 @@ from apps.outbound.limits.providers import ProviderLimit, Providers, known_provi
 from apps.outbound.limits.rules import Named, relay_demand, relay_destination_demand
 from apps.outbound.limits.script import LEASE_MS, RedisAway, ScriptCalls
 from apps.outbound.limits.words import BEING_REBUILT, clock, refusal
+from apps.outbound.waiting import Wait
 
 log = structlog.get_logger(__name__)
 
@@ -160,7 +161,7 @@ class Limiter:
                 await self._rebuild(answer["rebuild"], version)
         except RedisAway:
             return await self._admit_by_share(granted)
-        return Wait(self._now() + timedelta(seconds=1), parts[0].key, parts[0].cause, BEING_REBUILT)
+        return Wait(self._now() + timedelta(seconds=1), parts[0].cause, BEING_REBUILT, key=parts[0].key)
 
     async def _that_matter(self, parts: tuple[Demand, ...]) -> tuple[Demand, ...]:
         if time.monotonic() - self._looked_for_paces_at > self.look_for_paces_seconds:
@@ -197,15 +198,7 @@ class Limiter:
         until = datetime.fromtimestamp(answer["wait"] / 1000, UTC)
         demand = granted.parts[answer.get("demand", 0)]
         cause = Cause.PROVIDER_LIMIT if answer["why"] in _OF_PROVIDERS else demand.cause
-        apart = 0.0
-        match answer["why"]:
-            case "window":
-                apart = answer["window"] / 1000 / answer["limit"]
-            case "gap":
-                apart = answer["limit"] / 1000
-            case "pace":
-                apart = 60 / answer["limit"]
-        return Wait(until, demand.key, cause, refusal(demand, answer), apart)
+        return Wait(until, cause, refusal(demand, answer), _gap(answer), demand.key)
 
     async def _rebuild(self, token: str, version: int) -> None:
         try:
@@ -304,7 +297,7 @@ class Limiter:
             if until > now_ms:
                 reason = f"{demand.name} is paused until {clock(until)}: {because}."
                 return Wait(
-                    datetime.fromtimestamp(until / 1000, UTC), demand.key, Cause.PROVIDER_LIMIT, reason
+                    datetime.fromtimestamp(until / 1000, UTC), Cause.PROVIDER_LIMIT, reason, key=demand.key
                 )
         async with self._reading:
             if not outage.has_record:
@@ -328,6 +321,19 @@ def open_limiter(database: Database) -> Limiter:
         retry=Retry(NoBackoff(), 1),
     )
     return Limiter(ScriptCalls(redis), database, processes=settings.SENDING_PROCESSES)
+
+
+def _gap(answer: dict[str, Any]) -> timedelta | None:
+    """How far apart a limit lets messages be, on average."""
+    match answer["why"]:
+        case "window":
+            return timedelta(milliseconds=answer["window"] / answer["limit"])
+        case "gap":
+            return timedelta(milliseconds=answer["limit"])
+        case "pace":
+            return timedelta(minutes=1 / answer["limit"])
+        case _:
+            return None
 
 
 def _step(op: str, granted: Granted, **more: Any) -> dict[str, Any]:

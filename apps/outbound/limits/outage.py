@@ -21,9 +21,10 @@ from collections import defaultdict, deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from apps.outbound.limits.bounds import DAY_MS, Demand, Granted, Wait, Window
+from apps.outbound.limits.bounds import DAY_MS, Demand, Granted, Window
 from apps.outbound.limits.history import History
 from apps.outbound.limits.words import share_of
+from apps.outbound.waiting import Wait
 
 POLL_MS = 1000
 
@@ -65,7 +66,7 @@ class Outage:
         if blocked:
             free, demand = max(blocked, key=lambda one: one[0])
             until = datetime.fromtimestamp(free / 1000, UTC)
-            return Wait(until, demand.key, demand.cause, share_of(demand))
+            return Wait(until, demand.cause, share_of(demand), key=demand.key)
         self.has_granted = True
         self._begun_at[granted.id] = now_ms
         for demand in granted.parts:

@@ -104,7 +104,7 @@ def demands_for(claim: Addressed, relay: Named, rules: Rules) -> Demands:
                 key = key_of(scope, subject, owner)
                 known = found.get(key)
                 together = bounds.tightest(known.bounds) if known else bounds
-                found[key] = Demand(key, scope, words, together)
+                found[key] = Demand(key, scope, words, together, is_own=owner is not None)
     return Demands(tuple(found.values()), rules.version)
 
 

@@ -12,13 +12,14 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from apps.outbound.limits.bounds import Bounds, Demand, Demands, Granted, Wait, Window
+from apps.outbound.limits.bounds import Bounds, Demand, Demands, Granted, Window
 from apps.outbound.limits.history import History, recall
 from apps.outbound.limits.limiter import Limiter
 from apps.outbound.limits.provider_table import BUILT_IN, read_table
 from apps.outbound.limits.providers import Providers
 from apps.outbound.limits.script import ScriptCalls
 from apps.outbound.models import LimitScope
+from apps.outbound.waiting import Wait
 
 START_MS = 1_790_000_000_000
 PROVIDERS = Providers(read_table(BUILT_IN))

@@ -6,9 +6,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from apps.outbound.causes import Cause
-from apps.outbound.limits.bounds import DAY_MS, HOUR_MS, MINUTE_MS, Granted, Wait
+from apps.outbound.limits.bounds import DAY_MS, HOUR_MS, MINUTE_MS, Granted
 from apps.outbound.limits.script import LEASE_MS
 from apps.outbound.models import LimitScope
+from apps.outbound.waiting import Wait
 from tests.outbound.limits.limiting import (
     Clock,
     Forgetful,
@@ -49,7 +50,7 @@ async def test_a_wait_says_when_what_and_why() -> None:
         wait = await meet_wait(limits, wanted)
         assert wait.cause == Cause.RELAY_LIMIT
         assert wait.key == "relay:mail-1"
-        assert wait.apart_seconds == 2
+        assert wait.gap == timedelta(seconds=2)
         sent_at = datetime.fromtimestamp(clock.now_ms / 1000, UTC)
         assert timedelta(0) <= wait.until - sent_at - timedelta(minutes=1) <= timedelta(seconds=60 * ONE_PART)
         since = (wait.until - timedelta(minutes=1)).strftime("%H:%M:%S")

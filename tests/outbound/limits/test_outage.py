@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from apps.outbound.errors import RelayRefused
-from apps.outbound.limits.bounds import Granted, Wait
+from apps.outbound.limits.bounds import Granted
 from apps.outbound.limits.history import History, Log, recall
 from apps.outbound.limits.limiter import Limiter
+from apps.outbound.waiting import Wait
 from tests.outbound.limits.limiting import (
     Clock,
     demand,

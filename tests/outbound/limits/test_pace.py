@@ -7,9 +7,10 @@ import pytest
 
 from apps.outbound.causes import Cause
 from apps.outbound.errors import RelayRefused
-from apps.outbound.limits.bounds import Demands, Granted, Wait
+from apps.outbound.limits.bounds import Demands, Granted
 from apps.outbound.limits.limiter import Limiter
 from apps.outbound.limits.rules import relay_demand, relay_destination_demand
+from apps.outbound.waiting import Wait
 from tests.outbound.limits.limiting import (
     Clock,
     FakeRelay,
