@@ -9,7 +9,9 @@ from datetime import datetime
 from typing import Literal
 
 from django.utils import timezone
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from apps.outbound.causes import Cause
 from apps.outbound.models import WAITING, Delivery, DeliveryState
@@ -51,6 +53,26 @@ def explain(delivery: Delivery, now: datetime) -> Explanation:
     )
 
 
+# What a delivery waits for, around what its row says of it.
+_WAITS_FOR: dict[str, str | Promise] = {
+    Cause.RELAY_UNAVAILABLE: gettext_lazy("Our relay could not take it: %(reason)s."),
+    Cause.RELAY_REFUSED: gettext_lazy("Our relay refused us: %(reason)s."),
+    Cause.NO_RELAY_SERVES: gettext_lazy("No relay of ours may take it: %(reason)s."),
+    Cause.RECIPIENT_UNAVAILABLE: gettext_lazy("The recipient's side put it off: %(reason)s."),
+    Cause.SCANNER_UNAVAILABLE: gettext_lazy("Nothing is sent before it was screened: %(reason)s."),
+    Cause.SENDER_LIMIT: gettext_lazy("Waiting for a limit: %(reason)s."),
+    Cause.ORGANISATION_LIMIT: gettext_lazy("Waiting for a limit: %(reason)s."),
+    Cause.RELAY_LIMIT: gettext_lazy("Waiting for a limit: %(reason)s."),
+    Cause.DESTINATION_LIMIT: gettext_lazy("Waiting for a limit: %(reason)s."),
+    Cause.PROVIDER_LIMIT: gettext_lazy("The provider had enough for now: %(reason)s."),
+    Cause.GREYLISTED: gettext_lazy(
+        "The recipient's server takes strangers only on the second try: %(reason)s."
+    ),
+    Cause.MAILBOX_FULL: gettext_lazy("The recipient's mailbox is full: %(reason)s."),
+    Cause.REPUTATION_BLOCK: gettext_lazy("The provider distrusts our address for now: %(reason)s."),
+}
+
+
 def _waiting(delivery: Delivery, now: datetime) -> str:
     if delivery.due_at is None:
         msg = f"delivery {delivery.pk} waits for no time"
@@ -59,23 +81,11 @@ def _waiting(delivery: Delivery, now: datetime) -> str:
     if delivery.due_at <= now:
         since = _("Waiting for a worker since %(at)s.") % {"at": at}
         return f"{delivery.reason} {since}" if delivery.reason else since
-    match delivery.cause:
-        case Cause.UNDO_WINDOW:
-            return _("Waiting: undo window until %(at)s.") % {"at": at}
-        case Cause.SCHEDULE:
-            return _("Waiting: it is to be sent at %(at)s.") % {"at": at}
-        case Cause.RELAY_UNAVAILABLE:
-            why = _("Our relay could not take it: %(reason)s.")
-        case Cause.RELAY_REFUSED:
-            why = _("Our relay refused us: %(reason)s.")
-        case Cause.NO_RELAY_SERVES:
-            why = _("No relay of ours may take it: %(reason)s.")
-        case Cause.RECIPIENT_UNAVAILABLE:
-            why = _("The recipient's side put it off: %(reason)s.")
-        case Cause.SCANNER_UNAVAILABLE:
-            why = _("Nothing is sent before it was screened: %(reason)s.")
-        case _:
-            why = "%(reason)s."
+    if delivery.cause == Cause.UNDO_WINDOW:
+        return _("Waiting: undo window until %(at)s.") % {"at": at}
+    if delivery.cause == Cause.SCHEDULE:
+        return _("Waiting: it is to be sent at %(at)s.") % {"at": at}
+    why = _WAITS_FOR.get(delivery.cause, "%(reason)s.")
     told = why % {"reason": (delivery.reason or delivery.cause).rstrip(".")}
     return f"{told} {_('Next try at %(at)s.') % {'at': at}}"
 

@@ -28,7 +28,7 @@ from django.utils import timezone
 from redis.asyncio import Redis
 
 from apps.outbound.delivery import Claim, Evidence
-from apps.outbound.errors import ConversationError, NoRelayServes, RelayUnavailable
+from apps.outbound.errors import ConversationError, NoRelayServes, RelayRefused, RelayUnavailable
 from apps.outbound.models import Relay
 from apps.outbound.relays.attempt import Attempt, Fence, RelayPolicy
 from apps.outbound.relays.breaker import BreakerPolicy
@@ -122,7 +122,13 @@ class RelayRoad:
         await self._health.close()
 
     async def _through_gate(self, claim: Claim, relay: Relay, send: _Send) -> Attempt:
-        permit = await self._gate.admit(claim, relay)
+        try:
+            permit = await self._gate.admit(claim, relay)
+        except RelayRefused as error:
+            evidence = Evidence(
+                relay_id=relay.pk, code=error.code, enhanced=error.enhanced, text=error.public
+            )
+            return Attempt(evidence, error=error)
         if isinstance(permit, Wait):
             return Attempt(Evidence(relay_id=relay.pk, text=permit.reason), waits=permit)
         attempt: Attempt | None = None
@@ -149,9 +155,9 @@ class RelayRoad:
             return known.way
         way: _Way
         if relay.is_direct:
-            way = DirectWay(relay, self._policy, self._directions(), self._health)
+            way = DirectWay(relay, self._policy, self._directions(), self._health, self._gate)
         else:
-            way = SmarthostWay(relay, endpoint_of(relay), self._policy, self._health)
+            way = SmarthostWay(relay, endpoint_of(relay), self._policy, self._health, self._gate)
         if known is not None:
             # Its conversations go on; what they leave idle is closed with the rest.
             self._retired.append(known.way)

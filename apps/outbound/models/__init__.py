@@ -3,6 +3,11 @@
 from apps.outbound.models.idempotency import (
     IdempotencyKey,
 )
+from apps.outbound.models.limits import (
+    EACH,
+    LimitScope,
+    SendingLimit,
+)
 from apps.outbound.models.policy import (
     EncryptedArchives,
     SendingPolicy,
@@ -32,6 +37,7 @@ from apps.outbound.models.screening import (
 )
 
 __all__ = [
+    "EACH",
     "IN_ERROR",
     "LEAST_FINISHED_FIRST",
     "UNFINISHED",
@@ -43,6 +49,7 @@ __all__ = [
     "EncryptedArchives",
     "IdempotencyKey",
     "Lane",
+    "LimitScope",
     "OutgoingScreening",
     "Phase",
     "RecipientField",
@@ -51,5 +58,6 @@ __all__ = [
     "RelaySecurity",
     "Route",
     "ScreeningOutcome",
+    "SendingLimit",
     "SendingPolicy",
 ]

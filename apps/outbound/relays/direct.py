@@ -23,6 +23,7 @@ from apps.outbound.delivery import Evidence
 from apps.outbound.errors import RelayRefused, RelayUnavailable
 from apps.outbound.models import CertificatePolicy, Relay, RelaySecurity
 from apps.outbound.relays.attempt import Attempt, Fence, RelayPolicy
+from apps.outbound.relays.gate import Gate
 from apps.outbound.relays.health import Health
 from apps.outbound.relays.lines import Lines, Server
 from apps.outbound.relays.mta_sts import Mode, Policies, Policy, fetcher
@@ -57,7 +58,10 @@ def usual_directions() -> Directions:
 class DirectWay:
     """One direct relay in one process."""
 
-    def __init__(self, relay: Relay, policy: RelayPolicy, directions: Directions, health: Health) -> None:
+    def __init__(
+        self, relay: Relay, policy: RelayPolicy, directions: Directions, health: Health, gate: Gate
+    ) -> None:
+        self._gate = gate
         self._relay = relay
         self._policy = policy
         self._directions = directions
@@ -112,7 +116,7 @@ class DirectWay:
                 connections=self._policy.connections_per_server,
                 is_destination=True,
             )
-            lines = self._lines[endpoint] = Lines(named, self._policy, self._health)
+            lines = self._lines[endpoint] = Lines(self._relay, named, self._policy, self._health, self._gate)
         return lines
 
     def _unable(self, error: RelayUnavailable | RelayRefused) -> Attempt:

@@ -5,6 +5,7 @@ was let through: for the counts, and because a server's answer may tell of a lim
 """
 
 from typing import Protocol
+from uuid import UUID
 
 from apps.outbound.delivery import Claim
 from apps.outbound.models import Relay
@@ -19,11 +20,26 @@ class Permit(Protocol):
         """It is over. None: it was interrupted, and nobody knows how far it came."""
 
 
+class LinePermit(Protocol):
+    """One more connection may be open, idle or not."""
+
+    async def give_back(self) -> None:
+        """It is closed."""
+
+
 class Gate(Protocol):
     async def admit(self, claim: Claim, relay: Relay) -> Permit | Wait:
-        """A permit, or until when to wait and why."""
+        """A permit, or until when to wait and why. Raises RelayRefused for what this relay never may be given."""
+
+    async def open_line(self, relay: Relay, owner: UUID | None = None) -> LinePermit | Wait:
+        """A permit for one more connection to a relay."""
 
     async def close(self) -> None: ...
+
+
+class _OpenLine:
+    async def give_back(self) -> None:
+        pass
 
 
 class OpenGate:
@@ -31,6 +47,9 @@ class OpenGate:
 
     async def admit(self, _claim: Claim, _relay: Relay) -> Permit | Wait:
         return self
+
+    async def open_line(self, _relay: Relay, _owner: UUID | None = None) -> LinePermit | Wait:
+        return _OpenLine()
 
     async def give_back(self, _attempt: Attempt | None) -> None:
         pass

@@ -25,8 +25,9 @@ from django.utils import timezone
 from apps.outbound.causes import Cause
 from apps.outbound.delivery import Evidence
 from apps.outbound.errors import ConversationError, RelayRefused
-from apps.outbound.models import RelaySecurity
+from apps.outbound.models import Relay, RelaySecurity
 from apps.outbound.relays.attempt import Attempt, Fence, RelayPolicy, speaks_against_server
+from apps.outbound.relays.gate import Gate, LinePermit
 from apps.outbound.relays.health import Health, Rest
 from apps.outbound.verdict import is_relays_trouble
 from apps.outbound.waiting import Wait
@@ -50,8 +51,11 @@ class Server:
 class Lines:
     """This process's connections to one server."""
 
-    def __init__(self, server: Server, policy: RelayPolicy, health: Health) -> None:
+    def __init__(self, relay: Relay, server: Server, policy: RelayPolicy, health: Health, gate: Gate) -> None:
+        self._relay = relay
         self._server = server
+        self._gate = gate
+        self._permits: dict[Conversation, LinePermit] = {}
         self._endpoint = server.endpoint
         self._policy = policy
         self._health = health
@@ -88,7 +92,7 @@ class Lines:
         ended = []
         while self._idle and self._idle[0][1] <= long_ago:
             ended.append(self._idle.popleft()[0])
-        await asyncio.gather(*(conversation.close() for conversation in ended))
+        await asyncio.gather(*(self._end(conversation) for conversation in ended))
 
     def _left_alone(self, rest: Rest) -> Attempt:
         cause = Cause.RECIPIENT_UNAVAILABLE if self._server.is_destination else Cause.RELAY_UNAVAILABLE
@@ -112,6 +116,9 @@ class Lines:
             if not _went_stale(attempt):
                 return attempt
         attempt = await self._over(self._new(), envelope, payload, fence)
+        if attempt.waits is not None and self._idle:
+            # No more lines may be open, and meanwhile one of ours has become free.
+            attempt = await self._over(self._idle.pop()[0], envelope, payload, fence)
         if self._fell_over_tls(attempt):
             self._plain_until = time.monotonic() + self._policy.plain_again_seconds
             return await self._over(self._new(), envelope, payload, fence)
@@ -135,7 +142,9 @@ class Lines:
     ) -> Attempt:
         try:
             if not conversation.messages_begun:
-                await conversation.open()
+                wait = await self._open(conversation)
+                if wait is not None:
+                    return Attempt(Evidence(relay_id=self._server.relay_id, text=wait.reason), waits=wait)
             reply = await conversation.send(envelope, payload, fence)
         except ConversationError as error:
             error.by_destination = self._server.is_destination
@@ -148,13 +157,26 @@ class Lines:
             await self._give_back(conversation)
         return Attempt(self._evidence(conversation, reply.code, reply.enhanced, reply.text), reply=reply)
 
+    async def _open(self, conversation: Conversation) -> Wait | None:
+        permit = await self._gate.open_line(self._relay, self._relay.organisation_id)
+        if isinstance(permit, Wait):
+            return permit
+        self._permits[conversation] = permit
+        await conversation.open()
+        return None
+
     async def _give_back(self, conversation: Conversation) -> None:
-        if not conversation.usable:
-            return
-        if conversation.messages_begun < self._policy.messages_per_connection:
+        if conversation.usable and conversation.messages_begun < self._policy.messages_per_connection:
             self._idle.append((conversation, time.monotonic()))
         else:
-            await conversation.close()
+            await self._end(conversation)
+
+    async def _end(self, conversation: Conversation) -> None:
+        """A line counts against its limit until it is closed, idle or not."""
+        await conversation.close()
+        permit = self._permits.pop(conversation, None)
+        if permit is not None:
+            await permit.give_back()
 
     def _evidence(
         self, conversation: Conversation, code: int | None = None, enhanced: str = "", text: str = ""

@@ -2,6 +2,7 @@
 
 from apps.outbound.models import Relay
 from apps.outbound.relays.attempt import Attempt, Fence, RelayPolicy
+from apps.outbound.relays.gate import Gate
 from apps.outbound.relays.health import Health
 from apps.outbound.relays.lines import Lines, Server
 from apps.outbound.wire.conversation import Envelope
@@ -12,7 +13,9 @@ from apps.outbound.wire.payload import Payload
 class SmarthostWay:
     """One smarthost in one process: the same lines for every domain."""
 
-    def __init__(self, relay: Relay, endpoint: Endpoint, policy: RelayPolicy, health: Health) -> None:
+    def __init__(
+        self, relay: Relay, endpoint: Endpoint, policy: RelayPolicy, health: Health, gate: Gate
+    ) -> None:
         server = Server(
             relay_id=relay.pk,
             health_name=str(relay.pk),
@@ -20,7 +23,7 @@ class SmarthostWay:
             endpoint=endpoint,
             connections=policy.connections,
         )
-        self._lines = Lines(server, policy, health)
+        self._lines = Lines(relay, server, policy, health, gate)
 
     async def attempt(self, _domain: str, envelope: Envelope, payload: Payload, fence: Fence) -> Attempt:
         """Send one message. Raises only what `fence` raises."""
