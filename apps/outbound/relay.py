@@ -149,6 +149,12 @@ class RelayLines:
         )
 
 
+def _may_go_elsewhere(error: ConversationError) -> bool:
+    """Whether another relay may be asked: nothing was accepted, and nothing was said about the recipient."""
+    # "envelope": this relay lacks what the mail needs, or allows no mail so large; another one's may do.
+    return is_relays_trouble(error) or error.phase == "envelope"
+
+
 def _went_stale(attempt: Attempt) -> bool:
     """Whether a reused line was dead at its first command: servers close what is idle (RFC 5321 §4.5.3.2.7).
 
@@ -175,6 +181,16 @@ class RelayRoad:
 
     async def attempt(self, claim: Claim, payload: Payload, fence: Fence) -> Attempt:
         """Send one message over the first relay that can. Raises what `fence` raises, and what the database raises."""
+        since = time.monotonic()
+        while True:
+            attempt = await self._round(claim, payload, fence)
+            # LIMITS: a relay that has room in a moment is waited for here.
+            if attempt.waits is None or self._gate is None:
+                return attempt
+            if not await self._gate.linger(attempt.waits, since):
+                return attempt
+
+    async def _round(self, claim: Claim, payload: Payload, fence: Fence) -> Attempt:
         attempt = Attempt(Evidence(), error=RelayUnavailable("connect", "no relay is set up"))
         waits: list[Wait] = []
         for relay in self._order:
@@ -183,7 +199,7 @@ class RelayRoad:
                 waits.append(one.waits)
                 continue
             attempt = one
-            if attempt.error is None or not is_relays_trouble(attempt.error):
+            if attempt.error is None or not _may_go_elsewhere(attempt.error):
                 return attempt
         first = min(waits, key=lambda one: one.until, default=None)
         return attempt if first is None else replace(attempt, waits=first)
@@ -192,7 +208,13 @@ class RelayRoad:
         """LIMITS: ask before, and tell afterwards."""
         if self._gate is None:
             return await self._over(claim, relay, payload, fence)
-        permit = await self._gate.admit(claim, relay)
+        try:
+            permit = await self._gate.admit(claim, relay)
+        except RelayRefused as error:
+            evidence = Evidence(
+                relay_id=relay.pk, code=error.code, enhanced=error.enhanced, text=error.public
+            )
+            return Attempt(evidence, error=error)
         if isinstance(permit, Wait):
             return Attempt(Evidence(), waits=permit)
         attempt: Attempt | None = None
