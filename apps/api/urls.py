@@ -3,7 +3,7 @@
 from django.urls import path, re_path
 from django.views.generic import RedirectView
 
-from apps.api.views import documentation, mailboxes, messages, queue, tickets
+from apps.api.views import documentation, limits, mailboxes, messages, queue, tickets
 
 app_name = "api"
 
@@ -37,5 +37,7 @@ urlpatterns = [
     path("v1/errors/<uuid:delivery_id>/resubmit", queue.ResubmitErrorView.as_view(), name="resubmit"),
     path("v1/errors/<uuid:delivery_id>/discard", queue.DiscardErrorView.as_view(), name="discard"),
     path("v1/held", queue.HeldView.as_view(), name="held"),
+    path("v1/limits", limits.LimitsView.as_view(), name="limits"),
+    path("v1/limits/<uuid:limit_id>", limits.LimitView.as_view(), name="limit"),
     re_path(r"^", documentation.nowhere, name="nowhere"),
 ]

@@ -16,8 +16,10 @@ from django.test import Client
 from django.utils import timezone
 
 from apps.accounts.models import User
+from apps.accounts.principal import Principal
 from apps.mailboxes.models import Folder, Message
-from apps.outbound.models import Delivery, DeliveryState
+from apps.outbound.limits.services import make_limit
+from apps.outbound.models import Delivery, DeliveryState, LimitScope, SendingLimit
 from apps.outbound.replies import Reply, reply_to_ticket
 from apps.outbound.submission import SubmittedAttachment
 from apps.tickets.models import HeldMessage, Ticket
@@ -46,6 +48,7 @@ class Belongings:
     answer: Message
     waiting: Delivery
     failed: Delivery
+    limit: SendingLimit
 
     def values(self, reader: User) -> dict[str, Callable[[Address], object]]:
         """What each parameter of an address is filled with. `reader` is whom tokens are made for."""
@@ -56,6 +59,7 @@ class Belongings:
             "ticket_id": lambda _address: self.ticket.pk,
             "delivery_id": lambda _address: self.failed.pk,
             "folder": lambda _address: Folder.INBOX,
+            "limit_id": lambda _address: self.limit.pk,
             "n": lambda _address: 1,
             "token": lambda address: self._token(address, reader),
         }
@@ -109,6 +113,13 @@ def belongings(house: House) -> Belongings:
         answer=submitted.message,
         waiting=by_state[DeliveryState.SCHEDULED],
         failed=by_state[DeliveryState.FAILED],
+        limit=make_limit(
+            Principal.of_key(house.key),
+            scope=LimitScope.SENDER,
+            subject="support@house.test",
+            bounds={"per_hour": 1000},
+            now=timezone.now(),
+        ),
     )
 
 
