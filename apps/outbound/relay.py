@@ -96,6 +96,16 @@ class RelayRoad:
     async def attempt(self, claim: Claim, payload: Payload, fence: RelayFence) -> Attempt:
         """Send one claim's message over the first relay that can. Raises only what `fence` raises."""
         await self._close_what_is_idle()
+        since = time.monotonic()
+        while True:
+            attempt = await self._ask_all(claim, payload, fence)
+            if attempt.waits is None or attempt.error is not None:
+                return attempt
+            # Nobody could be asked: a relay that has room in a moment is waited for here.
+            if not await self._gate.linger(attempt.waits, since):
+                return attempt
+
+    async def _ask_all(self, claim: Claim, payload: Payload, fence: RelayFence) -> Attempt:
         try:
             relays = candidates(mail_of(claim), self._relays)
         except NoRelayServes as error:

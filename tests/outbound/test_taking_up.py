@@ -74,7 +74,7 @@ def test_what_is_not_due_yet_is_not_walked_into(template: Submitted) -> None:
     assert claim_within(LANE, Room(10, 10), walk_from="").claims == []
 
 
-CLAIMS = (
+CLAIMS: tuple[tuple[str, str | None, dict[str, int]], ...] = (
     ("the oldest", None, {}),
     ("the oldest, and one destination full", None, {"d001.example": 0}),
     ("a walk", "", {}),

@@ -1,6 +1,7 @@
-"""Where the road asks the limits: may this message go over this relay now? And afterwards: what was said?
+"""Where the road asks the limits: whether a message may go over a relay now, and what is to be learnt from the answer.
 
-    admit       a permit for one message over one relay, or a Wait
+    admit       a permit for one message over one relay, or a Wait, at once: another relay may have room
+    linger      no relay has room: wait here for the first of them, when that is short
     give_back   the message is over: it counts, and the server's answer may tell of a limit of its own
     open_line   a permit for one more connection, idle or not; given back when it is closed
 
@@ -30,8 +31,10 @@ from apps.outbound.limits.rules import (
 from apps.outbound.waiting import Wait
 
 RULES_GOOD_FOR_SECONDS = 2.0
-# A wait as short as this is waited for where it is met; a longer one goes back to the queue.
+# A wait as short as this is waited for where it is met; a longer one goes back to the queue, and so does a message that
+# has met so many short ones.
 PATIENCE_SECONDS = 1.5
+LONGEST_STAY_SECONDS = 20.0
 
 
 class Evidenced(Protocol):
@@ -96,11 +99,16 @@ class LimitGate:
         if reason := too_large(claim, relay, rules):
             raise RelayRefused("envelope", reason, code=552, enhanced="5.3.4")
         demands = demands_for(claim, relay, rules)
-        answer = await self._limiter.admit(demands, patience_seconds=PATIENCE_SECONDS)
+        answer = await self._limiter.admit(demands)
         if isinstance(answer, Wait):
             return answer
         direct = bool(getattr(relay, "is_direct", False))
         return Permit(self._limiter, answer, relay, destination_of(claim.recipient), direct)
+
+    async def linger(self, wait: Wait, since: float) -> bool:
+        """Wait a little, and whether to ask again then. `since` (monotonic) is when the message first asked."""
+        left = since + LONGEST_STAY_SECONDS - time.monotonic()
+        return await self._limiter.linger(wait, patience_seconds=min(PATIENCE_SECONDS, left))
 
     async def open_line(self, relay: Named, owner: UUID | None = None) -> LinePermit | Wait:
         """A permit for one more connection to a relay. `owner` is whose relay it is, where it is one organisation's."""

@@ -2,9 +2,9 @@
 
 Redis may lose its counts at any moment. Every attempt is a row before its first byte leaves, so all that may have been
 sent within any window can be counted here, daily quotas among it; a count in Redis is only the quick way to the same
-number. An attempt that has not ended counts as sent now: by the attempt's own delivery for senders, organisations and
-destinations, and for every relay, because the relay is recorded with the result. So does one whose worker vanished
-after the fence.
+number. An attempt past the fence that has not ended counts as sent now, and so does one whose worker vanished there;
+where the relay is not recorded yet, for every relay. Before the fence an attempt may still be waiting for a limit: what
+is in flight there its worker names itself (`Limiter.renew`).
 
 The days of quotas are rolling: any 24 hours.
 
@@ -38,7 +38,8 @@ SELECT {subject} AS subject, floor(age / %(part)s)::bigint * %(part)s AS age, co
     JOIN outbound_delivery d ON d.id = a.delivery_id
     JOIN mailboxes_message m ON m.id = d.message_id
     WHERE a.started_at > clock_timestamp() - make_interval(secs => %(reach)s) AND d.route = 'relay'
-        AND (a.finished_at IS NULL OR a.relay_id IS NOT NULL OR a.outcome = 'uncertain')
+        AND CASE WHEN a.finished_at IS NULL THEN d.phase = 'committing'
+            ELSE a.relay_id IS NOT NULL OR a.outcome = 'uncertain' END
         AND (%(owner)s::uuid IS NULL OR d.organisation_id = %(owner)s::uuid)
 ) AS attempts
 WHERE age < %(window)s

@@ -6,7 +6,8 @@
 
 Limits are counted in Redis by one atomic script (`script.lua` says how, and why no window ever holds more). Counts that
 may be missing something are rebuilt from the attempts in PostgreSQL before anything is granted: after a flush, after an
-outage, and when rules changed. While Redis is away each process keeps to its share (`outage`).
+outage, and when rules changed. After the first two nothing is granted for some seconds more, in which every worker
+names what it has in flight. While Redis is away each process keeps to its share (`outage`).
 
 A message that meets no limit costs nothing: what has neither bounds nor a pace is never asked for. Which things have a
 pace is looked up once a second.
@@ -21,6 +22,7 @@ vanishes is not missed.
 import asyncio
 import time
 import uuid
+from collections import defaultdict, deque
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, ParamSpec, Protocol, TypeVar
@@ -39,7 +41,7 @@ from apps.outbound.limits.outage import Outage
 from apps.outbound.limits.pacing import DEFAULT_PACE_POLICY, PacePolicy
 from apps.outbound.limits.providers import ProviderLimit, Providers, known_providers
 from apps.outbound.limits.rules import Named, relay_demand, relay_destination_demand
-from apps.outbound.limits.script import LEASE_MS, RedisAway, ScriptCalls
+from apps.outbound.limits.script import RENEW_MS, SETTLE_MS, RedisAway, ScriptCalls
 from apps.outbound.limits.words import BEING_REBUILT, clock, refusal
 from apps.outbound.waiting import Wait
 
@@ -87,6 +89,8 @@ class Limiter:
         self._pauses: dict[str, tuple[float, str]] = {}
         self._outage: Outage | None = None
         self._reading = asyncio.Lock()
+        self._looking = asyncio.Lock()
+        self._waiting: defaultdict[str, deque[asyncio.Future[None]]] = defaultdict(deque)
         self._try_redis_at = float("-inf")
 
     # what callers do
@@ -102,15 +106,37 @@ class Limiter:
             answer = await self._admit_now(demands)
             if isinstance(answer, Granted):
                 return answer
-            seconds = (answer.until.timestamp() * 1000 - self._clock_ms()) / 1000
-            if time.monotonic() + seconds > patient_until:
+            if not await self.linger(answer, patience_seconds=patient_until - time.monotonic()):
                 return answer
-            await asyncio.sleep(max(0.001, seconds))
+
+    async def linger(self, wait: Wait, *, patience_seconds: float) -> bool:
+        """Wait for a limit right here, when that is short: until its time has come, or something of its is given back.
+
+        False, at once, where it would take longer than `patience_seconds`.
+        """
+        seconds = wait.until.timestamp() - self._clock_ms() / 1000
+        if seconds > patience_seconds:
+            return False
+        given_back: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiting = self._waiting[wait.key]
+        waiting.append(given_back)
+        try:
+            await asyncio.wait([given_back], timeout=max(0.001, seconds))
+        finally:
+            if given_back in waiting:
+                waiting.remove(given_back)
+        return True
 
     async def release(self, granted: Granted, *, used: bool = True) -> None:
         """Give a grant back. `used` is whether a message was begun with it: then it counts from now on."""
         if self._grants.pop(granted.id, None) is None:
             return
+        try:
+            await self._release(granted, used=used)
+        finally:
+            self._wake_one_for_each(granted)
+
+    async def _release(self, granted: Granted, *, used: bool) -> None:
         if self._outage is not None:
             self._outage.release(granted, self._clock_ms())
             return
@@ -118,6 +144,11 @@ class Limiter:
             await self._ask(_step("release", granted, used=used))
         except RedisAway:
             log.info("grant_left_to_its_lease")
+
+    def _wake_one_for_each(self, granted: Granted) -> None:
+        for part in granted.parts:
+            if waiting := self._waiting.get(part.key):
+                waiting.popleft().set_result(None)
 
     async def renew(self, granted: Granted) -> None:
         """It goes on. Done for every grant by itself; for whoever keeps time differently."""
@@ -164,17 +195,25 @@ class Limiter:
         return Wait(self._now() + timedelta(seconds=1), parts[0].cause, BEING_REBUILT, key=parts[0].key)
 
     async def _that_matter(self, parts: tuple[Demand, ...]) -> tuple[Demand, ...]:
-        if time.monotonic() - self._looked_for_paces_at > self.look_for_paces_seconds:
-            self._looked_for_paces_at = time.monotonic()
-            now_ms = self._clock_ms()
-            self._pauses = {key: one for key, one in self._pauses.items() if one[0] > now_ms}
-            try:
-                self._paced = frozenset((await self._ask({"op": "paced"}))["keys"])
-            except RedisAway:
-                log.debug("paces_not_looked_up")
+        if self._paces_are_old():
+            async with self._looking:
+                if self._paces_are_old():
+                    await self._look_for_paces()
         return tuple(
             part for part in parts if part.bounds.paces or part.key in self._paced or part.key in self._pauses
         )
+
+    def _paces_are_old(self) -> bool:
+        return time.monotonic() - self._looked_for_paces_at > self.look_for_paces_seconds
+
+    async def _look_for_paces(self) -> None:
+        now_ms = self._clock_ms()
+        self._pauses = {key: one for key, one in self._pauses.items() if one[0] > now_ms}
+        try:
+            self._paced = frozenset((await self._ask({"op": "paced"}))["keys"])
+        except RedisAway:
+            log.debug("paces_not_looked_up")
+        self._looked_for_paces_at = time.monotonic()
 
     async def _ask_to_admit(self, granted: Granted, version: int) -> dict[str, Any]:
         if time.monotonic() < self._try_redis_at:
@@ -220,7 +259,7 @@ class Limiter:
 
     async def _renew_grants(self) -> None:
         while self._grants:
-            await asyncio.sleep(LEASE_MS / 3000)
+            await asyncio.sleep(RENEW_MS / 1000)
             if self._outage is None:
                 try:
                     await asyncio.gather(*map(self.renew, list(self._grants.values())))
@@ -304,14 +343,14 @@ class Limiter:
                 outage.read_record(await self._database(recall), now_ms)
         answer = outage.admit(granted, now_ms)
         if isinstance(answer, Granted):
-            self._grants[granted.id] = granted
+            self._keep(granted)
         return answer
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock_ms() / 1000, UTC)
 
 
-def open_limiter(database: Database) -> Limiter:
+def open_limiter(database: Database, *, settle_ms: int = SETTLE_MS) -> Limiter:
     """The limiter of this installation, for the running event loop. Nothing is connected until it is asked."""
     redis: Redis = Redis.from_url(
         settings.REDIS_URL,
@@ -320,7 +359,8 @@ def open_limiter(database: Database) -> Limiter:
         # A connection that died while it was idle is no outage; anything else is, and waiting longer mends none.
         retry=Retry(NoBackoff(), 1),
     )
-    return Limiter(ScriptCalls(redis), database, processes=settings.SENDING_PROCESSES)
+    calls = ScriptCalls(redis, settle_ms=settle_ms)
+    return Limiter(calls, database, processes=settings.SENDING_PROCESSES)
 
 
 def _gap(answer: dict[str, Any]) -> timedelta | None:

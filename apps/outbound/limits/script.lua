@@ -2,7 +2,7 @@
 --
 -- KEYS[1]  prefix of all keys. It carries a hash tag, so that in a cluster they stand in one slot and the script may
 --          name the rest itself.
--- ARGV[1]  JSON: {lease: ms, at: ms or null, steps: [...]}. `at` is a test's own time; otherwise it is Redis' clock,
+-- ARGV[1]  JSON: {lease: ms, settle: ms, at: ms or null, steps: [...]}. `at` is a test's own time; otherwise it is Redis' clock,
 --          which is the one clock all workers share. Steps are done in order; each has one answer in the JSON array
 --          that comes back.
 --
@@ -11,7 +11,8 @@
 --   k:<window>   list of "until:count": those `count` messages count until `until` + window
 --   k:flight     sorted set: what was granted and has not ended, by when its lease lapses
 --   k:pace       what a provider's limit has taught us, as JSON
--- and besides: `epoch` (which rules the counts were rebuilt for), `building` (who rebuilds), `paced` (all k with a pace).
+-- and besides: `epoch` (which rules the counts were rebuilt for), `building` (who rebuilds), `settling` (until when the
+-- rebuilt counts may lack what is in flight elsewhere), `paced` (all k with a pace).
 --
 -- Why no window ever holds more than its limit: a message in flight counts; when it ends it counts for one more window
 -- from a moment that is not before its end (times are rounded up). So of all messages sent within any window, those
@@ -159,10 +160,16 @@ local function take(step, demand)
   keep_alive(demand)
 end
 
--- Counts that may be missing something are rebuilt from PostgreSQL first, by one of us.
+-- Counts that may be missing something are rebuilt from PostgreSQL first, by one of us. When there were none at all, what
+-- is in flight is forgotten too: every worker names its own again with the next renewal, and so long nothing is granted.
 local function rebuild_first(step)
+  if step.version < 0 then return nil end
   local epoch = tonumber(redis.call('GET', prefix .. 'epoch') or nil)
-  if step.version < 0 or (epoch and epoch >= step.version) then return nil end
+  if epoch and epoch >= step.version then
+    local settled = tonumber(redis.call('GET', prefix .. 'settling') or nil)
+    if settled and settled > now then return {wait = settled, why = 'building'} end
+    return nil
+  end
   if redis.call('SET', prefix .. 'building', step.id, 'NX', 'PX', '15000') then return {rebuild = step.id} end
   return {wait = now + POLL_MS, why = 'building'}
 end
@@ -224,6 +231,9 @@ function does.install(step)
     local ttl = whole(window + call.lease + SPARE_MS)
     redis.call('PEXPIRE', prefix .. k .. ':' .. window, ttl)
     redis.call('PEXPIRE', prefix .. k, whole(86400000 + SPARE_MS))
+  end
+  if call.settle > 0 and redis.call('EXISTS', prefix .. 'epoch') == 0 then
+    redis.call('SET', prefix .. 'settling', whole(now + call.settle), 'PX', whole(call.settle + SPARE_MS))
   end
   redis.call('SET', prefix .. 'epoch', whole(step.version))
   redis.call('DEL', prefix .. 'building')

@@ -16,6 +16,9 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 SCRIPT = Path(__file__).with_name("script.lua").read_text()
 PREFIX = "{limits}:"
 LEASE_MS = 30_000
+RENEW_MS = 3_000
+# After a flush: longer than between two renewals, so that all living workers have named what they have in flight.
+SETTLE_MS = 4_000
 MOST_STEPS = 200
 
 Step = dict[str, Any]
@@ -34,12 +37,12 @@ class ScriptCalls:
         redis: "Redis",
         *,
         prefix: str = PREFIX,
-        lease_ms: int = LEASE_MS,
+        settle_ms: int = SETTLE_MS,
         clock: Callable[[], int] | None = None,
     ) -> None:
         self._redis = redis
         self._prefix = prefix
-        self._lease_ms = lease_ms
+        self._settle_ms = settle_ms
         self._clock = clock
         self._script = redis.register_script(SCRIPT)
         self._waiting: list[tuple[Step, asyncio.Future[Answer]]] = []
@@ -78,7 +81,12 @@ class ScriptCalls:
                     future.set_result(answer)
 
     async def _call(self, steps: list[Step]) -> list[Answer]:
-        call = {"lease": self._lease_ms, "at": self._clock() if self._clock else None, "steps": steps}
+        call = {
+            "lease": LEASE_MS,
+            "settle": self._settle_ms,
+            "at": self._clock() if self._clock else None,
+            "steps": steps,
+        }
         answers: list[Answer] = json.loads(await self._script(keys=[self._prefix], args=[json.dumps(call)]))
         return answers
 

@@ -50,7 +50,7 @@ def share_of(demand: Demand) -> str:
 
 def allowance(length_ms: int, limit: int) -> str:
     """`30 messages a minute`."""
-    return f"{_count(limit, 'message')} {_WINDOWS[length_ms]}"
+    return f"{_count(limit, 'message')} {_WINDOWS.get(length_ms) or f'in {_seconds(length_ms)}'}"
 
 
 def clock(moment_ms: float) -> str:

@@ -31,6 +31,9 @@ class Gate(Protocol):
     async def admit(self, claim: Claim, relay: Relay) -> Permit | Wait:
         """A permit, or until when to wait and why. Raises RelayRefused for what this relay never may be given."""
 
+    async def linger(self, wait: Wait, since: float) -> bool:
+        """Wait here when that is short; whether to ask again. `since`: monotonic seconds of the first asking."""
+
     async def open_line(self, relay: Relay, owner: UUID | None = None) -> LinePermit | Wait:
         """A permit for one more connection to a relay."""
 
@@ -47,6 +50,9 @@ class OpenGate:
 
     async def admit(self, _claim: Claim, _relay: Relay) -> Permit | Wait:
         return self
+
+    async def linger(self, _wait: Wait, _since: float) -> bool:
+        return False
 
     async def open_line(self, _relay: Relay, _owner: UUID | None = None) -> LinePermit | Wait:
         return _OpenLine()

@@ -105,9 +105,10 @@ async def limiter(
     prefix: str = "",
     url: str = "",
     processes: int = 4,
+    settle_ms: int = 0,
 ) -> AsyncIterator[Limiter]:
     """A limiter that is closed at the end. Without a prefix of its own it shares nothing with any other."""
-    calls = ScriptCalls(connect(url), prefix=prefix or new_prefix(), clock=clock)
+    calls = ScriptCalls(connect(url), prefix=prefix or new_prefix(), clock=clock, settle_ms=settle_ms)
     made = Limiter(
         calls,
         database or Forgetful(),

@@ -69,6 +69,16 @@ def attempted(
     )
 
 
+def pass_fence(delivery: Delivery) -> None:
+    Delivery.objects.filter(pk=delivery.pk).update(
+        state="sending",
+        phase="committing",
+        due_at=None,
+        lease_token=new_id(),
+        lease_expires_at=timezone.now() + timedelta(minutes=1),
+    )
+
+
 def granted(delivery: Delivery, relay: Relay, *, prefix: str = "", **options: Any) -> int:
     """How many more messages like this one a limiter that knows nothing lets over the relay."""
     wanted = demands_for(mail_of(delivery), relay, load_rules())
@@ -110,13 +120,20 @@ def test_a_limiter_without_its_counts_takes_them_from_the_attempts(
     assert granted(delivery, relays[1]) == 28
 
 
-def test_an_attempt_that_has_not_ended_counts_for_every_relay(
+def test_an_attempt_past_the_fence_that_has_not_ended_counts_for_every_relay(
     delivery: Delivery, relays: list[Relay]
 ) -> None:
     limit(LimitScope.RELAY, per_minute=30)
+    pass_fence(delivery)
     attempted(delivery, None, times=3, seconds_ago=10, ended=False)
     attempted(delivery, None, times=2, seconds_ago=10, outcome="uncertain")
     assert [granted(delivery, relay) for relay in relays] == [25, 25]
+
+
+def test_a_claim_that_only_waits_does_not_count(delivery: Delivery, relays: list[Relay]) -> None:
+    limit(LimitScope.RELAY, per_minute=30)
+    attempted(delivery, None, times=1, seconds_ago=10, ended=False)
+    assert granted(delivery, relays[0]) == 30
 
 
 def test_an_attempt_that_reached_no_relay_does_not_count(delivery: Delivery, relays: list[Relay]) -> None:

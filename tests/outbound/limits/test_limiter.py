@@ -13,6 +13,7 @@ from apps.outbound.waiting import Wait
 from tests.outbound.limits.limiting import (
     Clock,
     Forgetful,
+    connect,
     demand,
     demands,
     grants_now,
@@ -258,6 +259,28 @@ async def test_counts_of_a_day_are_not_forgotten_between_its_ends() -> None:
             clock.advance(3600)
         assert most_in_any_window(sent, DAY_MS / 1000) <= 100
         assert len(sent) >= 200
+
+
+async def test_after_a_flush_nothing_is_granted_until_every_worker_has_named_what_it_has_in_flight() -> None:
+    prefix, clock = new_prefix(), Clock()
+    async with (
+        limiter(clock, prefix=prefix, settle_ms=4000) as one,
+        limiter(clock, prefix=prefix, settle_ms=4000) as other,
+    ):
+        wanted = demands(demand(per_minute=3))
+        assert isinstance(await other.admit(wanted), Wait)
+        clock.advance(4)
+        slow = [await take(one, wanted) for _conversation in range(2)]
+        redis = connect()
+        await redis.delete(*[key async for key in redis.scan_iter(f"{prefix}*")])
+        await redis.aclose()
+        wait = await meet_wait(other, wanted)
+        assert wait.until.timestamp() * 1000 == clock.now_ms + 4000
+        clock.advance(3)
+        for granted in slow:
+            await one.renew(granted)
+        clock.advance(1)
+        assert await grants_now(other, wanted) == 1
 
 
 async def test_nothing_is_granted_before_the_counts_are_rebuilt_and_one_rebuilds() -> None:

@@ -11,7 +11,7 @@ from tests.outbound.limits.limiting import most_in_any_window, new_prefix
 
 ROOT = Path(__file__).parents[3]
 PROCESSES = 4
-WINDOW_SECONDS = 1.0
+WINDOW_SECONDS = 2.0
 LIMIT = 100
 CONNECTIONS = 12
 SECONDS = 8.0
@@ -36,9 +36,8 @@ def test_processes_together_never_exceed_a_limit_and_nearly_reach_it() -> None:
     at_server = [at for _begun, at, _ended in seen]
     assert most_in_any_window(at_server, WINDOW_SECONDS) <= LIMIT
     assert most_at_once(seen) <= CONNECTIONS
-    # A message counts for its window, its rounding (1/200) and as long as it takes: here 4 ms on average.
-    lasted = max(at_server) - min(at_server)
-    assert len(seen) >= 0.95 * LIMIT * lasted / WINDOW_SECONDS
+    # A message counts for its window, its rounding (1/200) and as long as it takes: here some milliseconds.
+    assert len(seen) >= 0.95 * LIMIT * SECONDS / WINDOW_SECONDS
 
 
 def most_at_once(seen: list[list[float]]) -> int:
