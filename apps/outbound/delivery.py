@@ -133,7 +133,11 @@ def record_result(claim: Claim, change: Change, evidence: Evidence, now: datetim
                 return
             if not transitions.decide_by_late_answer(claim.delivery_id, claim.number, change, now):
                 raise
-        DeliveryAttempt.objects.filter(delivery=claim.delivery_id, number=claim.number).update(
+        attempt = DeliveryAttempt.objects.filter(delivery=claim.delivery_id, number=claim.number)
+        if not change.attempted:
+            attempt.delete()
+            return
+        attempt.update(
             finished_at=now,
             outcome=change.state,
             relay=evidence.relay_id,

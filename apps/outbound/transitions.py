@@ -5,21 +5,26 @@
          ├───────▶ queued ──────────▶ sending ──▶ sent        a relay said 250
          │           ▲  ▲   take_up      │  ├────▶ delivered   laid into our own Inbox
          │           │  │                │  ├────▶ failed      the other side said no for good
-         │           │  └─ lapsed, or ───┤  ├────▶ rejected    it cannot be sent as it is
+         │           │  └─ lapsed, or ───┤  ├────▶ rejected    it cannot be sent as it is, or a scanner says it must not
          │           │     given back    │  ├────▶ expired     the next try would come too late
+         │           │                   │  ├────▶ suppressed, cancelled   found at the claim: bounced before, replied
          │           │                   │  └────▶ uncertain   lapsed at or after the fence, or the reply was lost
          │           │     put off       ▼             │
          │           ├─ due ─────── deferred           ├──▶ sent, bounced, queued    a person decides
-         │           │                                 └──▶ sent, failed, deferred   a late answer decides
+         │           │                                 ├──▶ sent, failed, deferred   a late answer decides
+         │           │                                 └──▶ queued   once, where the organisation's policy says so
          ├───────▶ delivered, failed     (local recipients, at once)
          │
-    scheduled, queued, deferred ──▶ cancelled   a person, as long as no worker has it
+    scheduled, queued, deferred ──▶ cancelled   a person, as long as no worker has it; or its conversation got an answer
+    scheduled, queued, deferred ──▶ suppressed  its recipient bounced or complained meanwhile
     scheduled, queued, deferred ──▶ expired     nobody took it up in its lifetime
+    queued ──▶ deferred                         many at once: their destination is known to take nothing now
     deferred ──▶ queued                         a person: "try now"
+    queued, deferred ──▶ queued                 a person: "over this relay, now"
+    sent, uncertain ──▶ bounced                 a bounce came back; `delivered` stays, nobody else bounces for us
     failed, expired, rejected, bounced ──▶ queued   a person resubmits it from the error queue
 
-While it is `sending` the row has a lease and a token; `pass_fence` sets the phase `committing`. `bounced` and
-`suppressed` get their own arrows when bounces are read.
+While it is `sending` the row has a lease and a token; `pass_fence` sets the phase `committing`.
 
 With each change, in the same transaction: an event (taking up has none: the attempt's row tells it), the message's
 state, which is its least finished delivery's, and after the commit a notice to the sender's mailbox. Locks are
@@ -96,7 +101,11 @@ LOST_AFTER_FENCE = (
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a delivery becomes. `due_at` goes with the waiting states only; a setback lengthens the next wait."""
+    """What a delivery becomes. `due_at` goes with the waiting states only; a setback lengthens the next wait.
+
+    `attempted` is false where a worker took it up and no server was asked: that used up no attempt and leaves no row of
+    one.
+    """
 
     state: DeliveryState
     cause: Cause = Cause.NONE
@@ -104,6 +113,7 @@ class Change:
     due_at: datetime | None = None
     setback: bool = False
     relay_id: uuid.UUID | None = None
+    attempted: bool = True
 
     def columns(self, now: datetime) -> dict[str, Any]:
         columns: dict[str, Any] = {
@@ -167,7 +177,8 @@ def pass_fence(delivery_id: uuid.UUID, token: uuid.UUID) -> None:
 def leave_sending(delivery_id: uuid.UUID, token: uuid.UUID, change: Change, now: datetime) -> None:
     """sending → whatever the attempt came to, by the holder of the token. Raises LeaseLost."""
     held = Delivery.objects.filter(pk=delivery_id, state=DeliveryState.SENDING, lease_token=token)
-    if not held.update(**change.columns(now)):
+    taken_back: dict[str, Any] = {} if change.attempted else {"attempts_made": F("attempts_made") - 1}
+    if not held.update(**change.columns(now), **taken_back):
         raise LeaseLost(delivery_id)
     _tell(Delivery.objects.filter(pk=delivery_id))
 
@@ -256,6 +267,14 @@ def resolve_uncertain(delivery_id: uuid.UUID, change: Change, *, actor: str, now
     return _apply(uncertain, change, now, actor)
 
 
+def reroute(delivery_ids: Collection[uuid.UUID], relay_id: uuid.UUID, *, actor: str, now: datetime) -> int:
+    """queued, deferred → queued and due at once, over this relay and no other; how many. A schedule is kept."""
+    waiting = Delivery.objects.filter(
+        pk__in=delivery_ids, state__in=[DeliveryState.QUEUED, DeliveryState.DEFERRED]
+    )
+    return _apply(waiting, _due_again(now), now, actor, {"pinned_relay_id": relay_id})
+
+
 def discard(delivery_id: uuid.UUID, *, actor: str, now: datetime) -> int:
     """Not a change of state: a person has seen the failure, and it leaves the error queue; whether it was there."""
     stuck = Delivery.objects.filter(pk=delivery_id, state__in=IN_ERROR, discarded_at__isnull=True)
@@ -274,6 +293,43 @@ def discard(delivery_id: uuid.UUID, *, actor: str, now: datetime) -> int:
 
 def _due_again(now: datetime) -> Change:
     return Change(DeliveryState.QUEUED, Cause.REQUESTED, "A person asked for another try.", due_at=now)
+
+
+# what other mail brings
+
+
+def bounce(delivery_id: uuid.UUID, change: Change, now: datetime) -> bool:
+    """sent, uncertain → bounced, with the cause and words of `change`; whether it was in one of those.
+
+    A bounce that overtakes our own record finds the delivery `sending` and changes nothing; read it again then.
+    """
+    gone_out = [DeliveryState.SENT, DeliveryState.UNCERTAIN]
+    return bool(_apply(Delivery.objects.filter(pk=delivery_id, state__in=gone_out), change, now))
+
+
+def suppress_waiting(
+    organisation_id: uuid.UUID, recipients: Collection[str], change: Change, now: datetime
+) -> int:
+    """scheduled, queued, deferred → suppressed, for every mail of an organisation that waits for these; how many."""
+    waiting = Delivery.objects.filter(
+        organisation=organisation_id, recipient__in=recipients, state__in=WAITING
+    )
+    return _apply(waiting, change, now)
+
+
+def cancel_replied(delivery_ids: Collection[uuid.UUID], now: datetime) -> int:
+    """scheduled, queued, deferred → cancelled, where that was wished for when an answer comes; how many."""
+    wished = Delivery.objects.filter(pk__in=delivery_ids, state__in=WAITING, cancel_if_replied=True)
+    return _apply(wished, replied_meanwhile(), now)
+
+
+def replied_meanwhile() -> Change:
+    """What becomes of a delivery that was to be cancelled by an answer, when there is one."""
+    return Change(
+        DeliveryState.CANCELLED,
+        Cause.REPLIED,
+        "It was cancelled, as wished: the conversation got an answer before it was sent.",
+    )
 
 
 # what goes with every change
