@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.utils import timezone
 
 from apps.mailboxes.addresses import find_owned
 from apps.mailboxes.models import Folder, Mailbox, Message
@@ -27,7 +28,9 @@ from apps.outbound import transitions
 from apps.outbound.causes import Cause
 from apps.outbound.errors import LeaseLost
 from apps.outbound.models import Delivery, DeliveryAttempt, DeliveryState, Lane, Route
+from apps.outbound.senders_copy import put_senders_copy_away
 from apps.outbound.transitions import Change
+from apps.outbound.wishes import replied_meanwhile
 from apps.tickets.intake import deliver_locally
 
 
@@ -99,11 +102,22 @@ def claim_due(lane: Lane, *, limit: int, policy: LeasePolicy = DEFAULT_LEASE_POL
     nothing and raise LeaseLost.
     """
     with transaction.atomic():
-        taken = transitions.take_up(lane, limit=limit, lease=policy.lease)
+        taken = _not_answered(transitions.take_up(lane, limit=limit, lease=policy.lease))
         first_taken = {one.message_id: one.message for one in taken if one.attempts_made == 1}
         for _message_id, message in sorted(first_taken.items()):
             move_sender_copy(message, Folder.SENT)
     return [Claim.of(one) for one in taken]
+
+
+def _not_answered(taken: list[Delivery]) -> list[Delivery]:
+    """Leave out, as cancelled, what its sender wished not to be sent once they have answered, and they have."""
+    answered = replied_meanwhile([one.pk for one in taken if one.cancel_if_replied])
+    change = replace(transitions.replied_meanwhile(), attempted=False)
+    for one in taken:
+        if one.pk in answered:
+            record_result(Claim.of(one), change, Evidence(), timezone.now())
+    put_senders_copy_away({one.message_id for one in taken if one.pk in answered})
+    return [one for one in taken if one.pk not in answered]
 
 
 def keep_alive(

@@ -20,6 +20,7 @@
     scheduled, queued, deferred ──▶ expired     nobody took it up in its lifetime
     queued ──▶ deferred                         many at once: their destination is known to take nothing now
     deferred ──▶ queued                         a person: "try now"
+    scheduled ──▶ scheduled, queued             a person: another time, or "send now"
     queued, deferred ──▶ queued                 a person: "over this relay, now"
     sent, uncertain ──▶ bounced                 a bounce came back; `delivered` stays, nobody else bounces for us
     failed, expired, rejected, bounced ──▶ queued   a person resubmits it from the error queue
@@ -45,6 +46,7 @@ from django.db.models.functions import Now
 from apps.events.notices import announce
 from apps.events.services import publish
 from apps.mailboxes.models import MailboxEntry, Message, Side
+from apps.mime.address import normalise_address
 from apps.outbound.causes import Cause
 from apps.outbound.errors import LeaseLost
 from apps.outbound.models import (
@@ -58,6 +60,7 @@ from apps.outbound.models import (
     Lane,
     Phase,
 )
+from apps.outbound.recipients import Recipient
 
 # `now()` stands still during a transaction; leases need the time that passes.
 _TAKE_UP = """
@@ -293,6 +296,51 @@ def discard(delivery_id: uuid.UUID, *, actor: str, now: datetime) -> int:
 
 def _due_again(now: datetime) -> Change:
     return Change(DeliveryState.QUEUED, Cause.REQUESTED, "A person asked for another try.", due_at=now)
+
+
+def cancel_these(delivery_ids: Collection[uuid.UUID], *, actor: str, now: datetime) -> set[uuid.UUID]:
+    """scheduled, queued, deferred → cancelled for single recipients; the messages of those that were."""
+    waiting = Delivery.objects.filter(pk__in=delivery_ids, state__in=WAITING)
+    change = Change(DeliveryState.CANCELLED, Cause.CANCELLED, "It was cancelled before it was sent.")
+    _apply(waiting, change, now, actor)
+    cancelled = Delivery.objects.filter(pk__in=delivery_ids, state=DeliveryState.CANCELLED)
+    return set(cancelled.order_by().values_list("message_id", flat=True))
+
+
+def try_these_now(delivery_ids: Collection[uuid.UUID], *, actor: str, now: datetime) -> int:
+    """deferred → queued and due at once, for single recipients; how many."""
+    deferred = Delivery.objects.filter(pk__in=delivery_ids, state=DeliveryState.DEFERRED)
+    return _apply(deferred, _due_again(now), now, actor)
+
+
+def reschedule(
+    message_id: uuid.UUID, due_at: datetime | None, *, lifetime: timedelta, actor: str, now: datetime
+) -> int:
+    """scheduled → scheduled for another time, or queued and due at once for None; how many."""
+    scheduled = Delivery.objects.filter(message=message_id, state=DeliveryState.SCHEDULED)
+    change = Change(DeliveryState.SCHEDULED, Cause.SCHEDULE, due_at=due_at) if due_at else _due_again(now)
+    return _apply(scheduled, change, now, actor, {"expires_at": (due_at or now) + lifetime})
+
+
+def add_recipient(
+    failed: Delivery, recipient: Recipient, *, lifetime: timedelta, actor: str, now: datetime
+) -> Delivery:
+    """A new delivery of the same message, queued: a person corrected the address of one that failed."""
+    delivery = Delivery(
+        organisation_id=failed.organisation_id,
+        message_id=failed.message_id,
+        recipient=recipient.address,
+        destination=normalise_address(recipient.address).rpartition("@")[2],
+        field=failed.field,
+        route=recipient.route,
+        local_mailbox=recipient.mailbox,
+        lane=failed.lane,
+        expires_at=now + lifetime,
+        **_due_again(now).columns(now),
+    )
+    delivery.save(force_insert=True)
+    _tell([delivery], actor)
+    return delivery
 
 
 # what other mail brings

@@ -55,6 +55,7 @@ class Belongings:
             "thread_id": lambda _address: self.ticket.thread_id,
             "ticket_id": lambda _address: self.ticket.pk,
             "delivery_id": lambda _address: self.failed.pk,
+            "error_id": lambda _address: self.failed.pk,
             "folder": lambda _address: Folder.INBOX,
             "n": lambda _address: 1,
             "token": lambda address: self._token(address, reader),

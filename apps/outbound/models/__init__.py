@@ -20,6 +20,13 @@ from apps.outbound.models.queue import (
     RecipientField,
     Route,
 )
+from apps.outbound.models.quotas import (
+    QuotaUse,
+)
+from apps.outbound.models.refused import (
+    RefusedFile,
+    RefusedSubmission,
+)
 from apps.outbound.models.relays import (
     Relay,
     RelaySecurity,
@@ -37,7 +44,10 @@ __all__ = [
     "IdempotencyKey",
     "Lane",
     "Phase",
+    "QuotaUse",
     "RecipientField",
+    "RefusedFile",
+    "RefusedSubmission",
     "Relay",
     "RelaySecurity",
     "Route",
