@@ -147,11 +147,10 @@ def _by_batches(principal: Principal, cause: str, act: Callable[[Collection[uuid
 
 def _cancel_these(principal: Principal, ids: Collection[uuid.UUID], now: datetime) -> int:
     with transaction.atomic():
-        waiting = Delivery.objects.filter(pk__in=ids).exclude(state=DeliveryState.CANCELLED).count()
-        messages = transitions.cancel_these(ids, actor=principal.actor, now=now)
-        left = Delivery.objects.filter(pk__in=ids).exclude(state=DeliveryState.CANCELLED).count()
-        put_senders_copy_away(messages)
-    return waiting - left
+        cancelled = transitions.cancel_these(ids, actor=principal.actor, now=now)
+        touched = Delivery.objects.filter(pk__in=ids, state=DeliveryState.CANCELLED).order_by()
+        put_senders_copy_away(set(touched.values_list("message_id", flat=True)))
+    return cancelled
 
 
 def _normal(address: str) -> str:

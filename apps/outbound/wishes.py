@@ -2,8 +2,8 @@
 
 Whether somebody has answered is asked twice. At the claim, by `replied_meanwhile`, which decides: an answer that was
 filed before a worker took the mail up stops it. And by a consumer of the event log, so that the Outbox shows it as
-cancelled when the answer comes and not days later at its hour. A crash between the two changes nothing: the claim asks
-again, and the consumer's events come again.
+cancelled when the answer comes and not days later at its hour; the same consumer lays the sender's copy of what was
+cancelled at the claim into the Trash. A crash anywhere changes nothing: the claim asks again, the events come again.
 
 An answer is a mail that came into the conversation from outside after ours was written; within the house, one that a
 recipient of ours wrote. An automatic reply, a bounce or a receipt is nobody's answer.
@@ -49,6 +49,11 @@ def cancel_what_was_answered() -> int:
 
 
 def _cancel_answered(events: Sequence[Event]) -> None:
+    cancelled = {
+        event.message_id for event in events if event.kind == "delivery.cancelled" and event.message_id
+    }
+    if cancelled:
+        put_senders_copy_away(cancelled)
     arrived = {event.message_id for event in events if event.kind in _HEARD and event.message_id is not None}
     if not arrived:
         return

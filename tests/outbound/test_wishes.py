@@ -63,6 +63,8 @@ def test_an_answer_cancels_what_waits_at_the_claim(house: House, relay: RemoteSe
     assert (delivery.state, delivery.cause) == (DeliveryState.CANCELLED, Cause.REPLIED)
     assert relay.messages == []
     assert not DeliveryAttempt.objects.exists()
+    sequence_committed()
+    cancel_what_was_answered()
     assert senders_folder(submitted.message) == Folder.TRASH
 
 

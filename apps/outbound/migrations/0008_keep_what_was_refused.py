@@ -13,7 +13,7 @@ class Migration(migrations.Migration):
         ("blobs", "0002_spool_stored_uncompressed"),
         ("mailboxes", "0001_initial"),
         ("organisations", "0001_initial"),
-        ("outbound", "0003_fill_destinations"),
+        ("outbound", "0004_serve_claims_from_indexes"),
         ("tickets", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
