@@ -122,6 +122,23 @@ def mark_mended(
         open_rows.filter(actor=principal.actor, identity=_identity_of_key(key)).update(**done)
 
 
+def reopen_mended(message: Message) -> None:
+    """The message was taken back whole before anybody got it: what it was made of is in the error queue again."""
+    mended = RefusedSubmission.objects.filter(
+        message=message, mended_at__isnull=False, discarded_at__isnull=True
+    )
+    for one in mended:
+        same = RefusedSubmission.objects.filter(
+            organisation=one.organisation_id,
+            actor=one.actor,
+            identity=one.identity,
+            discarded_at__isnull=True,
+            mended_at__isnull=True,
+        )
+        if not same.exists():
+            mended.filter(pk=one.pk).update(mended_at=None, message=None)
+
+
 def asked_again(refused: RefusedSubmission) -> dict[str, Any]:
     """What was asked, whole again, files in base64. Raises ObjectStoreUnavailable or BlobMissing."""
     body = json.loads(read(refused.content))

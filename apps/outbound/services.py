@@ -23,7 +23,7 @@ from apps.outbound.idempotency import forget_old_keys
 from apps.outbound.models import IN_ERROR, Delivery, DeliveryState, Lane, RecipientField, Relay
 from apps.outbound.quotas import forget_old_use
 from apps.outbound.recipients import read_address, resolve
-from apps.outbound.refused import forget_old_refusals
+from apps.outbound.refused import forget_old_refusals, reopen_mended
 from apps.outbound.retry import DEFAULT_RETRY_POLICY
 from apps.outbound.selectors import deliveries_for, relays_to_choose, waiting_for
 from apps.outbound.senders_copy import put_senders_copy_away
@@ -57,6 +57,8 @@ def cancel_message(principal: Principal, message: Message, now: datetime) -> int
             msg = "It is too late: no recipient is waiting any more."
             raise NotCancellable(msg)
         put_senders_copy_away([message.pk])
+        if not Delivery.objects.filter(message=message).exclude(state=DeliveryState.CANCELLED).exists():
+            reopen_mended(message)
     return cancelled
 
 
@@ -214,6 +216,15 @@ def discard_delivery(principal: Principal, delivery: Delivery, now: datetime) ->
     with transaction.atomic():
         if not transitions.discard(delivery.pk, actor=principal.actor, now=now):
             msg = "It is not in the error queue any more."
+            raise NotRetryable(msg)
+
+
+def restore_delivery(principal: Principal, delivery: Delivery) -> None:
+    """Undo a discard. Raises NotRetryable, NotVisible."""
+    _demand_known(principal, delivery)
+    with transaction.atomic():
+        if not transitions.undiscard(delivery.pk, actor=principal.actor):
+            msg = "It is in the error queue already, or was sent again."
             raise NotRetryable(msg)
 
 

@@ -17,7 +17,8 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.mailboxes.models import Folder, Message
-from apps.outbound.models import Delivery, DeliveryState
+from apps.outbound.errors import SubmissionInvalid
+from apps.outbound.models import Delivery, DeliveryState, RefusedSubmission
 from apps.outbound.replies import Reply, reply_to_ticket
 from apps.outbound.submission import SubmittedAttachment
 from apps.tickets.models import HeldMessage, Ticket
@@ -26,6 +27,7 @@ from apps.webmail.content_tokens import ContentClaim, ContentKind, content_url
 from tests.api.client import Api
 from tests.flows.url_map import Address, addresses
 from tests.mail import raw_mail
+from tests.outbound.sending import send
 from tests.people import House
 from tests.tickets.test_intake import arrive
 
@@ -39,13 +41,14 @@ OF_NOBODY = {"healthz", "readyz", "metrics"}
 
 @dataclass(frozen=True)
 class Belongings:
-    """What the house has: a ticket, an answer that waits with a file, a failed recipient, a note, held mail."""
+    """What the house has: a ticket, an answer that waits with a file, what failed and was refused, a note, held mail."""
 
     house: House
     ticket: Ticket
     answer: Message
     waiting: Delivery
     failed: Delivery
+    refused: RefusedSubmission
 
     def values(self, reader: User) -> dict[str, Callable[[Address], object]]:
         """What each parameter of an address is filled with. `reader` is whom tokens are made for."""
@@ -55,7 +58,8 @@ class Belongings:
             "thread_id": lambda _address: self.ticket.thread_id,
             "ticket_id": lambda _address: self.ticket.pk,
             "delivery_id": lambda _address: self.failed.pk,
-            "error_id": lambda _address: self.failed.pk,
+            "error_id": lambda _address: self.refused.pk,
+            "refused_id": lambda _address: self.refused.pk,
             "folder": lambda _address: Folder.INBOX,
             "n": lambda _address: 1,
             "token": lambda address: self._token(address, reader),
@@ -74,7 +78,7 @@ class Belongings:
         """What no answer to the outsider may contain."""
         house = self.house
         rows = (house.organisation, house.support, house.alice, self.ticket, self.ticket.thread, self.answer)
-        ids = [str(row.pk) for row in (*rows, self.waiting, self.failed)]
+        ids = [str(row.pk) for row in (*rows, self.waiting, self.failed, self.refused)]
         return [text.encode() for text in (*ids, MARK, "house.test", "customer.example")]
 
 
@@ -103,6 +107,8 @@ def belongings(house: House) -> Belongings:
         reason="It looks odd.",
         held_at=ARRIVED_AT,
     )
+    with pytest.raises(SubmissionInvalid):
+        send(house.as_alice, f"nobody in {MARK}", subject=MARK)
     by_state = {delivery.state: delivery for delivery in submitted.deliveries}
     return Belongings(
         house=house,
@@ -110,6 +116,7 @@ def belongings(house: House) -> Belongings:
         answer=submitted.message,
         waiting=by_state[DeliveryState.SCHEDULED],
         failed=by_state[DeliveryState.FAILED],
+        refused=RefusedSubmission.objects.get(),
     )
 
 

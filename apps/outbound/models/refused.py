@@ -74,6 +74,10 @@ class RefusedSubmission(TenantRow):
         return str(self.pk)
 
     @property
+    def other_recipients(self) -> int:
+        return max(0, self.recipients - 1)
+
+    @property
     def is_open(self) -> bool:
         return self.discarded_at is None and self.mended_at is None
 

@@ -44,7 +44,13 @@ from apps.outbound.transitions.by_people import (
     resubmit,
     try_now,
 )
-from apps.outbound.transitions.by_wish import add_recipient, cancel_these, reschedule, try_these_now
+from apps.outbound.transitions.by_wish import (
+    add_recipient,
+    cancel_these,
+    reschedule,
+    try_these_now,
+    undiscard,
+)
 from apps.outbound.transitions.by_workers import (
     decide_by_late_answer,
     leave_sending,
@@ -86,4 +92,5 @@ __all__ = [
     "take_oldest",
     "try_now",
     "try_these_now",
+    "undiscard",
 ]

@@ -4,12 +4,13 @@ import uuid
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
+from apps.events.services import publish
 from apps.mime.address import normalise_address
 from apps.outbound.causes import Cause
-from apps.outbound.models import WAITING, Delivery, DeliveryState
+from apps.outbound.models import IN_ERROR, WAITING, Delivery, DeliveryState
 from apps.outbound.recipients import Recipient
 from apps.outbound.transitions.change import Change, apply_change
-from apps.outbound.transitions.settling import tell
+from apps.outbound.transitions.settling import announce_senders, tell
 
 
 def cancel_these(delivery_ids: Collection[uuid.UUID], *, actor: str, now: datetime) -> int:
@@ -53,6 +54,22 @@ def add_recipient(
     delivery.save(force_insert=True)
     tell([delivery.pk], actor)
     return delivery
+
+
+def undiscard(delivery_id: uuid.UUID, *, actor: str) -> int:
+    """Not a change of state: what a person took off the error queue is in it again; whether it was off."""
+    off = Delivery.objects.filter(pk=delivery_id, state__in=IN_ERROR, discarded_at__isnull=False)
+    restored = off.update(discarded_at=None)
+    for one in Delivery.objects.filter(pk=delivery_id)[:restored]:
+        publish(
+            one.organisation_id,
+            "delivery.restored",
+            message_id=one.message_id,
+            delivery_id=one.pk,
+            actor=actor,
+        )
+        announce_senders([one.message_id])
+    return restored
 
 
 def _due_now(now: datetime) -> Change:
