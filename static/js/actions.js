@@ -82,7 +82,6 @@ function showNext(list) {
 }
 
 async function tell(form, body) {
-  if (form.dataset.sure && !window.confirm(form.dataset.sure)) return;
   if (form.ariaBusy === "true") return;
   form.ariaBusy = "true";
   const { done } = form.dataset;

@@ -41,7 +41,7 @@ OF_NOBODY = {"healthz", "readyz", "metrics"}
 
 @dataclass(frozen=True)
 class Belongings:
-    """What the house has: a ticket, an answer that waits with a file, what failed and was refused, a note, held mail."""
+    """What the house has: a ticket, an answer that waits, what failed, what was refused, a note, held mail."""
 
     house: House
     ticket: Ticket
