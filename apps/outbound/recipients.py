@@ -15,6 +15,7 @@ from apps.accounts.principal import Principal
 from apps.mailboxes.addresses import find_owned, is_our_domain, sendable_address
 from apps.mailboxes.models import Mailbox, OwnedAddress
 from apps.mime.address import Address, InvalidAddress, normalise_address, parse_addresses
+from apps.mime.clean import clean_line
 from apps.outbound.asked import Submission
 from apps.outbound.errors import Fault, SubmissionInvalid
 from apps.outbound.faults import Faults
@@ -117,7 +118,9 @@ def read_address(field_name: str, value: str) -> Address:
             raise SubmissionInvalid(field_name, "Exactly one address is wanted here.", Fault.ADDRESS_INVALID)
         normalise_address(found[0].address)
     except InvalidAddress as error:
-        raise SubmissionInvalid(field_name, f"This is no address: {error}.", Fault.ADDRESS_INVALID) from error
+        # Quoted, because among a thousand recipients a position is hard to find.
+        reason = f"“{clean_line(value, 80)}” is no address: {error}."
+        raise SubmissionInvalid(field_name, reason, Fault.ADDRESS_INVALID) from error
     return found[0]
 
 

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from django.utils.translation import gettext_lazy
+
 from apps.blobs.selectors import read
 from apps.mime.compose import Unsubscribe
 from apps.outbound.asked import Submission, SubmittedAttachment
@@ -15,6 +17,17 @@ from apps.outbound.models import RefusedSubmission
 from apps.outbound.refused import KeptFile, asked_without_files, kept_files
 from apps.webmail.written import WrittenMail
 
+_LABELS = {
+    "from": gettext_lazy("From"),
+    "to": gettext_lazy("To"),
+    "cc": gettext_lazy("Cc"),
+    "bcc": gettext_lazy("Bcc"),
+    "reply_to": gettext_lazy("Reply-To"),
+    "subject": gettext_lazy("Subject"),
+    "text": gettext_lazy("Text"),
+    "attachments": gettext_lazy("Files"),
+    "send_at": gettext_lazy("Send later"),
+}
 SHOWN = ("from", "to", "cc", "bcc", "subject", "text", "attachments", "send_at", "state")
 
 
@@ -103,6 +116,12 @@ def files_left(written: WrittenMail, refused: RefusedSubmission) -> tuple[Submit
         for file in kept_files(refused)
         if str(file.n) in written.kept_files
     )
+
+
+def field_label(path: str) -> str:
+    """A field as a person knows it; as the program wrote it where only a program writes it."""
+    name = path.partition("[")[0].partition(".")[0]
+    return str(_LABELS.get(name, path))
 
 
 def _asked(refused: RefusedSubmission) -> dict[str, Any]:

@@ -30,6 +30,7 @@ PHASES = {
     "mail": gettext_lazy("sender"),
     "rcpt": gettext_lazy("recipient"),
     "data": gettext_lazy("data"),
+    "body": gettext_lazy("message"),
     "fence": gettext_lazy("our fence"),
     "dot": gettext_lazy("answer"),
 }
@@ -50,8 +51,11 @@ class PhaseBar:
 class ShownAttempt:
     attempt: DeliveryAttempt
     outcome: str
-    total_ms: int
     phases: list[PhaseBar]
+
+    @property
+    def words(self) -> str:
+        return words_of(self.attempt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +102,15 @@ def _show(attempt: DeliveryAttempt) -> ShownAttempt:
         width = 100 * took / total if total else 100 / len(known)
         bars.append(PhaseBar(name, str(PHASES.get(name, name)), took, round(start, 2), round(width, 2)))
         start += width
-    return ShownAttempt(attempt, outcome, total, bars)
+    return ShownAttempt(attempt, outcome, bars)
+
+
+def words_of(attempt: DeliveryAttempt) -> str:
+    """What the server said, with its code, which some rows have in the text already."""
+    code = f"{attempt.code or ''} {attempt.enhanced}".strip()
+    return (
+        attempt.text if not code or attempt.text.startswith(str(attempt.code)) else f"{code} {attempt.text}"
+    )
 
 
 def tell_events(principal: Principal, message: Message) -> list[ToldEvent]:

@@ -22,11 +22,14 @@ from apps.outbound.services import (
     resubmit_delivery,
 )
 from apps.webmail.access import for_people
+from apps.webmail.mending import field_label
 from apps.webmail.paging import PlaceInList, cut
 from apps.webmail.reading import DeliveryTruth
 from apps.webmail.shell import Place, page_context
+from apps.webmail.story import words_of
 
 SHOWN_AT_ONCE = 50
+FAULTS_SHOWN = 5
 
 
 @require_safe
@@ -63,10 +66,15 @@ def _shown(failed: list[Delivery], rows: list[Delivery | RefusedSubmission]) -> 
     shown: list[dict[str, object]] = []
     for row in rows:
         if isinstance(row, Delivery):
-            truth = DeliveryTruth(row, explain(row, now))
-            shown.append({"truth": truth, "title": title_of(row.cause), "last": last.get(row.pk)})
+            truth, newest = DeliveryTruth(row, explain(row, now)), last.get(row.pk)
+            words = words_of(newest) if newest is not None else ""
+            # Where our own sentence quotes the server, once is enough.
+            said = "" if words.rstrip(".") in truth.explanation.sentence else words
+            shown.append({"truth": truth, "title": title_of(row.cause), "last": newest, "said": said})
         else:
-            shown.append({"refused": row})
+            faults = [(field_label(one["field"]), one["detail"]) for one in row.faults]
+            beyond = max(0, len(faults) - FAULTS_SHOWN)
+            shown.append({"refused": row, "faults": faults[:FAULTS_SHOWN], "more_faults": beyond})
     return shown
 
 
