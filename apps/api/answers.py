@@ -18,7 +18,7 @@ from apps.events.selectors import events_of_message
 from apps.mailboxes.models import MailboxEntry, Message, Part, Side
 from apps.mailboxes.selectors import bodies_of, entries_by_message, is_on_senders_side
 from apps.mime.quotes import split_quotes
-from apps.outbound.models import Delivery
+from apps.outbound.models import Delivery, DeliveryAttempt
 from apps.outbound.selectors import deliveries_by_message, explain
 from apps.outbound.submission import Submitted
 from apps.tickets.intake import FILED
@@ -78,6 +78,20 @@ def delivery_answer(delivery: Delivery, now: datetime) -> Answer:
         "route": delivery.route,
         "reason": explanation.sentence,
         "next_attempt_at": explanation.next_attempt_at,
+    }
+
+
+def whole_delivery_answer(delivery: Delivery, attempts: Sequence[DeliveryAttempt], now: datetime) -> Answer:
+    """One recipient with all that was tried."""
+    return delivery_answer(delivery, now) | {
+        "cause": delivery.cause,
+        "lane": delivery.lane,
+        "attempts_made": delivery.attempts_made,
+        "created_at": delivery.created_at,
+        "finished_at": delivery.finished_at,
+        "expires_at": delivery.expires_at,
+        "cancel_if_replied": delivery.cancel_if_replied,
+        "attempts": attempts,
     }
 
 

@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from django.db.models import Model, Q, QuerySet
 from rest_framework.request import Request
@@ -63,14 +63,25 @@ class Page(Generic[Row]):
 
 
 def paginate(
-    request: Request, rows: QuerySet[Row], *, by: str, cursor: Cursor | None, limit: int
+    request: Request,
+    rows: QuerySet[Row] | Sequence[QuerySet[Any]],
+    *,
+    by: str,
+    cursor: Cursor | None,
+    limit: int,
 ) -> Page[Row]:
-    """One page of `rows`, newest first by the time field `by` and then by id. URLs are absolute, with all filters."""
+    """One page of `rows`, newest first by the time field `by` and then by id. URLs are absolute, with all filters.
+
+    Several querysets are merged into one list: no page costs more than a page of each.
+    """
     forward = cursor is None or cursor.forward
     order = (f"-{by}", "-id") if forward else (by, "id")
+    sources = [rows] if isinstance(rows, QuerySet) else rows
     if cursor is not None:
-        rows = rows.filter(_beyond(by, cursor))
-    found = list(rows.order_by(*order)[: limit + 1])
+        sources = [source.filter(_beyond(by, cursor)) for source in sources]
+    found = [row for source in sources for row in source.order_by(*order)[: limit + 1]]
+    found.sort(key=lambda row: (getattr(row, by), row.pk), reverse=forward)
+    found = found[: limit + 1]
     more, shown = len(found) > limit, found[:limit]
     if not forward:
         shown.reverse()

@@ -9,8 +9,10 @@ exception that nobody can tell from outside: the line to PostgreSQL may break du
 keys are for.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC
 from http import HTTPStatus
 from typing import Any
 
@@ -19,6 +21,7 @@ from django.core.exceptions import RequestDataTooBig
 from django.db import InterfaceError, OperationalError
 from django.http import Http404
 from django.http.request import UnreadablePostError
+from django.utils import timezone
 from rest_framework import exceptions
 from rest_framework.response import Response
 
@@ -30,6 +33,7 @@ from apps.outbound.errors import (
     LimitInvalid,
     LimitReadOnly,
     NotPossibleNow,
+    QuotaReached,
     RelayAdminsOnly,
     RelayInvalid,
     RelayReadOnly,
@@ -63,6 +67,7 @@ class Problem:
     detail: str
     errors: tuple[FieldError, ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
+    more: tuple[tuple[str, Any], ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """As RFC 9457 §3.1 has it. What a request said may be quoted in it, and need not be text."""
@@ -76,6 +81,7 @@ class Problem:
                 {"field": _as_text(error.field), "code": error.code, "detail": _as_text(error.detail)}
                 for error in self.errors
             ],
+            **dict(self.more),
         }
 
     def as_response(self) -> Response:
@@ -124,6 +130,25 @@ def invalid(*errors: FieldError) -> Problem:
     return Problem(422, "invalid", f"The request is not valid: see {fields}.", errors)
 
 
+def refused(error: SubmissionInvalid) -> Problem:
+    """All that is wrong with a submission, and where in the error queue it is kept to be mended."""
+    problem = invalid(*(FieldError(one.field, one.fault, one.reason) for one in error.faults))
+    return replace(problem, more=(("kept_as", str(error.kept_as)),)) if error.kept_as else problem
+
+
+def quota_reached(error: QuotaReached) -> Problem:
+    """429 until so many recipients fit into the rolling day again."""
+    seconds = max(1, math.ceil((error.frees_at - timezone.now()).total_seconds()))
+    at = error.frees_at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    detail = (
+        f"Your {error.of} may have {error.limit:,} recipients a day, and {error.used:,} are used; "
+        f"there is room for {error.asked:,} more at {at}."
+    )
+    quota = {"of": error.of, "limit": error.limit, "used": error.used, "frees_at": at}
+    headers = (("Retry-After", str(seconds)),)
+    return Problem(429, "quota_reached", detail, headers=headers, more=(("quota", quota),))
+
+
 def not_found() -> Problem:
     """The one answer to what does not exist and to what the caller may not know of."""
     return Problem(404, "not_found", "There is nothing here, or your key may not see it.")
@@ -145,8 +170,10 @@ def too_large() -> Problem:
 
 _FORESEEN: tuple[tuple[tuple[type[Exception], ...], Callable[[Any], Problem]], ...] = (
     ((Http404, NotVisible), lambda _error: not_found()),
+    ((SubmissionInvalid,), refused),
+    ((QuotaReached,), quota_reached),
     (
-        (SubmissionInvalid, TicketInvalid, WebhookInvalid, RelayInvalid, LimitInvalid),
+        (TicketInvalid, WebhookInvalid, RelayInvalid, LimitInvalid),
         lambda error: invalid(FieldError(error.field, "invalid", error.reason)),
     ),
     ((RelayAdminsOnly, LimitAdminsOnly), lambda error: Problem(403, "admins_only", str(error))),

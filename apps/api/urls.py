@@ -3,7 +3,17 @@
 from django.urls import path, re_path
 from django.views.generic import RedirectView
 
-from apps.api.views import documentation, limits, mailboxes, messages, queue, relays, tickets, webhooks
+from apps.api.views import (
+    documentation,
+    errors,
+    limits,
+    mailboxes,
+    messages,
+    queue,
+    relays,
+    tickets,
+    webhooks,
+)
 
 app_name = "api"
 
@@ -22,6 +32,12 @@ urlpatterns = [
     ),
     path("v1/messages/<uuid:message_id>/cancel", messages.CancelMessageView.as_view(), name="cancel"),
     path("v1/messages/<uuid:message_id>/retry", messages.RetryMessageView.as_view(), name="retry"),
+    path(
+        "v1/messages/<uuid:message_id>/reschedule",
+        messages.RescheduleMessageView.as_view(),
+        name="reschedule",
+    ),
+    path("v1/messages/<uuid:message_id>/deliveries", messages.DeliveriesView.as_view(), name="deliveries"),
     path("v1/mailboxes", mailboxes.MailboxesView.as_view(), name="mailboxes"),
     path(
         "v1/mailboxes/<uuid:mailbox_id>/messages",
@@ -33,9 +49,6 @@ urlpatterns = [
     path("v1/tickets/<uuid:ticket_id>/replies", tickets.RepliesView.as_view(), name="replies"),
     path("v1/tickets/<uuid:ticket_id>/notes", tickets.NotesView.as_view(), name="notes"),
     path("v1/queue", queue.QueueView.as_view(), name="queue"),
-    path("v1/errors", queue.ErrorsView.as_view(), name="errors"),
-    path("v1/errors/<uuid:delivery_id>/resubmit", queue.ResubmitErrorView.as_view(), name="resubmit"),
-    path("v1/errors/<uuid:delivery_id>/discard", queue.DiscardErrorView.as_view(), name="discard"),
     path("v1/webhooks", webhooks.WebhooksView.as_view(), name="webhooks"),
     path("v1/webhooks/<uuid:webhook_id>", webhooks.WebhookView.as_view(), name="webhook"),
     path("v1/webhooks/<uuid:webhook_id>/test", webhooks.TestWebhookView.as_view(), name="test-webhook"),
@@ -44,6 +57,10 @@ urlpatterns = [
         webhooks.WebhookDeliveriesView.as_view(),
         name="webhook-deliveries",
     ),
+    path("v1/errors", errors.ErrorsView.as_view(), name="errors"),
+    path("v1/errors/<uuid:error_id>", errors.OneErrorView.as_view(), name="error"),
+    path("v1/errors/<uuid:error_id>/resubmit", errors.ResubmitErrorView.as_view(), name="resubmit"),
+    path("v1/errors/<uuid:error_id>/discard", errors.DiscardErrorView.as_view(), name="discard"),
     path("v1/held", queue.HeldView.as_view(), name="held"),
     path("v1/relays", relays.RelaysView.as_view(), name="relays"),
     path("v1/relays/<uuid:relay_id>", relays.RelayView.as_view(), name="relay"),

@@ -34,22 +34,16 @@ from apps.mime.folding import (
     parameter,
 )
 from apps.mime.html import sanitise_html
+from apps.mime.own_headers import why_refused
 from apps.mime.text import html_to_text
 
-__all__ = ["Composition", "InvalidHeader", "OutgoingAttachment", "compose", "make_message_id"]
+__all__ = ["Composition", "InvalidHeader", "OutgoingAttachment", "Unsubscribe", "compose", "make_message_id"]
 
-_FIELD_NAME = re.compile(r"[A-Za-z0-9-]{1,76}")
 _MEDIA_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]{1,63}/[a-z0-9!#$&^_.+-]{1,63}")
 _MESSAGE_ID = re.compile(r"[!-;=?-~]{1,900}")
-# Written by us from fields of the composition, or by the servers on the way. A caller's own would contradict them.
-_RESERVED = frozenset(
-    {
-        "from", "sender", "to", "cc", "bcc", "reply-to", "subject", "date", "message-id", "in-reply-to", "references",
-        "auto-submitted", "mime-version", "return-path", "received", "received-spf", "delivered-to",
-        "dkim-signature", "domainkey-signature", "authentication-results", "x-original-to", "envelope-to",
-    }
-)  # fmt: skip
-_RESERVED_PREFIXES = ("content-", "resent-", "arc-")
+# No comma: many readers split the field at every one, brackets or not.
+_URI = re.compile(r"[!-+\--;=?-~]{1,900}")
+MAX_VALUE_CHARS = 20 * MAX_CHARS
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +54,14 @@ class OutgoingAttachment:
     content_type: str
     data: bytes
     content_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unsubscribe:
+    """How to leave a list: by a POST to `url` (https; RFC 8058) and by a mail to `mailto`, one of them or both."""
+
+    url: str = ""
+    mailto: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ class Composition:
     headers: tuple[tuple[str, str], ...] = ()
     attachments: tuple[OutgoingAttachment, ...] = ()
     auto_submitted: str = ""
+    unsubscribe: "Unsubscribe | None" = None
 
 
 def make_message_id(domain: str, unique: str) -> str:
@@ -117,16 +120,33 @@ def _headers(composition: Composition) -> str:
         out += [fold_tokens(name, writable)] if writable else []
     if c.auto_submitted:
         out.append(fold_tokens("Auto-Submitted", [check_value("Auto-Submitted", c.auto_submitted)]))
+    out += _unsubscribe(c.unsubscribe) if c.unsubscribe else []
     return "".join([*out, *(_custom_header(name, value) for name, value in c.headers)])
 
 
+def _unsubscribe(way: Unsubscribe) -> list[str]:
+    """RFC 2369 §3.2: URIs in brackets, best one first. RFC 8058 §3.1: the second field only beside an https URI."""
+    uris = [*([way.url] if way.url else []), *([f"mailto:{way.mailto}"] if way.mailto else [])]
+    for uri in uris:
+        if not _URI.fullmatch(check_value("List-Unsubscribe", uri)):
+            raise InvalidHeader(
+                "List-Unsubscribe", "an address here has visible ASCII and neither brackets nor commas"
+            )
+    if not uris:
+        raise InvalidHeader("List-Unsubscribe", "it needs a URL or a mail address")
+    tokens = [*(f"<{uri}>," for uri in uris[:-1]), f"<{uris[-1]}>"]
+    fields = [fold_tokens("List-Unsubscribe", tokens)]
+    if way.url.lower().startswith("https://"):
+        fields.append("List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n")
+    return fields
+
+
 def _custom_header(name: str, value: str) -> str:
-    if not _FIELD_NAME.fullmatch(name):
-        raise InvalidHeader(name[:80], "a header name has letters, digits and hyphens only")
-    if name.lower() in _RESERVED or name.lower().startswith(_RESERVED_PREFIXES):
-        raise InvalidHeader(name, "this header is written by the mail system")
-    if len(check_value(name, value)) > 20 * MAX_CHARS:
-        raise InvalidHeader(name, "the value is too long")
+    why = why_refused(name)
+    if why:
+        raise InvalidHeader(name[:80], why)
+    if len(check_value(name, value)) > MAX_VALUE_CHARS:
+        raise InvalidHeader(name, f"a value has at most {MAX_VALUE_CHARS:,} characters")
     if value.isascii() and "=?" not in value:
         # Structured fields such as List-Unsubscribe must keep their bytes, so no encoded words here.
         return fold_tokens(name, value.split())

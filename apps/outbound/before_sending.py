@@ -10,10 +10,13 @@ Screening is asked after these (`screening.Screenings`), because a scanner may t
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 
 from apps.mailboxes.models import Message
 from apps.outbound.delivery import Claim
 from apps.outbound.transitions import Change
+from apps.outbound.transitions import replied_meanwhile as cancelled_by_answer
+from apps.outbound.wishes import replied_meanwhile
 
 
 def outcome_before(claims: Sequence[Claim]) -> dict[uuid.UUID, Change]:
@@ -37,7 +40,10 @@ def return_path(claim: Claim) -> str:
 
 def _replied(claims: Sequence[Claim]) -> dict[uuid.UUID, Change]:
     """Those that an answer was to cancel, and that have one."""
-    return {}
+    wishing = [claim.delivery_id for claim in claims if claim.cancel_if_replied]
+    answered = replied_meanwhile(wishing) if wishing else set()
+    change = replace(cancelled_by_answer(), attempted=False)
+    return {claim.token: change for claim in claims if claim.delivery_id in answered}
 
 
 def _suppressed(claims: Sequence[Claim]) -> dict[uuid.UUID, Change]:

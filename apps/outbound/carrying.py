@@ -41,6 +41,7 @@ from apps.outbound.reading import read_payloads
 from apps.outbound.relay import Attempt, RelayRoad
 from apps.outbound.retry import Trouble
 from apps.outbound.screening import Screenings
+from apps.outbound.senders_copy import put_senders_copy_away
 from apps.outbound.transitions import Change, Held
 from apps.outbound.verdict import Judge, accepted
 from apps.outbound.waiting import Schedule, Wait
@@ -109,6 +110,8 @@ class Carrier:
             )
             if outcome is not None:
                 await self._record(carried, outcome)
+                if outcome.state == DeliveryState.CANCELLED:
+                    await self._database(put_senders_copy_away, [claim.message_id])
             elif claim.route == Route.LOCAL:
                 await self._database(deliver_here, claim, timezone.now())
             else:

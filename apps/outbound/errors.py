@@ -1,19 +1,87 @@
 """What can go wrong on the road out. Each error carries the decision its catcher needs."""
 
 import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
 
 
 class OutboundError(Exception):
     """Anything this room raises."""
 
 
-class SubmissionInvalid(OutboundError):
-    """The submission cannot be sent as it is; `field` names what to change. Edges answer 422."""
+class Fault(StrEnum):
+    """Why a submission was refused: the codes of `RefusedSubmission.cause` and of a problem's `errors[].code`.
 
-    def __init__(self, field: str, reason: str) -> None:
+    An open list, like `Cause`. What a request's shape can be wrong in beyond these is named by whoever reads it.
+    """
+
+    INVALID = "invalid"
+    ADDRESS_INVALID = "address_invalid"
+    SENDER_NOT_YOURS = "sender_not_yours"
+    NO_RECIPIENTS = "no_recipients"
+    TOO_MANY = "too_many"
+    TOO_LARGE = "too_large"
+    HEADER_INVALID = "header_invalid"
+    HEADER_RESERVED = "header_reserved"
+    FILE_NAME = "file_name"
+    TIME_PASSED = "time_passed"
+    TIME_TOO_FAR = "time_too_far"
+    UNSUBSCRIBE_INVALID = "unsubscribe_invalid"
+    UNKNOWN_MESSAGE = "unknown_message"
+    NOTHING_WRITTEN = "nothing_written"
+    QUOTA = "quota"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldFault:
+    """What is wrong with one field, named as a path into what was asked: `to[1]`, `headers.X-Order`."""
+
+    field: str
+    reason: str
+    fault: str = Fault.INVALID
+
+
+class SubmissionInvalid(OutboundError):
+    """The submission cannot be sent as it is; `faults` names all that is to change. Edges answer 422.
+
+    `field` and `reason` are those of the first. `kept_as` is its place in the error queue, once it has one.
+    """
+
+    def __init__(self, field: str, reason: str, fault: str = Fault.INVALID) -> None:
         super().__init__(f"{field}: {reason}")
-        self.field = field
-        self.reason = reason
+        self.faults: tuple[FieldFault, ...] = (FieldFault(field, reason, fault),)
+        self.kept_as: uuid.UUID | None = None
+
+    @classmethod
+    def because(cls, faults: Sequence[FieldFault]) -> "SubmissionInvalid":
+        """For several fields at once."""
+        error = cls(faults[0].field, faults[0].reason, faults[0].fault)
+        error.faults = tuple(faults)
+        return error
+
+    @property
+    def field(self) -> str:
+        return self.faults[0].field
+
+    @property
+    def reason(self) -> str:
+        return self.faults[0].reason
+
+
+class QuotaReached(OutboundError):
+    """More recipients than the rolling day still allows. `frees_at`: when so many fit again. Edges answer 429."""
+
+    def __init__(self, of: str, *, limit: int, used: int, asked: int, frees_at: datetime) -> None:
+        super().__init__(
+            f"{used} of {limit} recipients a day of the {of} are used, {asked} more were asked for"
+        )
+        self.of = of
+        self.limit = limit
+        self.used = used
+        self.asked = asked
+        self.frees_at = frees_at
 
 
 class IdempotencyConflict(OutboundError):

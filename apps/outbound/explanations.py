@@ -108,8 +108,22 @@ def _at_rest(delivery: Delivery) -> str:
                 "reason": reason or _("no worker took it up")
             }
         case _:
-            told = f"{reason}." if reason else str(DeliveryState(delivery.state).label)
-            return _("Not sent: %(reason)s") % {"reason": told} if delivery.cause in _SCREENED_OUT else told
+            return _for_good(delivery.cause, reason) or str(DeliveryState(delivery.state).label)
+
+
+def _for_good(cause: str, reason: str) -> str:
+    """What ended it, in our words around the server's."""
+    if not reason:
+        return ""
+    match cause:
+        case Cause.RECIPIENT_REFUSED:
+            return _("The server refused this recipient for good: %(reason)s.") % {"reason": reason}
+        case Cause.MESSAGE_REFUSED:
+            return _("The server refused the message for good: %(reason)s.") % {"reason": reason}
+        case Cause.INFECTED | Cause.SPAM | Cause.POLICY_ATTACHMENT:
+            return _("Not sent: %(reason)s.") % {"reason": reason}
+        case _:
+            return f"{reason}."
 
 
 def _clock(at: datetime, now: datetime) -> str:

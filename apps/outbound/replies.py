@@ -6,14 +6,17 @@ address they asked answers to go to (RFC 5322 §3.6.2), unless the agent names s
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db.models import Exists, OuterRef
 
 from apps.accounts.principal import Principal
 from apps.mailboxes.models import MailboxEntry, Message, Side
 from apps.mailboxes.threads import ThreadChoice
-from apps.outbound.errors import SubmissionInvalid
+from apps.outbound.errors import Fault, SubmissionInvalid
 from apps.outbound.idempotency import request_of
+from apps.outbound.models import RefusedSubmission
+from apps.outbound.refused import as_asked, keep_refused
 from apps.outbound.submission import Ancestry, Submission, Submitted, SubmittedAttachment, ancestry_of, submit
 from apps.outbound.validation import check_idempotency_key
 from apps.tickets.errors import TicketInvalid
@@ -33,19 +36,65 @@ class Reply:
     hold_seconds: int = 0
     state: str | None = None
     sender: str | None = None
+    send_at: datetime | None = None
+    cancel_if_replied: bool = False
 
 
 def reply_to_ticket(
-    principal: Principal, ticket: Ticket, reply: Reply, *, idempotency_key: str | None, now: datetime
+    principal: Principal,
+    ticket: Ticket,
+    reply: Reply,
+    *,
+    idempotency_key: str | None,
+    now: datetime,
+    mends: RefusedSubmission | None = None,
 ) -> Submitted:
     """Send an answer in a ticket the caller may see. Raises what `submit_message` raises."""
+    try:
+        return _reply(principal, ticket, reply, key=idempotency_key, mends=mends, now=now)
+    except SubmissionInvalid as error:
+        asked = _as_asked(reply)
+        keep_refused(principal, asked, error, now=now, key=idempotency_key, mends=mends, ticket=ticket)
+        raise
+
+
+def _reply(
+    principal: Principal,
+    ticket: Ticket,
+    reply: Reply,
+    *,
+    key: str | None,
+    mends: RefusedSubmission | None,
+    now: datetime,
+) -> Submitted:
     if not (reply.text.strip() or reply.html.strip() or reply.attachments):
-        raise SubmissionInvalid("text", "An answer needs some text or a file.")
+        raise SubmissionInvalid("text", "An answer needs some text or a file.", Fault.NOTHING_WRITTEN)
     if reply.state is not None and reply.state not in TicketState.values:
         raise SubmissionInvalid("state", f"Must be one of {', '.join(TicketState.values)}.")
-    check_idempotency_key(idempotency_key)
-    request = request_of(principal, idempotency_key, ticket.pk, reply) if idempotency_key else None
-    submission = Submission(
+    check_idempotency_key(key)
+    request = request_of(principal, key, ticket.pk, reply) if key else None
+
+    def change_ticket(message: Message) -> None:
+        record_reply(principal, ticket, message, state=reply.state, now=now)
+
+    submission = _submission(ticket, reply)
+    ancestry = _ancestry_in(ticket)
+    try:
+        return submit(
+            principal,
+            submission,
+            request=request,
+            now=now,
+            ancestry=ancestry,
+            also=change_ticket,
+            mends=mends,
+        )
+    except TicketInvalid as error:
+        raise SubmissionInvalid(error.field, error.reason) from error
+
+
+def _submission(ticket: Ticket, reply: Reply) -> Submission:
+    return Submission(
         sender=reply.sender or ticket.mailbox.address,
         to=reply.to or _customer_of(ticket),
         cc=reply.cc,
@@ -54,17 +103,26 @@ def reply_to_ticket(
         html=reply.html,
         attachments=reply.attachments,
         hold_seconds=reply.hold_seconds,
+        send_at=reply.send_at,
+        cancel_if_replied=reply.cancel_if_replied,
     )
 
-    def change_ticket(message: Message) -> None:
-        record_reply(principal, ticket, message, state=reply.state, now=now)
 
-    try:
-        return submit(
-            principal, submission, request=request, now=now, ancestry=_ancestry_in(ticket), also=change_ticket
-        )
-    except TicketInvalid as error:
-        raise SubmissionInvalid(error.field, error.reason) from error
+def _as_asked(reply: Reply) -> dict[str, Any]:
+    """In the shape of the REST API's answer to a ticket."""
+    plain = Submission(
+        sender="",
+        to=reply.to,
+        cc=reply.cc,
+        text=reply.text,
+        html=reply.html,
+        attachments=reply.attachments,
+        hold_seconds=reply.hold_seconds,
+        send_at=reply.send_at,
+        cancel_if_replied=reply.cancel_if_replied,
+    )
+    asked = {name: value for name, value in as_asked(plain).items() if name != "from"}
+    return asked | ({"state": reply.state} if reply.state else {})
 
 
 def _received(ticket: Ticket) -> Message | None:
@@ -85,7 +143,9 @@ def _customer_of(ticket: Ticket) -> tuple[str, ...]:
     if not wanted and ticket.requester_address:
         wanted = [ticket.requester_address]
     if not wanted:
-        raise SubmissionInvalid("to", "Nobody to answer: the customer's mail names no address.")
+        raise SubmissionInvalid(
+            "to", "Nobody to answer: the customer's mail names no address.", Fault.NO_RECIPIENTS
+        )
     return tuple(wanted)
 
 

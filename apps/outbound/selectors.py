@@ -1,22 +1,37 @@
 """Reading deliveries. Only the sender's side may know who else got a message and how it went."""
 
 import uuid
+from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
 
 from django.core.exceptions import ValidationError
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from apps.accounts.principal import Principal
 from apps.mailboxes.errors import NotVisible
 from apps.mailboxes.models import Message, Side
-from apps.mailboxes.selectors import entries_for, is_on_senders_side
+from apps.mailboxes.selectors import entries_for, is_on_senders_side, visible_mailboxes
 from apps.outbound.explanations import Explanation, explain
 from apps.outbound.figures import QueueFigures, queue_figures
-from apps.outbound.models import IN_ERROR, Delivery
+from apps.outbound.models import (
+    IN_ERROR,
+    UNFINISHED,
+    Delivery,
+    DeliveryAttempt,
+    DeliveryState,
+    RefusedSubmission,
+    Relay,
+)
+from apps.outbound.relays.selectors import relays_for
 
 __all__ = [
+    "CauseOfWaiting",
     "Explanation",
     "QueueFigures",
+    "attempts_of",
+    "causes_of_waiting",
     "deliveries_by_message",
     "deliveries_for",
     "deliveries_of",
@@ -24,7 +39,14 @@ __all__ = [
     "errors_for",
     "explain",
     "queue_figures",
+    "refused_by_id",
+    "refused_for",
+    "relays_to_choose",
+    "waiting_for",
 ]
+
+# Beyond this many, a count says "more than": an Outbox with a million rows opens as quickly as one with ten.
+COUNTED = 10_000
 
 
 def deliveries_for(principal: Principal) -> QuerySet[Delivery]:
@@ -69,3 +91,88 @@ def errors_for(principal: Principal) -> QuerySet[Delivery]:
         .select_related("message", "relay")
         .order_by("-created_at", "-id")
     )
+
+
+def waiting_for(principal: Principal, cause: str | None = None) -> QuerySet[Delivery]:
+    """The Outbox: every recipient who has not got a mail of ours yet, oldest first; of one cause only where it is given
+    (being sent is "sending")."""
+    unfinished = deliveries_for(principal).filter(state__in=UNFINISHED)
+    if cause == DeliveryState.SENDING:
+        unfinished = unfinished.filter(state=DeliveryState.SENDING)
+    elif cause is not None:
+        unfinished = unfinished.filter(cause=cause).exclude(state=DeliveryState.SENDING)
+    return unfinished.select_related("message", "relay", "pinned_relay").order_by("created_at", "id")
+
+
+@dataclass(frozen=True, slots=True)
+class CauseOfWaiting:
+    """One reason why recipients wait: how many (of those counted), the soonest next try, one reason as evidence."""
+
+    cause: str
+    count: int
+    next_attempt_at: datetime | None
+    evidence: str
+
+
+def causes_of_waiting(principal: Principal) -> tuple[list[CauseOfWaiting], bool]:
+    """Why recipients wait, most common first; and whether there are more than were counted."""
+    rows = list(
+        waiting_for(principal)
+        .select_related(None)
+        .values_list("state", "cause", "due_at", "reason")[: COUNTED + 1]
+    )
+    counts: Counter[str] = Counter()
+    soonest: dict[str, datetime | None] = {}
+    evidence: dict[str, str] = {}
+    for state, cause, due_at, reason in rows[:COUNTED]:
+        key = DeliveryState.SENDING.value if state == DeliveryState.SENDING else cause
+        counts[key] += 1
+        evidence[key] = evidence.get(key) or reason
+        before = soonest.get(key)
+        soonest[key] = min(before, due_at) if before is not None and due_at is not None else before or due_at
+    found = [CauseOfWaiting(key, count, soonest[key], evidence[key]) for key, count in counts.most_common()]
+    return found, len(rows) > COUNTED
+
+
+def attempts_of(
+    principal: Principal, message: Message, deliveries: Iterable[Delivery]
+) -> dict[uuid.UUID, list[DeliveryAttempt]]:
+    """Every attempt for these recipients of a message, oldest first; {} unless the caller is on the sender's side."""
+    found: dict[uuid.UUID, list[DeliveryAttempt]] = {}
+    if is_on_senders_side(principal, message):
+        wanted = [one.pk for one in deliveries]
+        attempts = DeliveryAttempt.objects.filter(delivery__in=wanted).select_related("relay")
+        for attempt in attempts.order_by("delivery", "number"):
+            found.setdefault(attempt.delivery_id, []).append(attempt)
+    return found
+
+
+def refused_for(principal: Principal) -> QuerySet[RefusedSubmission]:
+    """What was refused and waits to be mended: the caller's own, and what was to be sent from a mailbox of theirs."""
+    return (
+        _refused_known_to(principal)
+        .filter(discarded_at__isnull=True, mended_at__isnull=True)
+        .select_related("mailbox", "user", "ticket")
+        .order_by("-created_at", "-id")
+    )
+
+
+def refused_by_id(principal: Principal, refused_id: uuid.UUID | str) -> RefusedSubmission:
+    """One refused submission the caller may know of, whatever became of it. Raises NotVisible."""
+    try:
+        return _refused_known_to(principal).select_related("ticket").get(pk=refused_id)
+    except (RefusedSubmission.DoesNotExist, ValidationError, ValueError) as error:
+        raise NotVisible(str(refused_id)) from error
+
+
+def _refused_known_to(principal: Principal) -> QuerySet[RefusedSubmission]:
+    rows = RefusedSubmission.objects.filter(organisation_id=principal.organisation_id)
+    if principal.sees_everything:
+        return rows
+    own = Q(user=principal.user) if principal.user is not None else Q(api_key=principal.api_key)
+    return rows.filter(own | Q(mailbox__in=visible_mailboxes(principal).order_by()))
+
+
+def relays_to_choose(principal: Principal) -> QuerySet[Relay]:
+    """The relays a person may send a waiting mail over instead."""
+    return relays_for(principal).filter(is_active=True).order_by("priority", "name")

@@ -4,24 +4,32 @@ Each asks first whether the caller is on the sender's side; whoever is not must 
 """
 
 import uuid
+from collections.abc import Callable, Collection
 from datetime import datetime
 
+from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import QuerySet
 
 from apps.accounts.principal import Principal
 from apps.mailboxes.errors import NotVisible
-from apps.mailboxes.models import Folder, Message
+from apps.mailboxes.models import Message
 from apps.mailboxes.selectors import is_on_senders_side
-from apps.mailboxes.services import move_sender_copy
+from apps.mime.address import InvalidAddress, normalise_address
 from apps.outbound import transitions
 from apps.outbound.causes import Cause
-from apps.outbound.errors import NotCancellable, NotResolvable, NotRetryable
+from apps.outbound.errors import Fault, NotCancellable, NotResolvable, NotRetryable, SubmissionInvalid
 from apps.outbound.idempotency import forget_old_keys
-from apps.outbound.models import IN_ERROR, Delivery, DeliveryState, Lane
+from apps.outbound.models import IN_ERROR, Delivery, DeliveryState, Lane, RecipientField, Relay
+from apps.outbound.quotas import forget_old_use
+from apps.outbound.recipients import read_address, resolve
+from apps.outbound.refused import forget_old_refusals, reopen_mended
 from apps.outbound.retry import DEFAULT_RETRY_POLICY
 from apps.outbound.screening import put_away_refused
-from apps.outbound.selectors import deliveries_for
+from apps.outbound.selectors import deliveries_for, relays_to_choose, waiting_for
+from apps.outbound.senders_copy import put_senders_copy_away
 from apps.outbound.transitions import Change
+from apps.outbound.validation import check_send_at
 from apps.outbound.wakeups import wake_on_commit
 
 RESOLUTIONS = {
@@ -29,6 +37,11 @@ RESOLUTIONS = {
     DeliveryState.QUEUED: "A person decided to send it again, with the same Message-ID.",
     DeliveryState.BOUNCED: "A person found that it did not arrive.",
 }
+
+# What is done to a whole cause is done by batches, each a transaction, so that a hundred thousand rows are locked a few
+# hundred at a time; and up to a bound, so that whoever asked gets an answer.
+BATCH = 500
+AT_ONCE = 5000
 
 
 def cancel_message(principal: Principal, message: Message, now: datetime) -> int:
@@ -44,25 +57,120 @@ def cancel_message(principal: Principal, message: Message, now: datetime) -> int
         if not cancelled:
             msg = "It is too late: no recipient is waiting any more."
             raise NotCancellable(msg)
-        went_out = Delivery.objects.filter(message=message).exclude(state=DeliveryState.CANCELLED).exists()
-        move_sender_copy(message, Folder.SENT if went_out else Folder.TRASH)
+        put_senders_copy_away([message.pk])
+        if not Delivery.objects.filter(message=message).exclude(state=DeliveryState.CANCELLED).exists():
+            reopen_mended(message)
     return cancelled
 
 
-def retry_message(principal: Principal, message: Message, now: datetime) -> int:
+def cancel_delivery(principal: Principal, delivery: Delivery, now: datetime) -> None:
+    """Take a message back from one recipient. Raises NotCancellable, NotVisible."""
+    _demand_known(principal, delivery)
+    if not _cancel_these(principal, [delivery.pk], now):
+        msg = "It is too late: this recipient is not waiting any more."
+        raise NotCancellable(msg)
+
+
+def retry_message(
+    principal: Principal, message: Message, now: datetime, *, relay_id: uuid.UUID | str | None = None
+) -> int:
     """Try again now for every recipient that was put off or is in the error queue; how many.
 
-    Recipients that are `uncertain` are left alone: a person decides for each of those. Raises NotRetryable, NotVisible.
+    With a relay, over this one and no other, and also for those that are due. Recipients that are `uncertain` are left
+    alone: a person decides for each of those. Raises NotRetryable, NotVisible, and SubmissionInvalid for the relay.
     """
     _demand_senders_side(principal, message)
+    relay = _relay(principal, relay_id) if relay_id else None
     with transaction.atomic():
-        hurried = transitions.try_now(message.pk, actor=principal.actor, now=now)
         again = _resubmit(principal, message.pk, None, now)
-        if not hurried + again:
+        if relay is None:
+            hurried = again + transitions.try_now(message.pk, actor=principal.actor, now=now)
+        else:
+            # What was just resubmitted is queued now, and goes the same way as what waited.
+            waiting = list(Delivery.objects.filter(message=message.pk).values_list("pk", flat=True))
+            hurried = transitions.reroute(waiting, relay.pk, actor=principal.actor, now=now)
+        if not hurried:
             msg = "No recipient was put off or failed."
             raise NotRetryable(msg)
-        _wake_lanes(message.pk)
-    return hurried + again
+        _wake_lanes([message.pk])
+    return hurried
+
+
+def reschedule_message(
+    principal: Principal, message: Message, send_at: datetime | None, now: datetime
+) -> int:
+    """Send at another time what waits for its time, or now for None; how many recipients.
+
+    Raises SubmissionInvalid for the time, NotPossibleNow when nothing is scheduled any more, NotVisible.
+    """
+    _demand_senders_side(principal, message)
+    if send_at is not None:
+        check_send_at(send_at, now)
+    with transaction.atomic():
+        changed = transitions.reschedule(
+            message.pk, send_at, lifetime=DEFAULT_RETRY_POLICY.lifetime, actor=principal.actor, now=now
+        )
+        if not changed:
+            msg = "Nothing of it waits for its time any more."
+            raise NotRetryable(msg)
+        _wake_lanes([message.pk])
+    return changed
+
+
+# a whole cause of waiting
+
+
+def retry_waiting(
+    principal: Principal, cause: str, now: datetime, *, relay_id: uuid.UUID | str | None = None
+) -> int:
+    """Try now for whoever waits for this cause, oldest first and at most `AT_ONCE`; how many."""
+    relay = _relay(principal, relay_id) if relay_id else None
+
+    def hurry(ids: Collection[uuid.UUID]) -> int:
+        with transaction.atomic():
+            if relay is None:
+                hurried = transitions.try_these_now(ids, actor=principal.actor, now=now)
+            else:
+                hurried = transitions.reroute(ids, relay.pk, actor=principal.actor, now=now)
+            _wake_all(ids)
+        return hurried
+
+    return _by_batches(principal, cause, hurry)
+
+
+def cancel_waiting(principal: Principal, cause: str, now: datetime) -> int:
+    """Take back from whoever waits for this cause, oldest first and at most `AT_ONCE`; how many."""
+    return _by_batches(principal, cause, lambda ids: _cancel_these(principal, ids, now))
+
+
+def _by_batches(principal: Principal, cause: str, act: Callable[[Collection[uuid.UUID]], int]) -> int:
+    ids = list(waiting_for(principal, cause).select_related(None).values_list("pk", flat=True)[:AT_ONCE])
+    return sum(act(ids[start : start + BATCH]) for start in range(0, len(ids), BATCH))
+
+
+def _cancel_these(principal: Principal, ids: Collection[uuid.UUID], now: datetime) -> int:
+    with transaction.atomic():
+        cancelled = transitions.cancel_these(ids, actor=principal.actor, now=now)
+        touched = Delivery.objects.filter(pk__in=ids, state=DeliveryState.CANCELLED).order_by()
+        put_senders_copy_away(set(touched.values_list("message_id", flat=True)))
+    return cancelled
+
+
+def _normal(address: str) -> str:
+    try:
+        return normalise_address(address)
+    except InvalidAddress:
+        return address.lower()
+
+
+def _relay(principal: Principal, relay_id: uuid.UUID | str) -> Relay:
+    try:
+        return relays_to_choose(principal).get(pk=relay_id)
+    except (Relay.DoesNotExist, ValidationError, ValueError) as error:
+        raise SubmissionInvalid("relay", "There is no such relay in use.") from error
+
+
+# one recipient
 
 
 def resubmit_delivery(principal: Principal, delivery: Delivery, now: datetime) -> None:
@@ -72,7 +180,35 @@ def resubmit_delivery(principal: Principal, delivery: Delivery, now: datetime) -
         if not _resubmit(principal, delivery.message_id, delivery.pk, now):
             msg = "It is not in the error queue any more."
             raise NotRetryable(msg)
-        _wake_lanes(delivery.message_id)
+        _wake_lanes([delivery.message_id])
+
+
+def readdress_delivery(principal: Principal, delivery: Delivery, address: str, now: datetime) -> Delivery:
+    """Send the same message to another address instead of one that failed; the new recipient's delivery.
+
+    The bytes are the same, so the To line still shows what was written first. The one that failed leaves the error
+    queue. Raises SubmissionInvalid for `recipient`, NotRetryable, NotVisible.
+    """
+    _demand_known(principal, delivery)
+    written = read_address("recipient", address)
+    recipient = next(resolve(principal.organisation_id, [(RecipientField(delivery.field), written)]))
+    if recipient.exists_nowhere:
+        msg = f"There is no {recipient.address} here: nobody owns this address."
+        raise SubmissionInvalid("recipient", msg, Fault.ADDRESS_INVALID)
+    normal = normalise_address(recipient.address)
+    with transaction.atomic():
+        if any(
+            normal == _normal(one) for one in delivery.message.deliveries.values_list("recipient", flat=True)
+        ):
+            raise SubmissionInvalid("recipient", "This message has gone to that address already.")
+        if not transitions.discard(delivery.pk, actor=principal.actor, now=now):
+            msg = "It is not in the error queue any more."
+            raise NotRetryable(msg)
+        again = transitions.add_recipient(
+            delivery, recipient, lifetime=DEFAULT_RETRY_POLICY.lifetime, actor=principal.actor, now=now
+        )
+        wake_on_commit(Lane(again.lane))
+    return again
 
 
 def discard_delivery(principal: Principal, delivery: Delivery, now: datetime) -> None:
@@ -83,6 +219,15 @@ def discard_delivery(principal: Principal, delivery: Delivery, now: datetime) ->
             msg = "It is not in the error queue any more."
             raise NotRetryable(msg)
         put_away_refused(delivery.message_id)
+
+
+def restore_delivery(principal: Principal, delivery: Delivery) -> None:
+    """Undo a discard. Raises NotRetryable, NotVisible."""
+    _demand_known(principal, delivery)
+    with transaction.atomic():
+        if not transitions.undiscard(delivery.pk, actor=principal.actor):
+            msg = "It is in the error queue already, or was sent again."
+            raise NotRetryable(msg)
 
 
 def resolve_uncertain(principal: Principal, delivery: Delivery, state: DeliveryState, now: datetime) -> None:
@@ -97,12 +242,17 @@ def resolve_uncertain(principal: Principal, delivery: Delivery, state: DeliveryS
         if not transitions.resolve_uncertain(delivery.pk, change, actor=principal.actor, now=now):
             msg = "It is not uncertain any more."
             raise NotResolvable(msg)
-        _wake_lanes(delivery.message_id)
+        _wake_lanes([delivery.message_id])
 
 
 def forget_old_idempotency_keys(now: datetime) -> int:
     """Housekeeping: keys older than a day are good for nothing; how many went."""
     return forget_old_keys(now)
+
+
+def forget_what_is_over(now: datetime) -> int:
+    """Housekeeping: refused submissions after 30 days, tallies no quota reaches; how many rows went."""
+    return forget_old_refusals(now) + forget_old_use(now)
 
 
 def _resubmit(
@@ -114,10 +264,16 @@ def _resubmit(
     return transitions.resubmit(stuck, lifetime=DEFAULT_RETRY_POLICY.lifetime, actor=principal.actor, now=now)
 
 
-def _wake_lanes(message_id: uuid.UUID) -> None:
-    for lane in (
-        Delivery.objects.filter(message=message_id).order_by().values_list("lane", flat=True).distinct()
-    ):
+def _wake_lanes(message_ids: Collection[uuid.UUID]) -> None:
+    _wake(Delivery.objects.filter(message__in=message_ids))
+
+
+def _wake_all(delivery_ids: Collection[uuid.UUID]) -> None:
+    _wake(Delivery.objects.filter(pk__in=delivery_ids))
+
+
+def _wake(deliveries: QuerySet[Delivery]) -> None:
+    for lane in deliveries.order_by().values_list("lane", flat=True).distinct():
         wake_on_commit(Lane(lane))
 
 

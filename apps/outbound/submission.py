@@ -1,6 +1,6 @@
 """A message enters the road out: checked, composed, and committed together with one delivery for each recipient.
 
-    check     addresses, From, sizes, times; nothing is written yet
+    check     quota, addresses, From, sizes, times; nothing is written yet. What fails is kept in the error queue
     compose   the bytes, once and for all: a retry sends the same, with the same Message-ID
     prepare   parse and stage, outside any transaction; large parts go to S3
     screen    where a colleague is to have it at once; for everybody else a worker does, before it sends
@@ -34,27 +34,25 @@ from apps.mime.address import normalise_address
 from apps.mime.clean import clean_filename, clean_line, clean_text
 from apps.mime.compose import Composition, InvalidHeader, OutgoingAttachment, compose, make_message_id
 from apps.organisations.models import new_id
+from apps.outbound.asked import Submission, SubmittedAttachment
 from apps.outbound.causes import Cause
 from apps.outbound.delivery import no_such_address
-from apps.outbound.errors import SubmissionInvalid
+from apps.outbound.errors import Fault, SubmissionInvalid
+from apps.outbound.faults import Faults
 from apps.outbound.idempotency import Request, claim_key, earlier_answer, note_answer, request_of
-from apps.outbound.models import UNFINISHED, Delivery, DeliveryState, Lane, Route
+from apps.outbound.models import UNFINISHED, Delivery, DeliveryState, Lane, RefusedSubmission, Route
+from apps.outbound.quotas import Quota, charge_quota, check_quota
+from apps.outbound.recipients import People, Recipient
+from apps.outbound.refused import as_asked, keep_refused, mark_mended
 from apps.outbound.retry import DEFAULT_RETRY_POLICY
 from apps.outbound.screening import first_change, keep_verdict, screen_submission
 from apps.outbound.transitions import Change, least_finished
 from apps.outbound.validation import (
     MAX_MESSAGE_BYTES,
-    People,
-    Recipient,
-    Submission,
-    SubmittedAttachment,
     can_be_referred_to,
-    check_content,
+    check,
     check_idempotency_key,
-    check_lane,
     check_message_id,
-    check_people,
-    check_times,
     too_large,
 )
 from apps.outbound.wakeups import wake_on_commit
@@ -74,6 +72,7 @@ _FIELDS = {
     "References": "in_reply_to",
     "Content-Disposition": "attachments",
     "Content-ID": "attachments",
+    "List-Unsubscribe": "list_unsubscribe",
 }
 
 
@@ -105,6 +104,7 @@ class _Plan:
     lane: Lane
     due_at: datetime
     held_by: str
+    quotas: list[Quota]
     prepared: PreparedMessage
     verdict: Verdict | None
 
@@ -114,17 +114,27 @@ class _Plan:
 
 
 def submit_message(
-    principal: Principal, submission: Submission, *, idempotency_key: str | None, now: datetime
+    principal: Principal,
+    submission: Submission,
+    *,
+    idempotency_key: str | None,
+    now: datetime,
+    mends: RefusedSubmission | None = None,
 ) -> Submitted:
     """Take a message for sending; when this returns it is committed.
 
-    Raises SubmissionInvalid naming the field, IdempotencyConflict, and ObjectStoreUnavailable when a large part has
-    no place to go. A recipient in our own domain that nobody owns is no error of the submission: its delivery fails
-    at once.
+    Raises SubmissionInvalid naming every wrong field, by then kept in the error queue; QuotaReached;
+    IdempotencyConflict; and ObjectStoreUnavailable when a large part has no place to go. A recipient in our own domain
+    that nobody owns is no error of the submission: its delivery fails at once. `mends`: what was kept of an earlier
+    attempt, which leaves the error queue with this one; NotRetryable when it has left it already.
     """
-    check_idempotency_key(idempotency_key)
-    request = request_of(principal, idempotency_key, submission) if idempotency_key else None
-    return submit(principal, submission, request=request, now=now)
+    try:
+        check_idempotency_key(idempotency_key)
+        request = request_of(principal, idempotency_key, submission) if idempotency_key else None
+        return submit(principal, submission, request=request, now=now, mends=mends)
+    except SubmissionInvalid as error:
+        keep_refused(principal, as_asked(submission), error, now=now, key=idempotency_key, mends=mends)
+        raise
 
 
 def submit(
@@ -135,19 +145,27 @@ def submit(
     now: datetime,
     ancestry: Ancestry | None = None,
     also: Callable[[Message], None] | None = None,
+    mends: RefusedSubmission | None = None,
 ) -> Submitted:
-    """`submit_message` for callers in this room: with a known conversation, and with `also` done in the transaction."""
+    """`submit_message` for callers in this room: with a known conversation, and with `also` done in the transaction.
+
+    What it refuses it does not keep: the caller knows in which shape it was asked.
+    """
     if request is not None and (earlier := earlier_answer(request, now)) is not None:
         return _replay(earlier)
     plan = _plan(principal, submission, ancestry, now)
     with transaction.atomic():
         key = claim_key(request, now) if request is not None else None
         if request is None or key is not None:
+            charge_quota(principal, plan.quotas, len(plan.people.recipients), now)
             submitted = _commit(principal, plan, now)
             if also is not None:
                 also(submitted.message)
             if key is not None:
                 note_answer(key, submitted.message)
+            if request is not None or mends is not None:
+                asked_as = request.key if request is not None else None
+                mark_mended(principal, submitted.message, key=asked_as, mends=mends, now=now)
             return submitted
     # Another request with the same key was quicker, and its commit is what made ours give way.
     earlier = earlier_answer(request, now)
@@ -165,22 +183,35 @@ def _replay(message: Message) -> Submitted:
 
 
 def _plan(principal: Principal, submission: Submission, ancestry: Ancestry | None, now: datetime) -> _Plan:
-    people = check_people(principal, submission)
-    check_content(submission)
-    lane = check_lane(submission.priority)
-    due_at, held_by = check_times(submission, now)
-    if ancestry is None:
-        ancestry = _ancestry(principal, submission.in_reply_to)
-    raw = _compose(submission, people, ancestry, now)
-    verdict = None
-    if not held_by and any(one.mailbox is not None for one in people.recipients):
-        verdict = screen_submission(
-            raw,
-            principal.organisation_id,
-            sender=people.sender.address,
-            recipients=[one.address for one in people.recipients],
-        )
-    return _Plan(submission, people, ancestry, lane, due_at, held_by, prepare(raw), verdict)
+    quotas = check_quota(principal, submission.recipients_asked, now)
+    faults = Faults()
+    found = ancestry or faults.of(_ancestry, principal, submission.in_reply_to)
+    checked = check(principal, submission, faults, now)
+    ancestry = found or Ancestry()
+    raw = _compose(submission, checked.people, ancestry, now)
+    return _Plan(
+        submission,
+        checked.people,
+        ancestry,
+        checked.lane,
+        checked.due_at,
+        checked.held_by,
+        quotas,
+        prepare(raw),
+        _screen(principal, checked.people, raw) if not checked.held_by else None,
+    )
+
+
+def _screen(principal: Principal, people: People, raw: bytes) -> Verdict | None:
+    """A verdict where a colleague is to have it at once; for everybody else a worker asks for one."""
+    if not any(one.mailbox is not None for one in people.recipients):
+        return None
+    return screen_submission(
+        raw,
+        principal.organisation_id,
+        sender=people.sender.address,
+        recipients=[one.address for one in people.recipients],
+    )
 
 
 def _ancestry(principal: Principal, in_reply_to: str) -> Ancestry:
@@ -199,7 +230,7 @@ def _ancestry(principal: Principal, in_reply_to: str) -> Ancestry:
     try:
         parent = message_for(principal, message_id)
     except NotVisible as error:
-        raise SubmissionInvalid("in_reply_to", "There is no such message.") from error
+        raise SubmissionInvalid("in_reply_to", "There is no such message.", Fault.UNKNOWN_MESSAGE) from error
     return ancestry_of(parent)
 
 
@@ -229,6 +260,7 @@ def _compose(submission: Submission, people: People, ancestry: Ancestry, now: da
         in_reply_to=ancestry.in_reply_to,
         references=ancestry.references,
         headers=submission.headers,
+        unsubscribe=submission.unsubscribe,
         attachments=tuple(
             OutgoingAttachment(clean_filename(one.filename), one.content_type, one.content, one.content_id)
             for one in submission.attachments
@@ -240,9 +272,11 @@ def _compose(submission: Submission, people: People, ancestry: Ancestry, now: da
         # A `From` among the headers of the caller's own is not the message's From.
         own = any(name == error.field for name, _value in submission.headers)
         field = f"headers.{error.field}" if own else _FIELDS.get(error.field, f"headers.{error.field}")
-        raise SubmissionInvalid(field, f"{error.reason[:1].upper()}{error.reason[1:]}.") from error
+        reason = f"{error.reason[:1].upper()}{error.reason[1:]}."
+        raise SubmissionInvalid(field, reason, Fault.HEADER_INVALID) from error
     if len(raw) > MAX_MESSAGE_BYTES:
-        raise SubmissionInvalid("attachments" if submission.attachments else "text", too_large(len(raw)))
+        field = "attachments" if submission.attachments else "text"
+        raise SubmissionInvalid(field, too_large(len(raw)), Fault.TOO_LARGE)
     return raw
 
 
@@ -254,7 +288,7 @@ def _commit(principal: Principal, plan: _Plan, now: datetime) -> Submitted:
     states = {change.state for _recipient, change in fates}
     message = _store(principal, plan, least_finished(states), now)
     deliveries = Delivery.objects.bulk_create(
-        [_delivery(message, plan.lane, recipient, change, now) for recipient, change in fates]
+        [_delivery(message, plan, recipient, change, now) for recipient, change in fates]
     )
     here = [
         recipient.mailbox
@@ -320,7 +354,7 @@ def _first_state(recipient: Recipient, plan: _Plan, now: datetime) -> Change:
     return Change(DeliveryState.QUEUED, Cause.WAITING_FOR_WORKER, due_at=plan.due_at)
 
 
-def _delivery(message: Message, lane: Lane, recipient: Recipient, change: Change, now: datetime) -> Delivery:
+def _delivery(message: Message, plan: _Plan, recipient: Recipient, change: Change, now: datetime) -> Delivery:
     return Delivery(
         organisation_id=message.organisation_id,
         message=message,
@@ -329,7 +363,8 @@ def _delivery(message: Message, lane: Lane, recipient: Recipient, change: Change
         field=recipient.field,
         route=recipient.route,
         local_mailbox=recipient.mailbox,
-        lane=lane,
+        lane=plan.lane,
+        cancel_if_replied=plan.submission.cancel_if_replied,
         expires_at=(change.due_at or now) + DEFAULT_RETRY_POLICY.lifetime,
         **change.columns(now),
     )

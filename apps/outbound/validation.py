@@ -1,28 +1,44 @@
 """What a submission must be before anything is done with it. Each refusal names the field as the caller wrote it.
 
-Text that is merely untidy (a NUL, a line end in a subject, a lone surrogate) is cleaned; what would change the meaning
-(an address that is none, a date in the past, a file that is too large) is refused.
+All that is wrong is found in one go and told together: the browser marks every field, and a program need not try five
+times. Text that is merely untidy (a NUL, a line end in a subject, a lone surrogate) is cleaned; what would change the
+meaning (an address that is none, a date in the past, a file that is too large) is refused.
+
+| what        | bound                                                                                    |
+|-------------|------------------------------------------------------------------------------------------|
+| recipients  | 1,000, each at most 254 octets, 64 before the @ (RFC 5321 §4.5.3.1, RFC 3696 erratum 1690) |
+| message     | 30 MiB as it goes over the line, base64 and all                                          |
+| files       | 500; a name of at most 255 characters with something left of it once it is made safe      |
+| headers     | 100 of the caller's own, each once; `apps/mime/own_headers.py` says which are not theirs   |
+| undo window | a day; send later: 366 days                                                              |
+| tags        | 50 of 100 characters; metadata 16 KiB as JSON                                            |
+
+Whether a file may be sent for what is in it is the scanner's to say, in the worker.
 """
 
 import json
 import re
-import uuid
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from apps.accounts.principal import Principal
-from apps.mailboxes.addresses import find_owned, is_our_domain, sendable_address
-from apps.mailboxes.models import Mailbox, OwnedAddress
-from apps.mime.address import Address, InvalidAddress, normalise_address, parse_addresses
-from apps.mime.clean import clean_line
-from apps.outbound.errors import SubmissionInvalid
-from apps.outbound.models import Lane, RecipientField, Route
+from apps.mime.address import InvalidAddress, normalise_address
+from apps.mime.clean import clean_filename, clean_line
+from apps.mime.compose import MAX_VALUE_CHARS, Unsubscribe
+from apps.mime.folding import InvalidHeader, check_value
+from apps.mime.own_headers import why_refused
+from apps.outbound.asked import Submission, SubmittedAttachment
+from apps.outbound.errors import Fault, SubmissionInvalid
+from apps.outbound.faults import Faults
+from apps.outbound.models import Lane
+from apps.outbound.recipients import People, check_people
 
-MAX_RECIPIENTS = 1000
 MAX_MESSAGE_BYTES = 30 * 1024 * 1024
 MAX_ATTACHMENTS = 500
+MAX_FILENAME_CHARS = 255
 MAX_HEADERS = 100
 MAX_HOLD_SECONDS = 86_400
 MAX_SCHEDULE = timedelta(days=366)
@@ -31,11 +47,12 @@ PAST_TOLERANCE = timedelta(minutes=5)
 MAX_TAGS = 50
 MAX_TAG_CHARS = 100
 MAX_METADATA_BYTES = 16 * 1024
-MAX_ADDRESS_CHARS = 1000
 
 _MEDIA_TYPE = re.compile(r"[\w!#$&^.+-]{1,63}/[\w!#$&^.+-]{1,63}(?:;.*)?", re.ASCII | re.DOTALL)
 _MESSAGE_ID = re.compile(r"[!-;=?-~]{1,900}")
 _CONTENT_ID = re.compile(r"[!-;=?-~]{1,200}")
+# RFC 3986 without the comma, which many readers of List-Unsubscribe split at, and without the brackets around it.
+_VISIBLE_URL = re.compile(r"[!-+\--;=?-~]{1,900}")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _LANES = {
     "": Lane.INTERACTIVE,
@@ -47,179 +64,118 @@ _LANES = {
 
 
 @dataclass(frozen=True, slots=True)
-class SubmittedAttachment:
-    """A file as the caller gave it. With a `content_id` the HTML may show it as `cid:…`."""
+class Checked:
+    """A submission that may be sent: who it concerns, how urgent it is, when it is due and by whose wish."""
 
-    filename: str
-    content_type: str
-    content: bytes
-    content_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Submission:
-    """A message as the caller wrote it: addresses as strings, nothing checked yet.
-
-    `in_reply_to` is a Message-ID or the id of a message the caller may see. `hold_seconds` is the undo window.
-    `priority` is "", high, normal, low or bulk; the last two go the slow lane.
-    """
-
-    sender: str
-    to: tuple[str, ...] = ()
-    cc: tuple[str, ...] = ()
-    bcc: tuple[str, ...] = ()
-    reply_to: tuple[str, ...] = ()
-    subject: str = ""
-    text: str = ""
-    html: str = ""
-    headers: tuple[tuple[str, str], ...] = ()
-    attachments: tuple[SubmittedAttachment, ...] = ()
-    in_reply_to: str = ""
-    send_at: datetime | None = None
-    hold_seconds: int = 0
-    priority: str = ""
-    tags: tuple[str, ...] = ()
-    metadata: Mapping[str, Any] = field(default_factory=dict)
+    people: People
+    lane: Lane
+    due_at: datetime
+    held_by: str
 
 
-@dataclass(frozen=True, slots=True)
-class Recipient:
-    """One address the message goes to, once. `mailbox` is set for an address of ours that somebody owns."""
-
-    address: str
-    field: RecipientField
-    route: Route
-    mailbox: Mailbox | None
-
-    @property
-    def exists_nowhere(self) -> bool:
-        """Of our own domain, and nobody's."""
-        return self.route == Route.LOCAL and self.mailbox is None
-
-
-@dataclass(frozen=True, slots=True)
-class People:
-    """Who a message is from and to, checked."""
-
-    sender: Address
-    sender_row: OwnedAddress
-    to: tuple[Address, ...]
-    cc: tuple[Address, ...]
-    bcc: tuple[Address, ...]
-    reply_to: tuple[Address, ...]
-    recipients: tuple[Recipient, ...]
-
-
-def check_people(principal: Principal, submission: Submission) -> People:
-    """Read every address. Raises SubmissionInvalid for `from`, `to[1]` and so on."""
-    sender = _address("from", submission.sender)
-    row = sendable_address(principal, normalise_address(sender.address))
-    if row is None:
-        raise SubmissionInvalid("from", f"You may not send from {sender.address}.")
-    lists = {
-        name: tuple(_address(f"{name}[{n}]", value) for n, value in enumerate(given))
-        for name, given in (
-            ("to", submission.to),
-            ("cc", submission.cc),
-            ("bcc", submission.bcc),
-            ("reply_to", submission.reply_to),
-        )
-    }
-    given = [(RecipientField(name), one) for name in ("to", "cc", "bcc") for one in lists[name]]
-    if not given:
-        raise SubmissionInvalid("to", "A message needs at least one recipient.")
-    if len(given) > MAX_RECIPIENTS:
-        raise SubmissionInvalid(
-            "to", f"A message has at most {MAX_RECIPIENTS:,} recipients; this one has {len(given):,}."
-        )
-    return People(
-        sender=Address(sender.name or row.mailbox.name, sender.address),
-        sender_row=row,
-        recipients=tuple(_recipients(principal.organisation_id, given)),
-        **lists,
-    )
-
-
-def _address(field_name: str, value: str) -> Address:
-    """`anna@example.org` or `Anna <anna@example.org>`; exactly one."""
-    if len(value) > MAX_ADDRESS_CHARS:
-        raise SubmissionInvalid(
-            field_name, f"An address has at most {MAX_ADDRESS_CHARS} characters with its name."
-        )
-    try:
-        if "<" not in value:
-            normalise_address(value)
-            return Address("", _as_written(value))
-        found = parse_addresses(value)
-        if len(found) != 1:
-            raise SubmissionInvalid(field_name, "Exactly one address is wanted here.")
-        normalise_address(found[0].address)
-    except InvalidAddress as error:
-        raise SubmissionInvalid(field_name, f"This is no address: {error}.") from error
-    return found[0]
-
-
-def _as_written(address: str) -> str:
-    # RFC 5321 §2.4: the local part belongs to its host and is kept; only the domain has one form.
-    local = address.strip(" ").rpartition("@")[0]
-    return f"{local}@{normalise_address(address).rpartition('@')[2]}"
-
-
-def _recipients(
-    organisation_id: uuid.UUID, given: list[tuple[RecipientField, Address]]
-) -> Iterator[Recipient]:
-    """Each address once, under the first field that names it, and the road it takes.
-
-    An address is local when a row of this organisation says so, never because its domain looks like ours. What a domain
-    of ours has no row for exists nowhere: asking a relay for it would bring it back to us.
-    """
-    unique: dict[str, tuple[RecipientField, Address]] = {}
-    for recipient_field, address in given:
-        unique.setdefault(normalise_address(address.address), (recipient_field, address))
-    owned = {
-        normal: row for normal, row in find_owned(unique).items() if row.organisation_id == organisation_id
-    }
-    domains = {normal.rpartition("@")[2] for normal in unique.keys() - owned.keys()}
-    ours = {domain for domain in domains if is_our_domain(organisation_id, domain)}
-    for normal, (recipient_field, address) in unique.items():
-        row = owned.get(normal)
-        local = row is not None or normal.rpartition("@")[2] in ours
-        yield Recipient(
-            address=address.address,
-            field=recipient_field,
-            route=Route.LOCAL if local else Route.RELAY,
-            mailbox=row.mailbox if row is not None else None,
-        )
+def check(principal: Principal, submission: Submission, faults: Faults, now: datetime) -> Checked:
+    """Everything that can be told without writing anything. Raises SubmissionInvalid with all that is wrong, and what
+    `faults` holds already."""
+    people = faults.of(check_people, principal, submission)
+    faults.of(check_content, submission)
+    lane = faults.of(check_lane, submission.priority)
+    times = faults.of(check_times, submission, now)
+    faults.raise_any()
+    if people is None or lane is None or times is None:
+        msg = "a check neither answered nor refused"
+        raise AssertionError(msg)
+    return Checked(people, lane, *times)
 
 
 def check_content(submission: Submission) -> None:
     """Sizes, headers, files, tags and metadata. Raises SubmissionInvalid."""
-    if len(submission.headers) > MAX_HEADERS:
-        raise SubmissionInvalid("headers", f"A message has at most {MAX_HEADERS} headers of its own.")
-    if len(submission.attachments) > MAX_ATTACHMENTS:
-        raise SubmissionInvalid("attachments", f"A message has at most {MAX_ATTACHMENTS} files.")
-    for n, attachment in enumerate(submission.attachments):
-        if not _MEDIA_TYPE.fullmatch(attachment.content_type):
-            raise SubmissionInvalid(
-                f"attachments[{n}].content_type", "This is no media type, such as image/png."
-            )
-        if attachment.content_id and not _CONTENT_ID.fullmatch(attachment.content_id):
-            raise SubmissionInvalid(
-                f"attachments[{n}].content_id", "One word of ASCII without brackets is wanted."
-            )
-    # Base64 takes four bytes for three, and a line end after 57.
-    size = sum(len(one.content) for one in submission.attachments) * 78 // 57
-    if size > MAX_MESSAGE_BYTES:
-        raise SubmissionInvalid("attachments", too_large(size))
+    faults = Faults()
+    _check_headers(submission, faults)
+    _check_files(submission.attachments, faults)
     for name in ("text", "html"):
         if len(getattr(submission, name)) > MAX_MESSAGE_BYTES:
-            raise SubmissionInvalid(name, too_large(len(getattr(submission, name))))
+            faults.add(name, too_large(len(getattr(submission, name))), Fault.TOO_LARGE)
     if len(submission.tags) > MAX_TAGS:
-        raise SubmissionInvalid("tags", f"A message has at most {MAX_TAGS} tags.")
-    for n, tag in enumerate(submission.tags):
+        faults.add("tags", f"A message has at most {MAX_TAGS} tags.", Fault.TOO_MANY)
+    for n, tag in enumerate(submission.tags[:MAX_TAGS]):
         if not tag or len(tag) > MAX_TAG_CHARS or clean_line(tag) != tag:
-            raise SubmissionInvalid(f"tags[{n}]", f"A tag is one line of 1 to {MAX_TAG_CHARS} characters.")
-    _check_metadata(submission.metadata)
+            faults.add(f"tags[{n}]", f"A tag is one line of 1 to {MAX_TAG_CHARS} characters.")
+    faults.of(_check_metadata, submission.metadata)
+    if submission.unsubscribe is not None:
+        _check_unsubscribe(submission.unsubscribe, faults)
+    faults.raise_any()
+
+
+def _check_headers(submission: Submission, faults: Faults) -> None:
+    if len(submission.headers) > MAX_HEADERS:
+        faults.add("headers", f"A message has at most {MAX_HEADERS} headers of its own.", Fault.TOO_MANY)
+        return
+    seen = {"list-unsubscribe"} if submission.unsubscribe is not None else set()
+    for name, value in submission.headers:
+        field = f"headers.{name[:80]}"
+        if why := why_refused(name):
+            faults.add(field, f"This header is not yours to write: {why}.", Fault.HEADER_RESERVED)
+        elif name.lower() in seen:
+            faults.add(field, "This header stands twice.", Fault.HEADER_INVALID)
+        elif len(value) > MAX_VALUE_CHARS:
+            faults.add(field, f"A value has at most {MAX_VALUE_CHARS:,} characters.", Fault.HEADER_INVALID)
+        else:
+            try:
+                check_value(name, value)
+            except InvalidHeader as error:
+                faults.add(field, f"{error.reason[:1].upper()}{error.reason[1:]}.", Fault.HEADER_INVALID)
+        seen.add(name.lower())
+
+
+def _check_files(files: tuple[SubmittedAttachment, ...], faults: Faults) -> None:
+    if len(files) > MAX_ATTACHMENTS:
+        faults.add("attachments", f"A message has at most {MAX_ATTACHMENTS} files.", Fault.TOO_MANY)
+        return
+    for n, file in enumerate(files):
+        field = f"attachments[{n}]"
+        if len(file.filename) > MAX_FILENAME_CHARS:
+            reason = f"A file's name has at most {MAX_FILENAME_CHARS} characters."
+            faults.add(f"{field}.filename", reason, Fault.FILE_NAME)
+        elif file.filename and not clean_filename(file.filename):
+            faults.add(f"{field}.filename", "Nothing of this name can be a file's name.", Fault.FILE_NAME)
+        if not _MEDIA_TYPE.fullmatch(file.content_type):
+            faults.add(f"{field}.content_type", "This is no media type, such as image/png.")
+        if file.content_id and not _CONTENT_ID.fullmatch(file.content_id):
+            faults.add(f"{field}.content_id", "One word of ASCII without brackets is wanted.")
+    # Base64 takes four bytes for three, and a line end after 57.
+    size = sum(len(one.content) for one in files) * 78 // 57
+    if size > MAX_MESSAGE_BYTES:
+        faults.add("attachments", too_large(size), Fault.TOO_LARGE)
+
+
+def _check_unsubscribe(way: Unsubscribe, faults: Faults) -> None:
+    """RFC 8058 §3.1: one click needs https. A mail address alone is RFC 2369, and two clicks."""
+    if not way.url and not way.mailto:
+        faults.add("list_unsubscribe", "It needs a `url`, a `mailto`, or both.", Fault.UNSUBSCRIBE_INVALID)
+    if way.url and not _is_https(way.url):
+        reason = "One-click unsubscribing needs an https:// address in visible ASCII without commas."
+        faults.add("list_unsubscribe.url", reason, Fault.UNSUBSCRIBE_INVALID)
+    if way.mailto:
+        address, _question, _query = way.mailto.partition("?")
+        try:
+            normalise_address(address)
+        except InvalidAddress as error:
+            reason = f"This is no address: {error}."
+            faults.add("list_unsubscribe.mailto", reason, Fault.UNSUBSCRIBE_INVALID)
+            return
+        if not _VISIBLE_URL.fullmatch(way.mailto):
+            reason = "An address here is visible ASCII without commas."
+            faults.add("list_unsubscribe.mailto", reason, Fault.UNSUBSCRIBE_INVALID)
+
+
+def _is_https(url: str) -> bool:
+    if not _VISIBLE_URL.fullmatch(url):
+        return False
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme == "https" and bool(parts.hostname) and parts.username is None
 
 
 def _check_metadata(metadata: Mapping[str, Any]) -> None:
@@ -231,7 +187,7 @@ def _check_metadata(metadata: Mapping[str, Any]) -> None:
     if "\\u0000" in written or _UNSTORABLE.search(written):
         raise SubmissionInvalid("metadata", "It contains a NUL or half a character.")
     if len(written.encode()) > MAX_METADATA_BYTES:
-        raise SubmissionInvalid("metadata", f"At most {MAX_METADATA_BYTES:,} bytes as JSON.")
+        raise SubmissionInvalid("metadata", f"At most {MAX_METADATA_BYTES:,} bytes as JSON.", Fault.TOO_LARGE)
 
 
 def too_large(size_bytes: int) -> str:
@@ -243,7 +199,9 @@ def check_message_id(field_name: str, value: str) -> str:
     bare = value.strip().removeprefix("<").removesuffix(">")
     if not can_be_referred_to(bare):
         raise SubmissionInvalid(
-            field_name, "This is neither a Message-ID nor the id of a message you may see."
+            field_name,
+            "This is neither a Message-ID nor the id of a message you may see.",
+            Fault.UNKNOWN_MESSAGE,
         )
     return bare
 
@@ -261,20 +219,26 @@ def check_lane(priority: str) -> Lane:
 
 def check_times(submission: Submission, now: datetime) -> tuple[datetime, str]:
     """When the message is due, and which wish decides it: "hold_seconds", "send_at" or "". Raises SubmissionInvalid."""
+    faults = Faults()
     if not 0 <= submission.hold_seconds <= MAX_HOLD_SECONDS:
-        raise SubmissionInvalid("hold_seconds", f"It is a number of seconds from 0 to {MAX_HOLD_SECONDS:,}.")
-    send_at = submission.send_at
-    if send_at is not None:
-        if send_at.tzinfo is None:
-            raise SubmissionInvalid("send_at", "A time needs its time zone.")
-        if send_at < now - PAST_TOLERANCE:
-            raise SubmissionInvalid("send_at", "This time has passed.")
-        if send_at > now + MAX_SCHEDULE:
-            raise SubmissionInvalid("send_at", f"At most {MAX_SCHEDULE.days} days ahead.")
+        faults.add("hold_seconds", f"It is a number of seconds from 0 to {MAX_HOLD_SECONDS:,}.")
+    if submission.send_at is not None:
+        faults.of(check_send_at, submission.send_at, now)
+    faults.raise_any()
     held_until = now + timedelta(seconds=submission.hold_seconds)
-    if send_at is not None and send_at > held_until:
-        return send_at, "send_at"
+    if submission.send_at is not None and submission.send_at > held_until:
+        return submission.send_at, "send_at"
     return held_until, "hold_seconds" if submission.hold_seconds else ""
+
+
+def check_send_at(send_at: datetime, now: datetime) -> None:
+    """A moment to send at. Raises SubmissionInvalid for none, one that has passed, and one too far ahead."""
+    if send_at.tzinfo is None:
+        raise SubmissionInvalid("send_at", "A time needs its time zone.")
+    if send_at < now - PAST_TOLERANCE:
+        raise SubmissionInvalid("send_at", "This time has passed.", Fault.TIME_PASSED)
+    if send_at > now + MAX_SCHEDULE:
+        raise SubmissionInvalid("send_at", f"At most {MAX_SCHEDULE.days} days ahead.", Fault.TIME_TOO_FAR)
 
 
 def check_idempotency_key(key: str | None) -> None:

@@ -59,6 +59,10 @@ class DeliveryTruth:
         return self.delivery.state == DeliveryState.DEFERRED
 
     @property
+    def is_scheduled(self) -> bool:
+        return self.delivery.state == DeliveryState.SCHEDULED
+
+    @property
     def needs_decision(self) -> bool:
         return self.delivery.state == DeliveryState.UNCERTAIN
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, Min
+from django.db.models import Count, Min, QuerySet
 from django.utils import timezone
 
 from apps.accounts.principal import Principal
@@ -14,9 +14,10 @@ from apps.mailboxes.conversations import folder_counts
 from apps.mailboxes.models import Folder, Mailbox, MailboxKind
 from apps.mailboxes.selectors import visible_mailboxes
 from apps.outbound.models import WAITING, DeliveryState
-from apps.outbound.selectors import deliveries_for, errors_for
+from apps.outbound.selectors import deliveries_for, errors_for, refused_for
 from apps.webmail.words import browser_words
 
+COUNTED = 1000
 ON_THE_ROAD = (*WAITING, DeliveryState.SENDING)
 
 
@@ -61,7 +62,7 @@ class Rail:
 
 
 def rail_of(principal: Principal, place: Place) -> Rail:
-    """Four queries, however many mailboxes there are."""
+    """Five queries, however many mailboxes there are."""
     counts = folder_counts(principal)
     links = []
     for mailbox in team_first(visible_mailboxes(principal)):
@@ -72,9 +73,14 @@ def rail_of(principal: Principal, place: Place) -> Rail:
         mailboxes=links,
         place=place,
         waiting=sum(own.get(Folder.OUTBOX, 0) for own in counts.values()),
-        errors=errors_for(principal).count(),
+        errors=_counted(errors_for(principal)) + _counted(refused_for(principal)),
         queue=_queue_in_short(principal, timezone.now()),
     )
+
+
+def _counted(rows: QuerySet[Any]) -> int:
+    """How many, as far as a person would count."""
+    return rows.order_by()[:COUNTED].count()
 
 
 def _queue_in_short(principal: Principal, now: datetime) -> QueueInShort:

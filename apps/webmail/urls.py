@@ -3,7 +3,7 @@
 from django.urls import path, register_converter
 
 from apps.webmail.converters import FolderConverter
-from apps.webmail.views import conversations, outgoing, sign_in, tickets, writing
+from apps.webmail.views import conversations, errors, outgoing, sign_in, tickets, writing
 
 register_converter(FolderConverter, "folder")
 
@@ -30,10 +30,19 @@ urlpatterns = [
     path("compose/", writing.compose, name="compose"),
     path("messages/<uuid:message_id>/cancel/", writing.cancel, name="cancel"),
     path("messages/<uuid:message_id>/retry/", writing.retry, name="retry"),
+    path("messages/<uuid:message_id>/reschedule/", writing.reschedule, name="reschedule"),
+    path("messages/<uuid:message_id>/story/", outgoing.story, name="story"),
     path("outbox/", outgoing.outbox, name="outbox"),
+    path("outbox/hurry/", outgoing.hurry, name="hurry"),
+    path("outbox/stop/", outgoing.stop, name="stop"),
+    path("outbox/<uuid:delivery_id>/cancel/", outgoing.cancel_recipient, name="cancel-recipient"),
     path("outbox/<uuid:delivery_id>/resolve/", outgoing.resolve, name="resolve"),
-    path("errors/", outgoing.errors, name="errors"),
-    path("errors/<uuid:delivery_id>/resubmit/", outgoing.resubmit, name="resubmit"),
-    path("errors/<uuid:delivery_id>/discard/", outgoing.discard, name="discard"),
+    path("errors/", errors.errors, name="errors"),
+    path("errors/<uuid:delivery_id>/resubmit/", errors.resubmit, name="resubmit"),
+    path("errors/<uuid:delivery_id>/readdress/", errors.readdress, name="readdress"),
+    path("errors/<uuid:delivery_id>/discard/", errors.discard, name="discard"),
+    path("errors/<uuid:delivery_id>/restore/", errors.restore, name="restore"),
+    path("errors/refused/<uuid:refused_id>/discard/", errors.discard_kept, name="discard-refused"),
+    path("errors/refused/<uuid:refused_id>/restore/", errors.restore_kept, name="restore-refused"),
     path("queue/", outgoing.queue, name="queue"),
 ]

@@ -10,11 +10,16 @@ from apps.outbound.submission import SubmittedAttachment
 
 UNDO_SECONDS = 10
 MAX_KEY_CHARS = 255
+OWN_MOMENT = "own"
 
 
 @dataclass(frozen=True, slots=True)
 class WrittenMail:
-    """A new mail or an answer as typed. `idempotency_key` makes a repeated submit the same submission."""
+    """A new mail or an answer as typed. `idempotency_key` makes a repeated submit the same submission.
+
+    `mends` is the id of a refused one that this is to mend, and `kept_files` are the numbers of its files that
+    were left where they are.
+    """
 
     sender: str
     to: tuple[str, ...]
@@ -25,6 +30,10 @@ class WrittenMail:
     attachments: tuple[SubmittedAttachment, ...]
     idempotency_key: str | None
     state: str | None
+    send_at: str
+    cancel_if_replied: bool
+    mends: str
+    kept_files: frozenset[str]
 
 
 def read_written_mail(request: HttpRequest) -> WrittenMail:
@@ -39,7 +48,17 @@ def read_written_mail(request: HttpRequest) -> WrittenMail:
         attachments=tuple(_attachment(file) for file in request.FILES.getlist("files")),
         idempotency_key=typed.get("idempotency_key", "")[:MAX_KEY_CHARS] or None,
         state=typed.get("state") or None,
+        send_at=_moment(typed),
+        cancel_if_replied=bool(typed.get("cancel_if_replied")),
+        mends=typed.get("mends", ""),
+        kept_files=frozenset(typed.getlist("kept_file")),
     )
+
+
+def _moment(typed: QueryDict) -> str:
+    """One of the moments offered, or the person's own."""
+    chosen = typed.get("send_at", "")
+    return typed.get("send_at_own", "") if chosen == OWN_MOMENT else chosen
 
 
 def split_addresses(typed: str) -> Iterator[str]:

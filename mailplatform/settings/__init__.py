@@ -235,6 +235,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "DeliveryState": "apps.outbound.models.DeliveryState",
         "TicketState": "apps.tickets.models.TicketState",
+        "ErrorKind": "apps.api.serializers.queue.ErrorKind",
         "MailboxKind": "apps.mailboxes.models.MailboxKind",
         "MessageKind": "apps.mailboxes.models.MessageKind",
         "RelayKind": "apps.outbound.models.RelayKind",

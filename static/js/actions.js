@@ -1,13 +1,18 @@
 // Things one does to a conversation. They show at once, the server is told, and a refusal is undone in plain sight.
 //
-// A form with data-act is such a thing: `leave` takes the conversation out of the list, `mark` changes its row.
+// A form with data-act is such a thing: `leave` takes the conversation out of the list, `mark` changes its row, `tell`
+// waits for the server and says what it said, with Undo where there is a way back.
 
 import { currentList } from "./list.js";
+import { refreshAll } from "./live.js";
 import { backToList } from "./panes.js";
 import { leaveUnread } from "./reading.js";
 import { post, Refused } from "./request.js";
 import { toast } from "./toasts.js";
 import { say } from "./words.js";
+
+// What is done to thousands of recipients may take a while.
+const SLOW_TIMEOUT_MS = 120_000;
 
 export function startActions() {
   document.addEventListener("submit", (event) => {
@@ -16,7 +21,15 @@ export function startActions() {
     event.preventDefault();
     const body = new FormData(form, event.submitter);
     if (form.dataset.act === "leave") leave(form, body);
+    else if (form.dataset.act === "tell") tell(form, body);
     else mark(form, body);
+  });
+  // A menu is left by Escape, and by pressing anywhere else.
+  document.addEventListener("keydown", (event) => {
+    const open = event.key === "Escape" && event.target.closest?.("details.menu[open]");
+    if (!open) return;
+    open.removeAttribute("open");
+    open.querySelector("summary").focus();
   });
   document.addEventListener("htmx:response:error", ({ detail }) => complain(detail.ctx.response.status));
   document.addEventListener("htmx:error", () => complain(0));
@@ -66,6 +79,35 @@ function showNext(list) {
     const placeholder = document.getElementById("nothing-open").content.cloneNode(true);
     document.getElementById("reading").replaceChildren(placeholder);
   }
+}
+
+async function tell(form, body) {
+  if (form.ariaBusy === "true") return;
+  form.ariaBusy = "true";
+  const { done } = form.dataset;
+  try {
+    const answer = await post(form.action, body, { timeout: SLOW_TIMEOUT_MS });
+    form.closest("details.menu")?.removeAttribute("open");
+    const sentence = answer?.sentence || done;
+    const undo = answer?.undo_url;
+    if (sentence) toast(sentence, undo ? { action: { label: say("undo"), run: () => takeBack(undo) } } : {});
+    refreshAll();
+  } catch (error) {
+    if (error.body?.detail) toast(error.body.detail, { tone: "bad" });
+    else complain(error instanceof Refused ? error.status : 0);
+    if (error.status === 409) refreshAll();
+  } finally {
+    form.ariaBusy = null;
+  }
+}
+
+async function takeBack(url) {
+  try {
+    await post(url, new URLSearchParams());
+  } catch (error) {
+    complain(error instanceof Refused ? error.status : 0);
+  }
+  refreshAll();
 }
 
 async function mark(form, body) {

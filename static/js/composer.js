@@ -11,6 +11,7 @@ import { toast } from "./toasts.js";
 import { say } from "./words.js";
 
 const KEEP_AFTER_MS = 400;
+const NOT_TYPED = new Set(["csrfmiddlewaretoken", "mends", "kept_file"]);
 const UPLOAD_TIMEOUT_MS = 300_000;
 
 class MailComposer extends HTMLElement {
@@ -51,7 +52,7 @@ class MailComposer extends HTMLElement {
   #fieldsOf(form) {
     const fields = {};
     for (const [name, value] of new FormData(form)) {
-      if (typeof value === "string" && name !== "csrfmiddlewaretoken") fields[name] = value;
+      if (typeof value === "string" && !NOT_TYPED.has(name)) fields[name] = value;
     }
     return fields;
   }
@@ -97,7 +98,8 @@ class MailComposer extends HTMLElement {
       const field = form.elements[name];
       if (!field || field.type === "submit") continue;
       if (field.tagName === "SELECT" && ![...field.options].some((option) => option.value === value)) continue;
-      field.value = value;
+      if (field.type === "checkbox") field.checked = true;
+      else field.value = value;
       if ((name === "cc" || name === "bcc") && value) this.#reveal(name);
     }
     form.dataset.touched = "1";
@@ -127,6 +129,11 @@ class MailComposer extends HTMLElement {
     if (dropped) {
       this.#files.splice(Number(dropped.dataset.dropsFile), 1);
       this.#drawFiles();
+      this.querySelector("[data-picks]")?.focus();
+    }
+    const left = event.target.closest("[data-drops-kept]");
+    if (left) {
+      left.closest("[data-kept-file]").remove();
       this.querySelector("[data-picks]")?.focus();
     }
     if (event.target.closest("[data-picks]")) this.querySelector("input[type=file]").click();
@@ -242,6 +249,9 @@ class MailComposer extends HTMLElement {
       this.#drawFiles();
     }
     form.elements.text.value = "";
+    if (form.elements.send_at_own) form.elements.send_at_own.value = "";
+    if (form.elements.cancel_if_replied) form.elements.cancel_if_replied.checked = false;
+    form.querySelector("details.menu[open]")?.removeAttribute("open");
     delete form.dataset.touched;
     this.#renewKey(form);
     const status = form.querySelector("[data-kept]");
@@ -249,7 +259,7 @@ class MailComposer extends HTMLElement {
     if (answer?.cancel_url) offerUndo(answer, this.#placeOf(form), this.place, sent);
     else if (answer?.sentence) toast(answer.sentence);
     if (form.dataset.kind === "new") {
-      for (const name of ["to", "cc", "bcc", "subject"]) form.elements[name].value = "";
+      for (const name of ["to", "cc", "bcc", "subject"]) if (form.elements[name]) form.elements[name].value = "";
       window.htmx.ajax("GET", answer.next_url, { target: "#reading", swap: "innerHTML", push: "true" });
     }
     refreshAll();
@@ -272,6 +282,8 @@ class MailComposer extends HTMLElement {
       first ??= field?.focus ? field : place;
     }
     first?.focus();
+    // What was refused is in the error queue now, too: the figure beside it changes.
+    refreshAll();
   }
 
   #clearErrors(form) {

@@ -136,7 +136,8 @@ function watchWidth() {
 
 async function refreshPage() {
   const live = document.querySelector("[data-live-page]");
-  if (!live) return;
+  // What somebody is choosing or typing right now is not taken from under their hands; the next notice comes.
+  if (!live || live.querySelector("details.menu[open], input:focus")) return;
   const page = await fragment(location.href);
   const fresh = page.querySelector("[data-live-page]");
   if (fresh && live.isConnected) await morph(live, fresh.outerHTML);

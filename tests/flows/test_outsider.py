@@ -18,8 +18,16 @@ from django.utils import timezone
 from apps.accounts.models import User
 from apps.accounts.principal import Principal
 from apps.mailboxes.models import Folder, Message
+from apps.outbound.errors import SubmissionInvalid
 from apps.outbound.limits.services import make_limit
-from apps.outbound.models import Delivery, DeliveryState, LimitScope, Relay, SendingLimit
+from apps.outbound.models import (
+    Delivery,
+    DeliveryState,
+    LimitScope,
+    RefusedSubmission,
+    Relay,
+    SendingLimit,
+)
 from apps.outbound.replies import Reply, reply_to_ticket
 from apps.outbound.submission import SubmittedAttachment
 from apps.tickets.models import HeldMessage, Ticket
@@ -30,6 +38,7 @@ from apps.webmail.content_tokens import ContentClaim, ContentKind, content_url
 from tests.api.client import Api
 from tests.flows.url_map import Address, addresses
 from tests.mail import raw_mail
+from tests.outbound.sending import send
 from tests.people import House
 from tests.tickets.test_intake import arrive
 
@@ -43,7 +52,7 @@ OF_NOBODY = {"healthz", "readyz", "metrics"}
 
 @dataclass(frozen=True)
 class Belongings:
-    """What the house has: a ticket, an answer that waits with a file, a failed recipient, a note, held mail."""
+    """What the house has: a ticket, an answer that waits, what failed, what was refused, a note, held mail."""
 
     house: House
     ticket: Ticket
@@ -53,6 +62,7 @@ class Belongings:
     webhook: Webhook
     relay: Relay
     limit: SendingLimit
+    refused: RefusedSubmission
 
     def values(self, reader: User) -> dict[str, Callable[[Address], object]]:
         """What each parameter of an address is filled with. `reader` is whom tokens are made for."""
@@ -64,6 +74,8 @@ class Belongings:
             "webhook_id": lambda _address: self.webhook.pk,
             "delivery_id": lambda _address: self.failed.pk,
             "relay_id": lambda _address: self.relay.pk,
+            "error_id": lambda _address: self.refused.pk,
+            "refused_id": lambda _address: self.refused.pk,
             "folder": lambda _address: Folder.INBOX,
             "limit_id": lambda _address: self.limit.pk,
             "n": lambda _address: 1,
@@ -83,7 +95,8 @@ class Belongings:
         """What no answer to the outsider may contain."""
         house = self.house
         rows = (house.organisation, house.support, house.alice, self.ticket, self.ticket.thread, self.answer)
-        ids = [str(row.pk) for row in (*rows, self.waiting, self.failed, self.webhook, self.relay)]
+        going_out = (self.waiting, self.failed, self.webhook, self.relay, self.refused)
+        ids = [str(row.pk) for row in (*rows, *going_out)]
         return [text.encode() for text in (*ids, MARK, "house.test", "customer.example")]
 
 
@@ -119,6 +132,8 @@ def belongings(house: House) -> Belongings:
         allowed=(),
         now=timezone.now(),
     )
+    with pytest.raises(SubmissionInvalid):
+        send(house.as_alice, f"nobody in {MARK}", subject=MARK)
     by_state = {delivery.state: delivery for delivery in submitted.deliveries}
     return Belongings(
         house=house,
@@ -141,6 +156,7 @@ def belongings(house: House) -> Belongings:
             bounds={"per_hour": 1000},
             now=timezone.now(),
         ),
+        refused=RefusedSubmission.objects.get(),
     )
 
 

@@ -10,7 +10,7 @@ from django.utils import timezone
 from apps.accounts.principal import Principal
 from apps.outbound.delivery import LeasePolicy
 from apps.outbound.drain import Drain, DrainPolicy
-from apps.outbound.models import Delivery, Lane
+from apps.outbound.models import Delivery, Lane, RefusedSubmission
 from apps.outbound.relay import RelayPolicy, RelayRoad
 from apps.outbound.submission import Submission, Submitted, submit_message
 from apps.outbound.wire.conversation import Timeouts
@@ -21,12 +21,17 @@ SHORT_LEASE = LeasePolicy(lease=timedelta(seconds=1), renew_every=timedelta(seco
 
 
 def send(
-    principal: Principal, *to: str, sender: str = "support@house.test", key: str | None = None, **fields: Any
+    principal: Principal,
+    *to: str,
+    sender: str = "support@house.test",
+    key: str | None = None,
+    mends: RefusedSubmission | None = None,
+    **fields: Any,
 ) -> Submitted:
     submission = Submission(
         sender=sender, to=to, **{"subject": "Your invoice", "text": "Hello Elena,\nit is mended.\n", **fields}
     )
-    return submit_message(principal, submission, idempotency_key=key, now=timezone.now())
+    return submit_message(principal, submission, idempotency_key=key, now=timezone.now(), mends=mends)
 
 
 def drain(

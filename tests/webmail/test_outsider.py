@@ -8,7 +8,8 @@ from django.test import Client
 from django.urls import URLPattern, reverse
 
 from apps.mailboxes.models import Message
-from apps.outbound.models import Delivery
+from apps.outbound.errors import SubmissionInvalid
+from apps.outbound.models import Delivery, RefusedSubmission
 from apps.tickets.models import Ticket
 from apps.webmail import urls
 from tests.arrivals import arrive
@@ -16,11 +17,12 @@ from tests.outbound.sending import send
 from tests.people import House
 
 # Pages about the person who asks; the outsider has their own.
-OF_ONESELF = {"home", "rail", "compose", "outbox", "errors", "queue"}
+OF_ONESELF = {"home", "rail", "compose", "outbox", "errors", "queue", "hurry", "stop"}
 FOR_EVERYBODY = {"sign-in", "sign-out"}
-OF_SENT_MAIL = {"cancel", "retry"}
+OF_SENT_MAIL = {"cancel", "retry", "reschedule", "story"}
 POSTED = {"read", "move", "star", "answer", "change-ticket", "note", "answer-ticket", "cancel", "retry", "resubmit",
-          "discard", "resolve"}  # fmt: skip
+          "discard", "resolve", "hurry", "stop", "cancel-recipient", "reschedule", "readdress", "restore",
+          "discard-refused", "restore-refused"}  # fmt: skip
 
 
 def named_patterns() -> Iterator[URLPattern]:
@@ -44,7 +46,14 @@ def things_of(house: House) -> dict[str, object]:
         "ticket_id": Ticket.objects.get(mailbox=house.support, thread=message.thread_id).pk,
         "delivery_id": delivery.pk,
         "sent_id": delivery.message_id,
+        "refused_id": refused_by(house).pk,
     }
+
+
+def refused_by(house: House) -> RefusedSubmission:
+    with pytest.raises(SubmissionInvalid):
+        send(house.as_key, "nonsense")
+    return RefusedSubmission.objects.get()
 
 
 def address_of(pattern: URLPattern, things: Mapping[str, object]) -> str:
@@ -64,7 +73,7 @@ def test_the_outsider_finds_nothing(
 ) -> None:
     address = address_of(pattern, things_of(house))
     if pattern.name in OF_ONESELF:
-        answer = outsider.get(address, follow=True)
+        answer = outsider.post(address) if pattern.name in POSTED else outsider.get(address, follow=True)
         assert answer.status_code == 200
         assert b"house.test" not in answer.content
         return

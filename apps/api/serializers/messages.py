@@ -13,7 +13,7 @@ from apps.api.fields import (
     TextField,
 )
 from apps.mailboxes.models import Direction, Folder, MessageKind
-from apps.outbound.models import DeliveryState, Route
+from apps.outbound.models import DeliveryState, Lane, Route
 
 
 class NewAttachmentSerializer(StrictSerializer):
@@ -27,6 +27,13 @@ class NewAttachmentSerializer(StrictSerializer):
         allow_blank=True,
         help_text="For `cid:` images of the HTML.",
     )
+
+
+class UnsubscribeSerializer(StrictSerializer):
+    """Writes List-Unsubscribe, and with a `url` List-Unsubscribe-Post: one click and no question (RFC 8058)."""
+
+    url = TextField(required=False, default="", max_length=900, help_text="https; takes a POST.")
+    mailto = TextField(required=False, default="", max_length=900, help_text="An address, as in RFC 2369.")
 
 
 class NewMessageSerializer(FromNamed, StrictSerializer):
@@ -61,8 +68,29 @@ class NewMessageSerializer(FromNamed, StrictSerializer):
         default="normal",
         help_text="high, normal, low or bulk; the last two go the slow lane.",
     )
+    cancel_if_replied = serializers.BooleanField(
+        required=False,
+        default=False,
+        help_text="Whoever still waits for it does not get it once somebody has answered in the conversation.",
+    )
+    list_unsubscribe = UnsubscribeSerializer(required=False, allow_null=True, default=None)
     tags = serializers.ListField(child=TextField(max_length=100), required=False, default=list, max_length=50)
     metadata = MetadataField(required=False, default=dict)
+
+
+class RetrySerializer(StrictSerializer):
+    """How to try again; nothing needs to be said."""
+
+    relay = serializers.UUIDField(
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="Over this relay and no other; what is due goes over it too.",
+    )
+
+
+class RescheduleSerializer(StrictSerializer):
+    send_at = serializers.DateTimeField(allow_null=True, help_text="With its zone; null sends it now.")
 
 
 class AddressSerializer(serializers.Serializer[Any]):
@@ -79,6 +107,35 @@ class DeliverySerializer(serializers.Serializer[Any]):
     route = serializers.ChoiceField(choices=Route.choices)
     reason = serializers.CharField()
     next_attempt_at = serializers.DateTimeField(allow_null=True)
+
+
+class AttemptSerializer(serializers.Serializer[Any]):
+    """One conversation with one server about one recipient."""
+
+    number = serializers.IntegerField()
+    started_at = serializers.DateTimeField()
+    finished_at = serializers.DateTimeField(allow_null=True)
+    outcome = serializers.CharField(help_text="The state it led to; empty while it goes on.")
+    relay = serializers.CharField(source="relay.name", allow_null=True, default=None)
+    server = serializers.CharField()
+    tls = serializers.CharField(help_text="Empty for none.")
+    code = serializers.IntegerField(allow_null=True, help_text="RFC 5321 §4.2.")
+    enhanced = serializers.CharField(help_text="RFC 3463.")
+    text = serializers.CharField(help_text="The server's words, or our own account of what went wrong.")
+    phases_ms = serializers.DictField(child=serializers.IntegerField())
+
+
+class WholeDeliverySerializer(DeliverySerializer):
+    """One recipient with all that was tried."""
+
+    cause = serializers.CharField(help_text="Why it waits or failed, as a code. An open list.")
+    lane = serializers.ChoiceField(choices=Lane.choices)
+    attempts_made = serializers.IntegerField()
+    created_at = serializers.DateTimeField()
+    finished_at = serializers.DateTimeField(allow_null=True)
+    expires_at = serializers.DateTimeField(help_text="When we give up, unless it has left by then.")
+    cancel_if_replied = serializers.BooleanField()
+    attempts = AttemptSerializer(many=True)
 
 
 class AcceptedSerializer(serializers.Serializer[Any]):

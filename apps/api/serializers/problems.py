@@ -13,6 +13,13 @@ class FieldErrorSerializer(serializers.Serializer[Any]):
     detail = serializers.CharField()
 
 
+class QuotaSerializer(serializers.Serializer[Any]):
+    of = serializers.CharField(help_text="`organisation`, `person` or `key`.")
+    limit = serializers.IntegerField(help_text="Recipients in any 24 hours.")
+    used = serializers.IntegerField()
+    frees_at = serializers.DateTimeField(help_text="When as many as were asked for fit again.")
+
+
 class ProblemSerializer(serializers.Serializer[Any]):
     """An error. Branch on `code`; `detail` is for people."""
 
@@ -25,3 +32,8 @@ class ProblemSerializer(serializers.Serializer[Any]):
     errors = FieldErrorSerializer(  # type: ignore[assignment]
         many=True, help_text="Empty unless fields of the request are wrong."
     )
+    kept_as = serializers.UUIDField(
+        required=False,
+        help_text="The id under which a refused submission waits in the error queue to be mended.",
+    )
+    quota = QuotaSerializer(required=False, help_text="With `quota_reached`: which one.")

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.db import models
 from rest_framework import serializers
 
 from apps.outbound.models import DeliveryState, Route
@@ -58,17 +59,55 @@ class QueueSerializer(serializers.Serializer[Any]):
     diagnosis = DiagnosisSerializer(many=True)
 
 
+class ErrorKind(models.TextChoices):
+    """What lies in the error queue."""
+
+    DELIVERY = "delivery", "a recipient that will not be tried again by itself"
+    SUBMISSION = "submission", "a request that was refused as it was, and kept to be mended"
+
+
+class ErrorFieldSerializer(serializers.Serializer[Any]):
+    field = serializers.CharField()
+    code = serializers.CharField()
+    detail = serializers.CharField()
+
+
 class ErrorSerializer(serializers.Serializer[Any]):
-    """A recipient that will not be tried again unless somebody says so."""
+    """What will not move without a person: a recipient that failed, or a submission that was refused.
+
+    `reason` is the server's own words, or ours; of a submission `faults` names each wrong field. What a submission has
+    not is null: it has no message yet, and took no road.
+    """
 
     id = serializers.UUIDField()
-    message = serializers.UUIDField(source="message_id")
-    subject = serializers.CharField(source="message.subject")
-    recipient = serializers.CharField()
+    kind = serializers.ChoiceField(choices=ErrorKind.choices)
+    message = serializers.UUIDField(allow_null=True)
+    ticket = serializers.UUIDField(allow_null=True, help_text="That a refused answer was for.")
+    subject = serializers.CharField()
+    recipient = serializers.CharField(help_text="The first one, of a submission; empty for none.")
+    recipients = serializers.IntegerField()
     state = serializers.ChoiceField(choices=DeliveryState.choices)
-    route = serializers.ChoiceField(choices=Route.choices)
+    route = serializers.ChoiceField(choices=Route.choices, allow_null=True)
     cause = serializers.CharField()
     reason = serializers.CharField()
-    attempts_made = serializers.IntegerField()
+    faults = ErrorFieldSerializer(many=True)
+    attempts_made = serializers.IntegerField(help_text="Of a submission: how often it was tried.")
     created_at = serializers.DateTimeField()
     finished_at = serializers.DateTimeField(allow_null=True)
+
+
+class KeptFileSerializer(serializers.Serializer[Any]):
+    n = serializers.IntegerField(help_text="As in `attachments[0]`.")
+    filename = serializers.CharField()
+    size_bytes = serializers.IntegerField()
+
+
+class WholeErrorSerializer(ErrorSerializer):
+    """With all that was asked, of a submission: `submission` is the request's body, its files' bytes left out."""
+
+    submission = serializers.JSONField(allow_null=True)
+    files = KeptFileSerializer(many=True)
+
+
+class MendSerializer(serializers.Serializer[Any]):
+    """What to change. Of a submission: any of its fields, null taking one away. Of a delivery: `recipient`."""

@@ -29,6 +29,12 @@ class NewReplySerializer(StrictSerializer):
     cc = AddressList()
     attachments = NewAttachmentSerializer(many=True, required=False, default=tuple)
     hold_seconds = serializers.IntegerField(required=False, default=0, min_value=0)
+    send_at = serializers.DateTimeField(
+        required=False, allow_null=True, default=None, help_text="Not before."
+    )
+    cancel_if_replied = serializers.BooleanField(
+        required=False, default=False, help_text="Not at all, once the customer has written again."
+    )
     state = serializers.ChoiceField(
         choices=TicketState.choices, required=False, default=None, help_text="The ticket's state afterwards."
     )

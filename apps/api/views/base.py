@@ -80,7 +80,7 @@ class ApiView(APIView):
 
     def page(
         self,
-        rows: QuerySet[Row],
+        rows: QuerySet[Row] | Sequence[QuerySet[Any]],
         query: dict[str, Any],
         *,
         by: str,

@@ -18,14 +18,19 @@ from apps.api.answers import (
     delivery_answer,
     submitted_answer,
     visible_events,
+    whole_delivery_answer,
     whole_messages,
 )
+from apps.api.refusals import check_or_keep
 from apps.api.schema import IDEMPOTENCY_KEY, documents, documents_bytes, page_of
 from apps.api.serializers.messages import (
     AcceptedSerializer,
     EventSerializer,
     MessageSerializer,
     NewMessageSerializer,
+    RescheduleSerializer,
+    RetrySerializer,
+    WholeDeliverySerializer,
 )
 from apps.api.serializers.queries import MessagesQuery, PageQuery
 from apps.api.views.base import ApiView
@@ -40,8 +45,10 @@ from apps.mailboxes.selectors import (
     search_messages,
     visible_mailboxes,
 )
-from apps.outbound.selectors import deliveries_of
-from apps.outbound.services import cancel_message, retry_message
+from apps.mime.compose import Unsubscribe
+from apps.outbound.models import Delivery
+from apps.outbound.selectors import attempts_of, deliveries_for, deliveries_of
+from apps.outbound.services import cancel_message, reschedule_message, retry_message
 from apps.outbound.submission import Submission, SubmittedAttachment, submit_message
 from apps.tickets.intake import FILED
 
@@ -71,9 +78,8 @@ class MessagesView(ApiView):
     def post(self, request: Request) -> Response:
         now = timezone.now()
         key = request.headers.get("Idempotency-Key")
-        submitted = submit_message(
-            self.principal, submission_of(self.read_body(NewMessageSerializer)), idempotency_key=key, now=now
-        )
+        body = check_or_keep(self.principal, request.data, NewMessageSerializer, key=key)
+        submitted = submit_message(self.principal, submission_of(body), idempotency_key=key, now=now)
         return Response(AcceptedSerializer(submitted_answer(submitted, now)).data, status=202)
 
 
@@ -154,19 +160,60 @@ class CancelMessageView(ApiView):
 
 
 class RetryMessageView(ApiView):
-    """Every recipient that waits or failed is due again at once; 409 when there is none."""
+    """Every recipient that was put off or failed is due again at once; 409 when there is none."""
 
     @documents(
         "retry_message",
-        "Try again now what waits or failed",
+        "Try again now what waits or failed, over another relay if you like",
         answers={200: AcceptedSerializer},
-        problems=(404, 409),
+        request=RetrySerializer,
+        problems=(400, 404, 409),
     )
     def post(self, request: Request, message_id: uuid.UUID) -> Response:
-        now = timezone.now()
         message = message_for(self.principal, message_id)
-        retry_message(self.principal, message, now)
+        relay_id = self.read_body(RetrySerializer)["relay"]
+        retry_message(self.principal, message, timezone.now(), relay_id=relay_id)
         return Response(AcceptedSerializer(outgoing_answer(self.principal, message_id)).data)
+
+
+class RescheduleMessageView(ApiView):
+    """409 once nothing of it waits for its time any more."""
+
+    @documents(
+        "reschedule_message",
+        "Send at another time, or now, what is scheduled",
+        answers={200: AcceptedSerializer},
+        request=RescheduleSerializer,
+        problems=(400, 404, 409),
+    )
+    def post(self, request: Request, message_id: uuid.UUID) -> Response:
+        message = message_for(self.principal, message_id)
+        send_at = self.read_body(RescheduleSerializer)["send_at"]
+        reschedule_message(self.principal, message, send_at, timezone.now())
+        return Response(AcceptedSerializer(outgoing_answer(self.principal, message_id)).data)
+
+
+class DeliveriesView(ApiView):
+    """Every attempt with the server, its words and the time each phase took; for the sender's side only."""
+
+    @documents(
+        "list_deliveries",
+        "A message's whole story, recipient by recipient",
+        answers={200: page_of(WholeDeliverySerializer)},
+        query=PageQuery,
+        problems=(404,),
+    )
+    def get(self, request: Request, message_id: uuid.UUID) -> Response:
+        query = self.read_query(PageQuery)
+        message = message_for(self.principal, message_id)
+        now = timezone.now()
+
+        def describe(rows: Sequence[Delivery]) -> list[Answer]:
+            attempts = attempts_of(self.principal, message, rows)
+            return [whole_delivery_answer(row, attempts.get(row.pk, []), now) for row in rows]
+
+        deliveries = deliveries_for(self.principal).filter(message=message)
+        return self.page(deliveries, query, by="created_at", kind=WholeDeliverySerializer, describe=describe)
 
 
 def filtered_messages(principal: Principal, query: dict[str, Any]) -> QuerySet[Message]:
@@ -218,6 +265,8 @@ def submission_of(body: dict[str, Any]) -> Submission:
         headers=tuple(body["headers"].items()),
         attachments=attachments_of(body),
         in_reply_to=body["in_reply_to"],
+        cancel_if_replied=body["cancel_if_replied"],
+        unsubscribe=Unsubscribe(**unsubscribe) if (unsubscribe := body["list_unsubscribe"]) else None,
         send_at=body["send_at"],
         hold_seconds=body["hold_seconds"],
         priority=body["priority"],

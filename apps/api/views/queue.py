@@ -1,6 +1,5 @@
-"""What waits and why, what went wrong, and what is held."""
+"""What waits and why, and what is held."""
 
-import uuid
 from dataclasses import asdict
 
 import structlog
@@ -9,16 +8,13 @@ from redis.exceptions import RedisError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.answers import delivery_answer
 from apps.api.schema import documents, page_of
-from apps.api.serializers.messages import DeliverySerializer
 from apps.api.serializers.queries import PageQuery
-from apps.api.serializers.queue import ErrorSerializer, QueueSerializer
+from apps.api.serializers.queue import QueueSerializer
 from apps.api.serializers.tickets import HeldSerializer
 from apps.api.views.base import ApiView
 from apps.monitoring.heartbeat import connect, living
-from apps.outbound.selectors import delivery_for, errors_for, queue_figures
-from apps.outbound.services import discard_delivery, resubmit_delivery
+from apps.outbound.selectors import queue_figures
 from apps.tickets.selectors import held_for
 
 log = structlog.get_logger(__name__)
@@ -34,49 +30,6 @@ class QueueView(ApiView):
         figures = queue_figures(self.principal, timezone.now())
         workers = {"busy": figures.workers_busy, "total": worker_processes()}
         return Response(QueueSerializer({**asdict(figures), "workers": workers}).data)
-
-
-class ErrorsView(ApiView):
-    """Recipients that will not be tried again unless somebody says so."""
-
-    @documents(
-        "list_errors",
-        "The error queue, newest first",
-        answers={200: page_of(ErrorSerializer)},
-        query=PageQuery,
-    )
-    def get(self, request: Request) -> Response:
-        query = self.read_query(PageQuery)
-        return self.page(errors_for(self.principal), query, by="created_at", kind=ErrorSerializer)
-
-
-class ResubmitErrorView(ApiView):
-    """The recipient is due again at once."""
-
-    @documents("resubmit_error", "Send it again", answers={200: DeliverySerializer}, problems=(404, 409))
-    def post(self, request: Request, delivery_id: uuid.UUID) -> Response:
-        now = timezone.now()
-        delivery = delivery_for(self.principal, delivery_id)
-        resubmit_delivery(self.principal, delivery, now)
-        delivery.refresh_from_db()
-        return Response(DeliverySerializer(delivery_answer(delivery, now)).data)
-
-
-class DiscardErrorView(ApiView):
-    """Nothing is sent; the recipient keeps its state."""
-
-    @documents(
-        "discard_error",
-        "Take it out of the error queue",
-        answers={200: DeliverySerializer},
-        problems=(404, 409),
-    )
-    def post(self, request: Request, delivery_id: uuid.UUID) -> Response:
-        now = timezone.now()
-        delivery = delivery_for(self.principal, delivery_id)
-        discard_delivery(self.principal, delivery, now)
-        delivery.refresh_from_db()
-        return Response(DeliverySerializer(delivery_answer(delivery, now)).data)
 
 
 class HeldView(ApiView):

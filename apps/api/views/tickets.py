@@ -10,6 +10,7 @@ from rest_framework.response import Response
 
 from apps.accounts.principal import Principal
 from apps.api.answers import submitted_answer, ticket_answer, whole_ticket
+from apps.api.refusals import check_or_keep
 from apps.api.schema import IDEMPOTENCY_KEY, documents, page_of
 from apps.api.serializers.messages import AcceptedSerializer
 from apps.api.serializers.queries import NOBODY, TicketsQuery
@@ -102,7 +103,8 @@ class RepliesView(ApiView):
         now = timezone.now()
         ticket = ticket_for(self.principal, ticket_id)
         key = request.headers.get("Idempotency-Key")
-        reply = reply_of(self.read_body(NewReplySerializer))
+        body = check_or_keep(self.principal, request.data, NewReplySerializer, key=key, ticket=ticket)
+        reply = reply_of(body)
         submitted = reply_to_ticket(self.principal, ticket, reply, idempotency_key=key, now=now)
         return Response(AcceptedSerializer(submitted_answer(submitted, now)).data, status=202)
 
@@ -152,5 +154,7 @@ def reply_of(body: dict[str, Any]) -> Reply:
         attachments=attachments_of(body),
         hold_seconds=body["hold_seconds"],
         state=body["state"],
+        send_at=body["send_at"],
+        cancel_if_replied=body["cancel_if_replied"],
         sender=None,
     )

@@ -25,6 +25,13 @@ from apps.outbound.models.queue import (
     RecipientField,
     Route,
 )
+from apps.outbound.models.quotas import (
+    QuotaUse,
+)
+from apps.outbound.models.refused import (
+    RefusedFile,
+    RefusedSubmission,
+)
 from apps.outbound.models.relays import (
     CertificatePolicy,
     Relay,
@@ -52,7 +59,10 @@ __all__ = [
     "LimitScope",
     "OutgoingScreening",
     "Phase",
+    "QuotaUse",
     "RecipientField",
+    "RefusedFile",
+    "RefusedSubmission",
     "Relay",
     "RelayKind",
     "RelaySecurity",

@@ -21,6 +21,7 @@
     queued ──▶ deferred                         many at once: their destination is known to take nothing now
     deferred ──▶ queued                         a person: "try now"
     queued, deferred ──▶ queued                 a person: "over this relay, now"
+    scheduled ──▶ scheduled, queued             a person: "at another time", "send now"
     sent, uncertain ──▶ bounced                 a bounce came back; `delivered` stays, nobody else bounces for us
     failed, expired, rejected, bounced ──▶ queued   a person resubmits it from the error queue
 
@@ -44,6 +45,13 @@ from apps.outbound.transitions.by_people import (
     resubmit,
     try_now,
 )
+from apps.outbound.transitions.by_wish import (
+    add_recipient,
+    cancel_these,
+    reschedule,
+    try_these_now,
+    undiscard,
+)
 from apps.outbound.transitions.by_workers import (
     decide_by_late_answer,
     leave_sending,
@@ -60,8 +68,10 @@ __all__ = [
     "Held",
     "Room",
     "TakenUp",
+    "add_recipient",
     "bounce",
     "cancel_replied",
+    "cancel_these",
     "cancel_waiting",
     "decide_by_late_answer",
     "discard",
@@ -75,6 +85,7 @@ __all__ = [
     "renew_leases",
     "replied_meanwhile",
     "reroute",
+    "reschedule",
     "resolve_uncertain",
     "resubmit",
     "retry_uncertain",
@@ -82,4 +93,6 @@ __all__ = [
     "take_by_destination",
     "take_oldest",
     "try_now",
+    "try_these_now",
+    "undiscard",
 ]

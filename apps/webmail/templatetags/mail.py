@@ -65,6 +65,18 @@ def full_moment(moment: datetime | None) -> str:
 
 
 @register.filter
+def for_clock(moment: datetime | None) -> str:
+    """As `<input type="datetime-local">` wants it: on the person's clock, without a zone."""
+    return timezone.localtime(moment).strftime("%Y-%m-%dT%H:%M") if moment else ""
+
+
+@register.filter
+def number(count: int) -> str:
+    """With thousands apart."""
+    return f"{count:,}"
+
+
+@register.filter
 def hue(key: object) -> str:
     """The class of a person's colour, the same wherever they appear."""
     return f"hue-{zlib.crc32(str(key).lower().encode('utf-8', 'surrogatepass')) % HUES}"

@@ -19,6 +19,7 @@ from apps.mailboxes.services import MOVABLE, mark_conversation_read, move_conver
 from apps.tickets.selectors import tickets_by_thread
 from apps.webmail.access import for_people, wants_fragment
 from apps.webmail.reading import ShownConversation, recipients_of_answer, show_conversation, show_message
+from apps.webmail.send_later import choices
 from apps.webmail.shell import Place, page_context, rail_of, team_first
 
 
@@ -141,6 +142,7 @@ def _conversation_context(shown: ShownConversation, folder: Folder) -> dict[str,
         "folder": folder,
         "answer_to": ", ".join(recipients.to),
         "answer_everybody": ", ".join(recipients.everybody),
+        "moments": choices(timezone.now()),
     }
 
 

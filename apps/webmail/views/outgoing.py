@@ -1,84 +1,130 @@
-"""What is going out: what waits and why, what failed, and the queue's figures."""
+"""What is going out: all that waits and why, and what one does about it; a message's story; the queue's figures."""
 
 import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.accounts.principal import Principal
-from apps.outbound.errors import NotPossibleNow
-from apps.outbound.models import UNFINISHED, DeliveryState
-from apps.outbound.selectors import deliveries_for, delivery_for, errors_for, explain, queue_figures
-from apps.outbound.services import discard_delivery, resolve_uncertain, resubmit_delivery
+from apps.mailboxes.errors import NotVisible
+from apps.mailboxes.selectors import is_on_senders_side, message_for
+from apps.outbound.cause_titles import title_of
+from apps.outbound.errors import NotPossibleNow, SubmissionInvalid
+from apps.outbound.models import DeliveryState
+from apps.outbound.selectors import (
+    CauseOfWaiting,
+    causes_of_waiting,
+    deliveries_for,
+    delivery_for,
+    explain,
+    queue_figures,
+    relays_to_choose,
+    waiting_for,
+)
+from apps.outbound.services import cancel_delivery, cancel_waiting, resolve_uncertain, retry_waiting
 from apps.webmail.access import for_people
+from apps.webmail.paging import PlaceInList, cut
 from apps.webmail.reading import DeliveryTruth
 from apps.webmail.shell import Place, page_context
+from apps.webmail.story import tell_events, tell_recipients
 
-SHOWN_AT_ONCE = 200
+SHOWN_AT_ONCE = 50
+RECIPIENTS_TOLD = 20
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingGroup:
+    """Those who wait for one cause, and what can be done for all of them at once."""
+
+    found: CauseOfWaiting
+    title: str
+    is_chosen: bool
+
+    @property
+    def can_be_hurried(self) -> bool:
+        return self.found.cause not in {DeliveryState.SENDING, "undo_window", "schedule", "reply_lost"}
+
+    @property
+    def can_be_stopped(self) -> bool:
+        return self.found.cause not in {DeliveryState.SENDING, "reply_lost"}
 
 
 @require_safe
 @for_people
 def outbox(request: HttpRequest, principal: Principal) -> HttpResponse:
-    """Every recipient who has not got a mail of ours yet, each with the cause."""
+    """Every recipient who has not got a mail of ours yet, by cause, oldest first."""
     now = timezone.now()
-    unfinished = deliveries_for(principal).filter(state__in=UNFINISHED)
-    found = unfinished.select_related("message").order_by("created_at", "id")[: SHOWN_AT_ONCE + 1]
-    waiting = [DeliveryTruth(delivery, explain(delivery, now)) for delivery in found]
+    cause = request.GET.get("cause") or None
+    place = PlaceInList.read(request.GET.get("after", ""))
+    waiting = waiting_for(principal, cause)
+    found = list((place.after(waiting) if place else waiting)[: SHOWN_AT_ONCE + 1])
+    shown, after = cut(found, SHOWN_AT_ONCE)
+    causes, more_than_counted = causes_of_waiting(principal)
     return _page(
-        request, principal, "outbox", waiting=waiting[:SHOWN_AT_ONCE], more=len(waiting) > SHOWN_AT_ONCE
+        request,
+        principal,
+        "outbox",
+        groups=[WaitingGroup(one, title_of(one.cause), one.cause == cause) for one in causes],
+        total=sum(one.count for one in causes),
+        more_than_counted=more_than_counted,
+        cause=cause or "",
+        cause_title=title_of(cause) if cause else "",
+        waiting=[DeliveryTruth(one, explain(one, now)) for one in shown],
+        after=after,
+        is_first=place is None,
+        relays=list(relays_to_choose(principal)),
     )
-
-
-@require_safe
-@for_people
-def errors(request: HttpRequest, principal: Principal) -> HttpResponse:
-    """Every recipient who will not get a mail of ours unless somebody decides something."""
-    now = timezone.now()
-    found = errors_for(principal)[: SHOWN_AT_ONCE + 1]
-    failed = [DeliveryTruth(delivery, explain(delivery, now)) for delivery in found]
-    return _page(
-        request, principal, "errors", failed=failed[:SHOWN_AT_ONCE], more=len(failed) > SHOWN_AT_ONCE
-    )
-
-
-@require_safe
-@for_people
-def queue(request: HttpRequest, principal: Principal) -> HttpResponse:
-    """What waits, where, and what holds it up."""
-    figures = queue_figures(principal, timezone.now())
-    states = [
-        (DeliveryState(state).label, figures.by_state[state])
-        for state in DeliveryState
-        if figures.by_state.get(state)
-    ]
-    return _page(request, principal, "queue", figures=figures, states=states)
 
 
 @require_POST
 @for_people
-def resubmit(request: HttpRequest, principal: Principal, delivery_id: uuid.UUID) -> HttpResponse:
-    delivery = delivery_for(principal, delivery_id)
-    try:
-        resubmit_delivery(principal, delivery, timezone.now())
-    except NotPossibleNow as error:
-        return JsonResponse({"detail": str(error)}, status=409)
-    return JsonResponse({"sentence": _("Trying %(recipient)s again") % {"recipient": delivery.recipient}})
+def hurry(request: HttpRequest, principal: Principal) -> HttpResponse:
+    """Try now for all who wait for one cause, over another relay where one is named."""
+    cause, relay_id = request.POST.get("cause", ""), request.POST.get("relay") or None
+
+    def act() -> int:
+        return retry_waiting(principal, cause, timezone.now(), relay_id=relay_id)
+
+    return _act_on_many(
+        act, lambda n: ngettext("Trying %(count)s recipient now", "Trying %(count)s recipients now", n)
+    )
 
 
 @require_POST
 @for_people
-def discard(request: HttpRequest, principal: Principal, delivery_id: uuid.UUID) -> HttpResponse:
-    """Take a failure off the list. The conversation keeps saying that this recipient did not get it."""
+def stop(request: HttpRequest, principal: Principal) -> HttpResponse:
+    """Take back from all who wait for one cause."""
+    cause = request.POST.get("cause", "")
+    return _act_on_many(
+        lambda: cancel_waiting(principal, cause, timezone.now()),
+        lambda n: ngettext("Not sent to %(count)s recipient", "Not sent to %(count)s recipients", n),
+    )
+
+
+def _act_on_many(act: Callable[[], int], words: Callable[[int], str]) -> HttpResponse:
+    try:
+        count = act()
+    except SubmissionInvalid as error:
+        return JsonResponse({"detail": error.reason}, status=422)
+    return JsonResponse({"sentence": words(count) % {"count": count}})
+
+
+@require_POST
+@for_people
+def cancel_recipient(request: HttpRequest, principal: Principal, delivery_id: uuid.UUID) -> HttpResponse:
+    """Take a mail back from one recipient; the others get it."""
     delivery = delivery_for(principal, delivery_id)
     try:
-        discard_delivery(principal, delivery, timezone.now())
+        cancel_delivery(principal, delivery, timezone.now())
     except NotPossibleNow as error:
         return JsonResponse({"detail": str(error)}, status=409)
-    return JsonResponse({})
+    return JsonResponse({"sentence": _("Not sent to %(recipient)s") % {"recipient": delivery.recipient}})
 
 
 @require_POST
@@ -94,6 +140,42 @@ def resolve(request: HttpRequest, principal: Principal, delivery_id: uuid.UUID) 
     except NotPossibleNow as error:
         return JsonResponse({"detail": str(error)}, status=409)
     return JsonResponse({})
+
+
+@require_safe
+@for_people
+def story(request: HttpRequest, principal: Principal, message_id: uuid.UUID) -> HttpResponse:
+    """Everything that is known about the sending of one message; for its sender's side."""
+    message = message_for(principal, message_id)
+    if not is_on_senders_side(principal, message):
+        raise NotVisible(str(message_id))
+    place = PlaceInList.read(request.GET.get("after", ""))
+    deliveries = deliveries_for(principal).filter(message=message).order_by("created_at", "id")
+    deliveries = deliveries.select_related("message", "relay", "pinned_relay")
+    found = list((place.after(deliveries) if place else deliveries)[: RECIPIENTS_TOLD + 1])
+    shown, after = cut(found, RECIPIENTS_TOLD)
+    return _page(
+        request,
+        principal,
+        "story",
+        message=message,
+        recipients=tell_recipients(principal, message, shown, timezone.now()),
+        events=tell_events(principal, message),
+        after=after,
+    )
+
+
+@require_safe
+@for_people
+def queue(request: HttpRequest, principal: Principal) -> HttpResponse:
+    """What waits, where, and what holds it up."""
+    figures = queue_figures(principal, timezone.now())
+    states = [
+        (DeliveryState(state).label, figures.by_state[state])
+        for state in DeliveryState
+        if figures.by_state.get(state)
+    ]
+    return _page(request, principal, "queue", figures=figures, states=states)
 
 
 def _page(request: HttpRequest, principal: Principal, name: str, **context: object) -> HttpResponse:

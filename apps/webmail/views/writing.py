@@ -1,7 +1,9 @@
 """Writing: a new mail, an answer, and taking back what was just sent."""
 
 import uuid
-from typing import Any
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from functools import partial
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
@@ -12,27 +14,44 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.accounts.principal import Principal
+from apps.mailboxes.errors import NotVisible
 from apps.mailboxes.models import Folder, MailboxEntry, Message, Side
 from apps.mailboxes.selectors import mailbox_for, message_for, visible_entries, visible_mailboxes
-from apps.outbound.errors import IdempotencyConflict, NotPossibleNow, SubmissionInvalid
-from apps.outbound.models import DeliveryState
+from apps.outbound.causes import Cause
+from apps.outbound.errors import IdempotencyConflict, NotPossibleNow, QuotaReached, SubmissionInvalid
+from apps.outbound.models import DeliveryState, RefusedSubmission
 from apps.outbound.replies import Reply, reply_to_ticket
-from apps.outbound.services import cancel_message, retry_message
+from apps.outbound.selectors import refused_by_id
+from apps.outbound.services import cancel_message, reschedule_message, retry_message
 from apps.outbound.submission import Submission, Submitted, submit_message
 from apps.tickets.errors import TicketInvalid
 from apps.tickets.selectors import ticket_for
 from apps.webmail.access import for_people, wants_fragment
+from apps.webmail.mending import files_left, mended, open_for_mending
+from apps.webmail.send_later import choices, read_moment, told
 from apps.webmail.shell import Place, page_context, team_first
 from apps.webmail.views.conversations import conversation_url
 from apps.webmail.written import UNDO_SECONDS, WrittenMail, read_written_mail
+
+REFUSALS = (SubmissionInvalid, QuotaReached, NotPossibleNow, IdempotencyConflict)
 
 
 @require_http_methods(["GET", "POST"])
 @for_people
 def compose(request: HttpRequest, principal: Principal) -> HttpResponse:
+    """A new mail; with `?mend=` a refused one, with all that was typed."""
     if request.method == "POST":
         return _send(principal, read_written_mail(request))
-    context = {"mailboxes": team_first(visible_mailboxes(principal)), "to": request.GET.get("to", "")}
+    mend = request.GET.get("mend", "")
+    mending = open_for_mending(refused_by_id(principal, mend)) if mend else None
+    if mending is not None and not mending.refused.is_open:
+        raise NotVisible(mend)
+    context = {
+        "mailboxes": team_first(visible_mailboxes(principal)),
+        "to": request.GET.get("to", ""),
+        "mending": mending,
+        "moments": choices(timezone.now()),
+    }
     if wants_fragment(request):
         return render(request, "webmail/compose.html", context)
     return render(
@@ -64,24 +83,32 @@ def answer(
 def answer_ticket(request: HttpRequest, principal: Principal, ticket_id: uuid.UUID) -> HttpResponse:
     ticket = ticket_for(principal, ticket_id)
     written = read_written_mail(request)
-    reply = Reply(
-        text=written.text,
-        to=written.to,
-        cc=written.cc,
-        attachments=written.attachments,
-        hold_seconds=UNDO_SECONDS,
-        state=written.state,
-    )
+    refused = _mended_by(principal, written)
     try:
         _require_text(written)
-        submitted = reply_to_ticket(
-            principal, ticket, reply, idempotency_key=written.idempotency_key, now=timezone.now()
+        reply = Reply(
+            text=written.text,
+            to=written.to,
+            cc=written.cc,
+            attachments=(*(files_left(written, refused) if refused else ()), *written.attachments),
+            hold_seconds=UNDO_SECONDS,
+            state=written.state,
+            send_at=_send_at(written),
+            cancel_if_replied=written.cancel_if_replied,
         )
-    except (SubmissionInvalid, TicketInvalid) as error:
-        return _invalid(error.field, error.reason)
-    except IdempotencyConflict:
-        return _sent_already()
-    return _accepted(principal, submitted)
+        submitted = reply_to_ticket(
+            principal,
+            ticket,
+            reply,
+            idempotency_key=written.idempotency_key,
+            now=timezone.now(),
+            mends=refused,
+        )
+    except TicketInvalid as error:
+        return _invalid([(error.field, error.reason)])
+    except REFUSALS as error:
+        return _refused(error)
+    return _accepted(principal, submitted, refused)
 
 
 @require_POST
@@ -94,44 +121,84 @@ def cancel(request: HttpRequest, principal: Principal, message_id: uuid.UUID) ->
 @require_POST
 @for_people
 def retry(request: HttpRequest, principal: Principal, message_id: uuid.UUID) -> HttpResponse:
-    """Try what waits right now."""
-    return _change_sending(principal, message_id, retry_message)
+    """Try what waits right now, over another relay where one is named."""
+    relay_id = request.POST.get("relay") or None
+    return _change_sending(principal, message_id, partial(retry_message, relay_id=relay_id))
 
 
-def _change_sending(principal: Principal, message_id: uuid.UUID, change: Any) -> HttpResponse:
+@require_POST
+@for_people
+def reschedule(request: HttpRequest, principal: Principal, message_id: uuid.UUID) -> HttpResponse:
+    """Another time for what waits for its time; now, when none is given."""
+    typed = request.POST.get("send_at", "")
+    send_at = read_moment(typed) if typed else None
+    if typed and send_at is None:
+        message_for(principal, message_id)
+        return JsonResponse({"detail": _("This is no time.")}, status=422)
+
+    def change(principal: Principal, message: Message, now: datetime) -> int:
+        return reschedule_message(principal, message, send_at, now)
+
+    done = _("Will be sent %(at)s") % {"at": told(send_at)} if send_at else _("Sending now")
+    return _change_sending(principal, message_id, change, done)
+
+
+def _change_sending(
+    principal: Principal, message_id: uuid.UUID, change: Callable[..., int], done: str = ""
+) -> HttpResponse:
     message = message_for(principal, message_id)
     try:
         change(principal, message, timezone.now())
     except NotPossibleNow as error:
         return JsonResponse({"detail": str(error)}, status=409)
-    return JsonResponse({})
+    except SubmissionInvalid as error:
+        return JsonResponse({"detail": error.reason}, status=422)
+    return JsonResponse({"sentence": done} if done else {})
 
 
 def _send(
     principal: Principal, written: WrittenMail, *, sender: str = "", answered: Message | None = None
 ) -> HttpResponse:
-    submission = Submission(
-        sender=sender or written.sender,
-        to=written.to,
-        cc=written.cc,
-        bcc=written.bcc,
-        subject=_subject(written, answered),
-        text=written.text,
-        attachments=written.attachments,
-        in_reply_to=str(answered.pk) if answered else "",
-        hold_seconds=UNDO_SECONDS,
-    )
+    refused = _mended_by(principal, written)
     try:
         if answered is not None:
             _require_text(written)
-        submitted = submit_message(
-            principal, submission, idempotency_key=written.idempotency_key, now=timezone.now()
+        submission = Submission(
+            sender=sender or written.sender,
+            to=written.to,
+            cc=written.cc,
+            bcc=written.bcc,
+            subject=_subject(written, answered),
+            text=written.text,
+            attachments=written.attachments,
+            in_reply_to=str(answered.pk) if answered else "",
+            hold_seconds=UNDO_SECONDS,
+            send_at=_send_at(written),
+            cancel_if_replied=written.cancel_if_replied,
         )
-    except SubmissionInvalid as error:
-        return _invalid(error.field, error.reason)
-    except IdempotencyConflict:
-        return _sent_already()
-    return _accepted(principal, submitted)
+        submitted = submit_message(
+            principal,
+            mended(written, refused, submission) if refused else submission,
+            idempotency_key=written.idempotency_key,
+            now=timezone.now(),
+            mends=refused,
+        )
+    except REFUSALS as error:
+        return _refused(error)
+    return _accepted(principal, submitted, refused)
+
+
+def _mended_by(principal: Principal, written: WrittenMail) -> RefusedSubmission | None:
+    return refused_by_id(principal, written.mends) if written.mends else None
+
+
+def _send_at(written: WrittenMail) -> datetime | None:
+    if not written.send_at:
+        return None
+    moment = read_moment(written.send_at)
+    if moment is None:
+        raise SubmissionInvalid("send_at", _("Choose a day and a time."))
+    return moment
 
 
 def _require_text(written: WrittenMail) -> None:
@@ -147,24 +214,43 @@ def _subject(written: WrittenMail, answered: Message | None) -> str:
     return subject if subject[:3].lower() == "re:" else f"Re: {subject}"
 
 
-def _invalid(field: str, reason: str) -> JsonResponse:
-    """`to[2]` and `to` are the same field on the page; `attachments` are its files."""
-    name = field.partition("[")[0].partition(".")[0]
-    return JsonResponse({"errors": {{"attachments": "files"}.get(name, name): reason}}, status=422)
+def _refused(error: Exception) -> JsonResponse:
+    """What stands in the way, said where it can be changed; what was typed stays in the composer."""
+    match error:
+        case SubmissionInvalid():
+            return _invalid([(one.field, one.reason) for one in error.faults])
+        case QuotaReached():
+            words = _("You have reached the limit of %(limit)s recipients a day. There is room again %(at)s.")
+            problem = words % {"limit": error.limit, "at": told(error.frees_at)}
+            return JsonResponse({"errors": {"": problem}}, status=429)
+        case NotPossibleNow():
+            return JsonResponse({"errors": {"": str(error)}}, status=409)
+        case _:
+            problem = _(
+                "This mail has been sent already, with another text. Reload the page to write a new one."
+            )
+            return JsonResponse({"errors": {"": problem}}, status=409)
 
 
-def _sent_already() -> JsonResponse:
-    problem = _("This mail has been sent already, with another text. Reload the page to write a new one.")
-    return JsonResponse({"errors": {"": problem}}, status=409)
+def _invalid(faults: Iterable[tuple[str, str]]) -> JsonResponse:
+    """`to[2]` and `to` are the same field on the page; `attachments` are its files. A field's first fault is told."""
+    errors: dict[str, str] = {}
+    for field, reason in faults:
+        name = field.partition("[")[0].partition(".")[0]
+        errors.setdefault({"attachments": "files"}.get(name, name), reason)
+    return JsonResponse({"errors": errors}, status=422)
 
 
-def _accepted(principal: Principal, submitted: Submitted) -> JsonResponse:
+def _accepted(principal: Principal, submitted: Submitted, mends: RefusedSubmission | None) -> JsonResponse:
     message = submitted.message
     failed = [delivery for delivery in submitted.deliveries if delivery.state == DeliveryState.FAILED]
     count = len(submitted.deliveries) - len(failed)
     sentence = ngettext("Sending to %(count)s recipient", "Sending to %(count)s recipients", count) % {
         "count": count
     }
+    later = next((one.due_at for one in submitted.deliveries if one.cause == Cause.SCHEDULE), None)
+    if later is not None:
+        sentence = _("Will be sent %(at)s") % {"at": told(later)}
     if failed:
         sentence = _("%(sentence)s, not to %(failed)s") % {
             "sentence": sentence,
@@ -175,7 +261,7 @@ def _accepted(principal: Principal, submitted: Submitted) -> JsonResponse:
             "sentence": sentence,
             "undo_seconds": UNDO_SECONDS,
             "cancel_url": reverse("webmail:cancel", kwargs={"message_id": message.pk}),
-            "compose_url": reverse("webmail:compose"),
+            "compose_url": reverse("webmail:compose") + (f"?mend={mends.pk}" if mends else ""),
             "next_url": _where_it_lies(principal, message),
         },
         status=202,

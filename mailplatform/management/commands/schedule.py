@@ -15,8 +15,9 @@ from apps.blobs.services import offload, remove_orphans
 from apps.events.services import sequence_committed
 from apps.inbound.sweeper import sweep_received
 from apps.monitoring.heartbeat import Heartbeat
-from apps.outbound.services import forget_old_idempotency_keys
+from apps.outbound.services import forget_old_idempotency_keys, forget_what_is_over
 from apps.outbound.sweeper import sweep_deliveries
+from apps.outbound.wishes import cancel_what_was_answered
 from apps.webhooks.fan_out import fan_out
 from apps.webhooks.queue import forget_finished
 from apps.webhooks.sweeper import sweep_webhooks
@@ -43,6 +44,8 @@ CLOCKS = (
     Clock("remove orphans", HOUR, lambda: remove_orphans(timezone.now())),
     Clock("forget idempotency keys", HOUR, lambda: forget_old_idempotency_keys(timezone.now())),
     Clock("forget webhook deliveries", HOUR, lambda: forget_finished(timezone.now())),
+    Clock("cancel what was answered", 1.0, cancel_what_was_answered),
+    Clock("forget refused submissions", HOUR, lambda: forget_what_is_over(timezone.now())),
     Clock("clear sessions", HOUR, _clear_sessions),
 )
 

@@ -1,0 +1,162 @@
+"""A message's whole story: every recipient with every attempt, and everything that changed, when and by whom."""
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from apps.accounts.models import ApiKey, User
+from apps.accounts.principal import Principal
+from apps.events.models import Event
+from apps.events.selectors import events_of_message
+from apps.mailboxes.models import Message
+from apps.outbound.cause_titles import title_of
+from apps.outbound.models import Delivery, DeliveryAttempt, DeliveryState
+from apps.outbound.selectors import attempts_of, explain
+from apps.webmail.reading import DeliveryTruth
+
+EVENTS_SHOWN = 200
+# What a phase is called, in the order in which a conversation meets them. The fence is ours, the others the server's.
+PHASES = {
+    "connect": gettext_lazy("connect"),
+    "greeting": gettext_lazy("greeting"),
+    "ehlo": gettext_lazy("hello"),
+    "starttls": gettext_lazy("encrypt"),
+    "auth": gettext_lazy("sign in"),
+    "rset": gettext_lazy("reset"),
+    "mail": gettext_lazy("sender"),
+    "rcpt": gettext_lazy("recipient"),
+    "data": gettext_lazy("data"),
+    "body": gettext_lazy("message"),
+    "fence": gettext_lazy("our fence"),
+    "dot": gettext_lazy("answer"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseBar:
+    """One piece of an attempt's bar, in hundredths of the whole."""
+
+    name: str
+    word: str
+    milliseconds: int
+    start: float
+    width: float
+
+
+@dataclass(frozen=True, slots=True)
+class ShownAttempt:
+    attempt: DeliveryAttempt
+    outcome: str
+    phases: list[PhaseBar]
+
+    @property
+    def words(self) -> str:
+        return words_of(self.attempt)
+
+
+@dataclass(frozen=True, slots=True)
+class ToldRecipient:
+    """One recipient: where it stands, the cause in a few words, and all that was tried."""
+
+    truth: DeliveryTruth
+    cause: str
+    attempts: list[ShownAttempt]
+
+
+@dataclass(frozen=True, slots=True)
+class ToldEvent:
+    """One change: when, what in a few words, to whom, by whom ("" for the platform itself)."""
+
+    at: datetime
+    what: str
+    recipient: str
+    who: str
+
+
+def tell_recipients(
+    principal: Principal, message: Message, deliveries: Sequence[Delivery], now: datetime
+) -> list[ToldRecipient]:
+    """These recipients of a message, each with its attempts."""
+    attempts = attempts_of(principal, message, deliveries)
+    return [
+        ToldRecipient(
+            DeliveryTruth(one, explain(one, now)),
+            title_of(one.cause) if one.cause else "",
+            [_show(attempt) for attempt in attempts.get(one.pk, [])],
+        )
+        for one in deliveries
+    ]
+
+
+def _show(attempt: DeliveryAttempt) -> ShownAttempt:
+    outcome = str(DeliveryState(attempt.outcome).label) if attempt.outcome else ""
+    known = [(name, attempt.phases_ms[name]) for name in PHASES if attempt.phases_ms.get(name) is not None]
+    known += [(name, took) for name, took in attempt.phases_ms.items() if name not in PHASES]
+    total = sum(took for _name, took in known)
+    bars, start = [], 0.0
+    for name, took in known:
+        width = 100 * took / total if total else 100 / len(known)
+        bars.append(PhaseBar(name, str(PHASES.get(name, name)), took, round(start, 2), round(width, 2)))
+        start += width
+    return ShownAttempt(attempt, outcome, bars)
+
+
+def words_of(attempt: DeliveryAttempt) -> str:
+    """What the server said, with its code, which some rows have in the text already."""
+    code = f"{attempt.code or ''} {attempt.enhanced}".strip()
+    return (
+        attempt.text if not code or attempt.text.startswith(str(attempt.code)) else f"{code} {attempt.text}"
+    )
+
+
+def tell_events(principal: Principal, message: Message) -> list[ToldEvent]:
+    """What happened to the message, latest first, as far as its last `EVENTS_SHOWN` events."""
+    events = list(events_of_message(principal.organisation_id, message.pk).order_by("-id")[:EVENTS_SHOWN])
+    wanted = {event.delivery_id for event in events if event.delivery_id is not None}
+    recipients = dict(Delivery.objects.filter(pk__in=wanted).values_list("pk", "recipient"))
+    people = _names(principal, {event.actor for event in events})
+    return [
+        ToldEvent(
+            event.created_at,
+            _what(event),
+            recipients.get(event.delivery_id, "") if event.delivery_id else "",
+            people.get(event.actor, ""),
+        )
+        for event in events
+        if event.ticket_id is None
+    ]
+
+
+def _what(event: Event) -> str:
+    if event.kind == "message.submitted":
+        count = int(event.data.get("recipients", 0))
+        words = ngettext("Written to %(count)s recipient", "Written to %(count)s recipients", count)
+        return words % {"count": count}
+    if event.kind == "delivery.discarded":
+        return _("Taken off the error queue")
+    if event.kind == "delivery.restored":
+        return _("Put back into the error queue")
+    state = event.kind.removeprefix("delivery.")
+    if state in DeliveryState.values:
+        label = str(DeliveryState(state).label)
+        cause = str(event.data.get("cause") or "")
+        return f"{label}: {title_of(cause)}" if cause else label
+    return event.kind.replace(".", " ").replace("_", " ").capitalize()
+
+
+def _names(principal: Principal, actors: Iterable[str]) -> dict[str, str]:
+    """People and keys by how events name them."""
+    ids: dict[str, list[uuid.UUID]] = {"user": [], "key": []}
+    for actor in actors:
+        kind, _colon, actor_id = actor.partition(":")
+        if kind in ids:
+            ids[kind].append(uuid.UUID(actor_id))
+    within = {"organisation": principal.organisation_id}
+    users = User.objects.filter(pk__in=ids["user"], **within).values_list("pk", "name")
+    keys = ApiKey.objects.filter(pk__in=ids["key"], **within).values_list("pk", "name")
+    names = {f"user:{pk}": name for pk, name in users}
+    return names | {f"key:{pk}": _("the key %(name)s") % {"name": name} for pk, name in keys}

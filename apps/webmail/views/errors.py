@@ -1,0 +1,153 @@
+"""The error queue: recipients that failed and mails that were refused, and what one does about each."""
+
+import uuid
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+
+from apps.accounts.principal import Principal
+from apps.outbound.cause_titles import title_of
+from apps.outbound.errors import NotPossibleNow, SubmissionInvalid
+from apps.outbound.models import Delivery, DeliveryAttempt, RefusedSubmission
+from apps.outbound.refused import discard_refused, restore_refused
+from apps.outbound.selectors import delivery_for, errors_for, explain, refused_by_id, refused_for
+from apps.outbound.services import (
+    discard_delivery,
+    readdress_delivery,
+    restore_delivery,
+    resubmit_delivery,
+)
+from apps.webmail.access import for_people
+from apps.webmail.mending import field_label
+from apps.webmail.paging import PlaceInList, cut
+from apps.webmail.reading import DeliveryTruth
+from apps.webmail.shell import Place, page_context
+from apps.webmail.story import words_of
+
+SHOWN_AT_ONCE = 50
+FAULTS_SHOWN = 5
+
+
+@require_safe
+@for_people
+def errors(request: HttpRequest, principal: Principal) -> HttpResponse:
+    """Everything that will not move unless somebody decides something, newest first."""
+    place = PlaceInList.read(request.GET.get("after", ""))
+    found: list[Delivery | RefusedSubmission] = []
+    for rows in (errors_for(principal), refused_for(principal)):
+        found += list((place.before(rows) if place else rows)[: SHOWN_AT_ONCE + 1])
+    found.sort(key=lambda row: (row.created_at, row.pk), reverse=True)
+    shown, after = cut(found[: SHOWN_AT_ONCE + 1], SHOWN_AT_ONCE)
+    return render(
+        request,
+        "webmail/page.html",
+        page_context(
+            principal,
+            Place(page="errors"),
+            content="webmail/errors.html",
+            pane="reading",
+            stuck=_shown([row for row in shown if isinstance(row, Delivery)], list(shown)),
+            after=after,
+            is_first=place is None,
+        ),
+    )
+
+
+def _shown(failed: list[Delivery], rows: list[Delivery | RefusedSubmission]) -> list[dict[str, object]]:
+    """Each as its template wants it: a failed recipient with its truth and its last attempt, or a refused mail."""
+    now = timezone.now()
+    last: dict[uuid.UUID, DeliveryAttempt] = {}
+    for attempt in DeliveryAttempt.objects.filter(delivery__in=failed).order_by("number"):
+        last[attempt.delivery_id] = attempt
+    shown: list[dict[str, object]] = []
+    for row in rows:
+        if isinstance(row, Delivery):
+            truth, newest = DeliveryTruth(row, explain(row, now)), last.get(row.pk)
+            words = words_of(newest) if newest is not None else ""
+            # Where our own sentence quotes the server, once is enough.
+            said = "" if words.rstrip(".") in truth.explanation.sentence else words
+            shown.append({"truth": truth, "title": title_of(row.cause), "last": newest, "said": said})
+        else:
+            faults = [(field_label(one["field"]), one["detail"]) for one in row.faults]
+            beyond = max(0, len(faults) - FAULTS_SHOWN)
+            shown.append({"refused": row, "faults": faults[:FAULTS_SHOWN], "more_faults": beyond})
+    return shown
+
+
+@require_POST
+@for_people
+def resubmit(request: HttpRequest, principal: Principal, delivery_id: uuid.UUID) -> HttpResponse:
+    delivery = delivery_for(principal, delivery_id)
+    try:
+        resubmit_delivery(principal, delivery, timezone.now())
+    except NotPossibleNow as error:
+        return JsonResponse({"detail": str(error)}, status=409)
+    return JsonResponse({"sentence": _("Trying %(recipient)s again") % {"recipient": delivery.recipient}})
+
+
+@require_POST
+@for_people
+def readdress(request: HttpRequest, principal: Principal, delivery_id: uuid.UUID) -> HttpResponse:
+    """The same mail to a corrected address."""
+    delivery = delivery_for(principal, delivery_id)
+    try:
+        again = readdress_delivery(principal, delivery, request.POST.get("recipient", ""), timezone.now())
+    except NotPossibleNow as error:
+        return JsonResponse({"detail": str(error)}, status=409)
+    except SubmissionInvalid as error:
+        return JsonResponse({"detail": error.reason}, status=422)
+    return JsonResponse({"sentence": _("Sending to %(recipient)s") % {"recipient": again.recipient}})
+
+
+@require_POST
+@for_people
+def discard(request: HttpRequest, principal: Principal, delivery_id: uuid.UUID) -> HttpResponse:
+    """Take a failure off the list. The conversation keeps saying that this recipient did not get it."""
+    delivery = delivery_for(principal, delivery_id)
+    try:
+        discard_delivery(principal, delivery, timezone.now())
+    except NotPossibleNow as error:
+        return JsonResponse({"detail": str(error)}, status=409)
+    return _taken_off(reverse("webmail:restore", kwargs={"delivery_id": delivery.pk}))
+
+
+@require_POST
+@for_people
+def restore(request: HttpRequest, principal: Principal, delivery_id: uuid.UUID) -> HttpResponse:
+    delivery = delivery_for(principal, delivery_id)
+    try:
+        restore_delivery(principal, delivery)
+    except NotPossibleNow as error:
+        return JsonResponse({"detail": str(error)}, status=409)
+    return JsonResponse({})
+
+
+@require_POST
+@for_people
+def discard_kept(request: HttpRequest, principal: Principal, refused_id: uuid.UUID) -> HttpResponse:
+    """Throw away what was refused; for thirty days it can be brought back."""
+    refused = refused_by_id(principal, refused_id)
+    try:
+        discard_refused(principal, refused, timezone.now())
+    except NotPossibleNow as error:
+        return JsonResponse({"detail": str(error)}, status=409)
+    return _taken_off(reverse("webmail:restore-refused", kwargs={"refused_id": refused.pk}))
+
+
+@require_POST
+@for_people
+def restore_kept(request: HttpRequest, principal: Principal, refused_id: uuid.UUID) -> HttpResponse:
+    refused = refused_by_id(principal, refused_id)
+    try:
+        restore_refused(principal, refused)
+    except NotPossibleNow as error:
+        return JsonResponse({"detail": str(error)}, status=409)
+    return JsonResponse({})
+
+
+def _taken_off(undo_url: str) -> JsonResponse:
+    return JsonResponse({"sentence": _("Taken off the list"), "undo_url": undo_url})
