@@ -73,6 +73,7 @@ class Environment(BaseSettings):
     content_origin: str = ""
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     secret_key: str = Field(default="", repr=False)
+    secret_key_fallbacks: Annotated[tuple[str, ...], NoDecode] = Field(default=(), repr=False)
     metrics_token: str = Field(default="", repr=False)
 
     smtp_host: str = "127.0.0.1"
@@ -110,9 +111,9 @@ class Environment(BaseSettings):
         # Against the project rather than the working directory: every process must find the same folder.
         return (PROJECT_ROOT / value.expanduser()).resolve()
 
-    @field_validator("allowed_hosts", mode="before")
+    @field_validator("allowed_hosts", "secret_key_fallbacks", mode="before")
     @classmethod
-    def _split_hosts(cls, value: object) -> object:
+    def _split_words(cls, value: object) -> object:
         return tuple(_split_list(value)) if isinstance(value, str) else value
 
     @field_validator("smtp_trusted_networks", mode="before")

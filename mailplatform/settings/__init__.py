@@ -13,6 +13,7 @@ ENVIRONMENT = load_environment()
 BASE_DIR: Path = PROJECT_ROOT
 
 SECRET_KEY = ENVIRONMENT.secret_key
+SECRET_KEY_FALLBACKS = list(ENVIRONMENT.secret_key_fallbacks)
 DEBUG = ENVIRONMENT.debug
 ALLOWED_HOSTS = list(ENVIRONMENT.allowed_hosts)
 WEB_ORIGIN = ENVIRONMENT.web_origin
