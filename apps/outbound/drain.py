@@ -42,6 +42,7 @@ from apps.outbound.models import DeliveryState, Lane, Relay, Route
 from apps.outbound.relay import Attempt, RelayPolicy, RelayRoad
 from apps.outbound.relays.environment import active_relays
 from apps.outbound.retry import DEFAULT_RETRY_POLICY, RetryPolicy, Trouble
+from apps.outbound.signing.sending import signed_for_sending
 from apps.outbound.transitions import Change
 from apps.outbound.verdict import Judge, accepted
 from apps.outbound.wire.conversation import Envelope
@@ -288,4 +289,5 @@ class Drain:
 
 
 def _payload_of(message_id: uuid.UUID) -> Payload:
-    return Payload.of(raw_of(Message.objects.select_related("raw").get(pk=message_id)))
+    message = Message.objects.select_related("raw").get(pk=message_id)
+    return Payload.of(signed_for_sending({message: raw_of(message)}, timezone.now())[message_id])

@@ -116,6 +116,11 @@ def check_people(principal: Principal, submission: Submission) -> People:
     row = sendable_address(principal, normalise_address(sender.address))
     if row is None:
         raise SubmissionInvalid("from", f"You may not send from {sender.address}.")
+    domain = row.address.rpartition("@")[2]
+    if not is_our_domain(principal.organisation_id, domain):
+        raise SubmissionInvalid(
+            "from", f"Nobody has proven yet that {domain} is yours: the page Domains tells an admin how."
+        )
     lists = {
         name: tuple(_address(f"{name}[{n}]", value) for n, value in enumerate(given))
         for name, given in (

@@ -24,6 +24,12 @@ from apps.outbound.models.relays import (
     Relay,
     RelaySecurity,
 )
+from apps.outbound.models.signing import (
+    KeyAlgorithm,
+    KeyState,
+    MessageSignature,
+    SigningKey,
+)
 
 __all__ = [
     "IN_ERROR",
@@ -35,11 +41,15 @@ __all__ = [
     "DeliveryState",
     "EncryptedArchives",
     "IdempotencyKey",
+    "KeyAlgorithm",
+    "KeyState",
     "Lane",
+    "MessageSignature",
     "Phase",
     "RecipientField",
     "Relay",
     "RelaySecurity",
     "Route",
     "SendingPolicy",
+    "SigningKey",
 ]
