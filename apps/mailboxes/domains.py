@@ -23,6 +23,7 @@ from apps.events.services import publish
 from apps.mailboxes.errors import DomainClaimed, DomainInUse, DomainInvalid, NotVisible
 from apps.mailboxes.models import Domain, OwnedAddress
 from apps.mime.address import InvalidAddress, normalise_address
+from apps.mime.clean import clean_line
 
 PROOF_PREFIX = "mail-platform-verify="
 # Registries hand out nothing that is a number, and an address literal is no domain.
@@ -32,12 +33,13 @@ _TOP_LEVEL = re.compile(r"[a-z][a-z0-9-]*[a-z0-9]")
 def normalise_domain(name: str) -> str:
     """A domain in lower-case A-labels (RFC 5890 §2.3.2.1). Raises DomainInvalid with a sentence for its person."""
     bare = name.strip().removesuffix(".").removeprefix("@")
+    shown = clean_line(bare)[:100]
     try:
         domain = normalise_address(f"postmaster@{bare}").rpartition("@")[2]
     except InvalidAddress as error:
-        raise DomainInvalid(f"“{bare[:100]}” is no domain name, such as example.org.") from error
+        raise DomainInvalid(f"“{shown}” is no domain name, such as example.org.") from error
     if "." not in domain or not _TOP_LEVEL.fullmatch(domain.rpartition(".")[2]):
-        raise DomainInvalid(f"“{bare[:100]}” is no domain that mail is sent to, such as example.org.")
+        raise DomainInvalid(f"“{shown}” is no domain that mail is sent to, such as example.org.")
     return domain
 
 

@@ -142,6 +142,8 @@ SMTP_PORT = ENVIRONMENT.smtp_port
 SINK_PORT = ENVIRONMENT.sink_port
 SMTP_MAX_SIZE_BYTES = ENVIRONMENT.smtp_max_size_bytes
 SMTP_TRUSTED_NETWORKS = ENVIRONMENT.smtp_trusted_networks
+MAIL_HOSTNAME = ENVIRONMENT.mail_hostname
+DNS_SERVERS = list(ENVIRONMENT.dns_servers)
 RELAY_URLS = list(ENVIRONMENT.relay_urls)
 WEB_HOST = ENVIRONMENT.web_host
 WEB_PORT = ENVIRONMENT.web_port
@@ -230,6 +232,9 @@ SPECTACULAR_SETTINGS = {
         "TicketState": "apps.tickets.models.TicketState",
         "MailboxKind": "apps.mailboxes.models.MailboxKind",
         "MessageKind": "apps.mailboxes.models.MessageKind",
+        "SigningKeyAlgorithm": "apps.outbound.models.KeyAlgorithm",
+        "SigningKeyState": "apps.outbound.models.KeyState",
+        "DnsVerdict": "apps.api.serializers.domains.VERDICTS",
     },
 }
 

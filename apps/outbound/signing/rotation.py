@@ -48,10 +48,13 @@ def keys_of_domain(domain: Domain) -> QuerySet[SigningKey]:
     return keys.order_by("algorithm", "-created_at", "-id")
 
 
-def key_for(principal: Principal, key_id: uuid.UUID | str) -> SigningKey:
-    """One key of the caller's organisation. Raises NotVisible."""
+def key_for(principal: Principal, key_id: uuid.UUID | str, *, domain: Domain | None = None) -> SigningKey:
+    """One key of the caller's organisation, and of this domain where one is given. Raises NotVisible."""
+    keys = SigningKey.objects.select_related("domain").filter(domain__in=domains_for(principal))
+    if domain is not None:
+        keys = keys.filter(domain=domain)
     try:
-        return SigningKey.objects.select_related("domain").get(pk=key_id, domain__in=domains_for(principal))
+        return keys.get(pk=key_id)
     except (SigningKey.DoesNotExist, ValidationError, ValueError) as error:
         raise NotVisible(str(key_id)) from error
 

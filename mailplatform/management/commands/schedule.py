@@ -15,7 +15,9 @@ from apps.blobs.services import offload, remove_orphans
 from apps.events.services import sequence_committed
 from apps.inbound.sweeper import sweep_received
 from apps.monitoring.heartbeat import Heartbeat
+from apps.outbound.domains.tending import tend
 from apps.outbound.services import forget_old_idempotency_keys
+from apps.outbound.signing.rotation import retire_due
 from apps.outbound.sweeper import sweep_deliveries
 from mailplatform.schedule import Clock, Schedule
 
@@ -35,6 +37,8 @@ CLOCKS = (
     Clock("sweep received", 1.0, sweep_received),
     Clock("sequence events", 0.5, sequence_committed),
     Clock("offload spool", 0.5, offload),
+    Clock("tend domains", 60.0, lambda: tend(timezone.now())),
+    Clock("retire signing keys", HOUR, lambda: retire_due(timezone.now())),
     Clock("remove orphans", HOUR, lambda: remove_orphans(timezone.now())),
     Clock("forget idempotency keys", HOUR, lambda: forget_old_idempotency_keys(timezone.now())),
     Clock("clear sessions", HOUR, _clear_sessions),
