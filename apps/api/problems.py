@@ -23,7 +23,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 
 from apps.blobs.errors import ObjectStoreUnavailable
-from apps.mailboxes.errors import NotVisible
+from apps.mailboxes.errors import DomainClaimed, DomainInUse, DomainInvalid, NotVisible
 from apps.outbound.errors import IdempotencyConflict, NotPossibleNow, SubmissionInvalid
 from apps.tickets.errors import TicketInvalid
 
@@ -139,6 +139,9 @@ _FORESEEN: tuple[tuple[tuple[type[Exception], ...], Callable[[Any], Problem]], .
         lambda error: invalid(FieldError(error.field, "invalid", error.reason)),
     ),
     ((IdempotencyConflict,), lambda error: Problem(409, "idempotency_conflict", str(error))),
+    ((DomainInvalid,), lambda error: invalid(FieldError("name", "invalid", str(error)))),
+    ((DomainClaimed,), lambda error: Problem(409, "domain_claimed", str(error))),
+    ((DomainInUse,), lambda error: Problem(409, "domain_in_use", str(error))),
     ((NotPossibleNow,), lambda error: Problem(409, "not_possible_now", str(error))),
     ((RequestDataTooBig,), lambda _error: too_large()),
     ((UnreadablePostError,), lambda _error: Problem(400, "incomplete", "The request broke off.")),

@@ -46,7 +46,7 @@ def documents(
     name: str,
     summary: str,
     *,
-    answers: Mapping[int, SerializerClass],
+    answers: Mapping[int, SerializerClass | None],
     request: SerializerClass | None = None,
     query: SerializerClass | None = None,
     problems: tuple[int, ...] = (),

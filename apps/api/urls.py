@@ -3,7 +3,9 @@
 from django.urls import path, re_path
 from django.views.generic import RedirectView
 
-from apps.api.views import documentation, mailboxes, messages, queue, tickets
+from apps.api.views import documentation, domains, mailboxes, messages, queue, tickets
+
+_KEY = "v1/domains/<uuid:domain_id>/keys/<uuid:key_id>"
 
 app_name = "api"
 
@@ -36,6 +38,13 @@ urlpatterns = [
     path("v1/errors", queue.ErrorsView.as_view(), name="errors"),
     path("v1/errors/<uuid:delivery_id>/resubmit", queue.ResubmitErrorView.as_view(), name="resubmit"),
     path("v1/errors/<uuid:delivery_id>/discard", queue.DiscardErrorView.as_view(), name="discard"),
+    path("v1/domains", domains.DomainsView.as_view(), name="domains"),
+    path("v1/domains/<uuid:domain_id>", domains.DomainView.as_view(), name="domain"),
+    path("v1/domains/<uuid:domain_id>/check", domains.CheckDomainView.as_view(), name="check-domain"),
+    path("v1/domains/<uuid:domain_id>/keys", domains.DomainKeysView.as_view(), name="domain-keys"),
+    path(f"{_KEY}/activate", domains.ActivateKeyView.as_view(), name="activate-key"),
+    path(f"{_KEY}/stop", domains.StopKeyView.as_view(), name="stop-key"),
+    path(f"{_KEY}/discard", domains.DiscardKeyView.as_view(), name="discard-key"),
     path("v1/held", queue.HeldView.as_view(), name="held"),
     re_path(r"^", documentation.nowhere, name="nowhere"),
 ]
