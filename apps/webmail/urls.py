@@ -3,7 +3,7 @@
 from django.urls import path, register_converter
 
 from apps.webmail.converters import FolderConverter
-from apps.webmail.views import conversations, outgoing, sign_in, tickets, writing
+from apps.webmail.views import conversations, domains, outgoing, sign_in, tickets, writing
 
 register_converter(FolderConverter, "folder")
 
@@ -36,4 +36,11 @@ urlpatterns = [
     path("errors/<uuid:delivery_id>/resubmit/", outgoing.resubmit, name="resubmit"),
     path("errors/<uuid:delivery_id>/discard/", outgoing.discard, name="discard"),
     path("queue/", outgoing.queue, name="queue"),
+    path("domains/", domains.domains, name="domains"),
+    path("domains/add/", domains.add, name="add-domain"),
+    path("domains/<uuid:domain_id>/", domains.domain, name="domain"),
+    path("domains/<uuid:domain_id>/check/", domains.check, name="check-domain"),
+    path("domains/<uuid:domain_id>/remove/", domains.remove, name="remove-domain"),
+    path("domains/<uuid:domain_id>/keys/", domains.rotate, name="rotate-keys"),
+    path("signing-keys/<uuid:key_id>/", domains.change_key, name="change-key"),
 ]

@@ -122,12 +122,16 @@ def _return_path(place: Place) -> list[Record]:
 
 def _mta_sts(name: str, place: Place) -> Record:
     policy = mta_sts_policy(place)
+    if not policy:
+        why = _(
+            "Makes servers that write to you insist on encryption. What to write is not known yet: set "
+            "MAIL_HOSTNAME to the name of this server."
+        )
+        return Record("mta_sts", "TXT", f"_mta-sts.{name}", "", why, is_needed=False)
     why = _(
         "Makes servers that write to you insist on encryption. It needs the policy below, served over "
         "HTTPS; leave it out until that is there."
     )
-    if not policy:
-        return Record("mta_sts", "TXT", f"_mta-sts.{name}", "", why, is_needed=False)
     # RFC 8461 §3.1: senders fetch the policy anew when the id changes.
     version = hashlib.sha256(policy.encode()).hexdigest()[:16]
     return Record("mta_sts", "TXT", f"_mta-sts.{name}", f"v=STSv1; id={version}", why, is_needed=False)

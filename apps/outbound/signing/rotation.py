@@ -43,9 +43,9 @@ KEPT_PUBLISHED = timedelta(days=7)
 
 
 def keys_of_domain(domain: Domain) -> QuerySet[SigningKey]:
-    """All that are or will be published, newest first; the retired ones are told by their events."""
+    """All that are or will be published: RSA first, of each the newest first. Events tell of the retired ones."""
     keys = SigningKey.objects.filter(domain=domain).exclude(state=KeyState.RETIRED)
-    return keys.order_by("algorithm", "-created_at", "-id")
+    return keys.order_by("-algorithm", "-created_at", "-id")
 
 
 def key_for(principal: Principal, key_id: uuid.UUID | str, *, domain: Domain | None = None) -> SigningKey:
