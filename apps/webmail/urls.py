@@ -3,7 +3,7 @@
 from django.urls import path, register_converter
 
 from apps.webmail.converters import FolderConverter
-from apps.webmail.views import conversations, domains, outgoing, sign_in, tickets, writing
+from apps.webmail.views import conversations, domains, outgoing, sign_in, tickets, well_known, writing
 
 register_converter(FolderConverter, "folder")
 
@@ -36,6 +36,7 @@ urlpatterns = [
     path("errors/<uuid:delivery_id>/resubmit/", outgoing.resubmit, name="resubmit"),
     path("errors/<uuid:delivery_id>/discard/", outgoing.discard, name="discard"),
     path("queue/", outgoing.queue, name="queue"),
+    path(".well-known/mta-sts.txt", well_known.mta_sts, name="mta-sts"),
     path("domains/", domains.domains, name="domains"),
     path("domains/add/", domains.add, name="add-domain"),
     path("domains/<uuid:domain_id>/", domains.domain, name="domain"),

@@ -4,11 +4,13 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from pytest_django import Settings
 
 from apps.mailboxes.domains import add_domain
 from apps.mailboxes.models import Domain
 from apps.outbound.domains.tending import setup_of
 from apps.outbound.models import KeyAlgorithm, KeyState, SigningKey
+from apps.outbound.signing.keyring import forget_keys
 from apps.outbound.signing.rotation import create_keys
 from tests.outbound.domains.conftest import zone
 from tests.outbound.domains.name_server import Zone
@@ -120,3 +122,27 @@ def test_a_domain_in_use_is_kept_and_an_unused_one_goes(admin: Client, kite: Dom
     assert "alice@house.test" in refused.content.decode()
     assert admin.post(at("remove-domain", kite.pk))["Location"] == at("domains")
     assert not Domain.objects.filter(pk=kite.pk).exists()
+
+
+def test_the_mta_sts_policy_is_served_to_everybody_at_its_own_name(
+    nobody: Client, house: House, kite: Domain, settings: Settings
+) -> None:
+    settings.ALLOWED_HOSTS = ["*"]
+    settings.MAIL_HOSTNAME = "mail.platform.example"
+    address = "/.well-known/mta-sts.txt"
+    served = nobody.get(address, headers={"Host": "mta-sts.house.test"})
+    assert served["Content-Type"] == "text/plain"
+    assert (
+        served.content
+        == b"version: STSv1\r\nmode: testing\r\nmx: mail.platform.example\r\nmax_age: 604800\r\n"
+    )
+    for host in ("house.test", "mta-sts.kite.example", "mta-sts.nobody.example", "127.0.0.1"):
+        assert nobody.get(address, headers={"Host": host}).status_code == 404, host
+
+
+def test_a_key_that_cannot_be_opened_is_told(admin: Client, kite: Domain) -> None:
+    key = SigningKey.objects.filter(domain=kite)[0]
+    admin.post(at("change-key", key.pk), {"change": "activate"})
+    forget_keys()
+    SigningKey.objects.filter(pk=key.pk).update(sealed_private_key="v1.AAAA")
+    assert "SECRET_KEY was changed" in admin.get(at("domain", kite.pk)).content.decode()

@@ -24,7 +24,7 @@ OF_ONESELF = {"home", "rail", "compose", "outbox", "errors", "queue", "domains"}
 OF_ADMINS = {"domains", "add-domain", "domain", "check-domain", "remove-domain", "rotate-keys", "change-key"}
 # Takes something new; there is nothing of somebody else's in it to find.
 OF_NOTHING = {"add-domain"}
-FOR_EVERYBODY = {"sign-in", "sign-out"}
+FOR_EVERYBODY = {"sign-in", "sign-out", "mta-sts"}
 OF_SENT_MAIL = {"cancel", "retry"}
 POSTED = {"read", "move", "star", "answer", "change-ticket", "note", "answer-ticket", "cancel", "retry", "resubmit",
           "discard", "resolve", "add-domain", "check-domain", "remove-domain", "rotate-keys", "change-key"}  # fmt: skip

@@ -135,6 +135,13 @@ def place_of(domain: Domain) -> Place:
     )
 
 
+def policy_for(host: str) -> str:
+    """The MTA-STS policy a host such as `mta-sts.example.org` serves; "" where there is none to serve."""
+    name = host.lower().removeprefix("mta-sts.")
+    domain = Domain.objects.filter(name=name, verified_at__isnull=False).first()
+    return mta_sts_policy(place_of(domain)) if name != host.lower() and domain is not None else ""
+
+
 def system_dns() -> SystemDns:
     """The resolver of the settings; a new one for each check, with a cache of its own."""
     return SystemDns([NameServer(address, port) for address, port in settings.DNS_SERVERS])

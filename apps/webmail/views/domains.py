@@ -21,6 +21,7 @@ from apps.outbound.domains.findings import Finding, Record, Verdict
 from apps.outbound.domains.tending import Setup, check_domain, setup_of
 from apps.outbound.errors import NotPossibleNow
 from apps.outbound.models import KeyState, SigningKey
+from apps.outbound.signing.keyring import opens
 from apps.outbound.signing.keys import TXT_STRING_OCTETS, txt_strings
 from apps.outbound.signing.rotation import activate, create_keys, discard, key_for, stop_signing
 from apps.webmail.access import for_people, wants_fragment
@@ -197,6 +198,7 @@ def _setup_context(setup: Setup) -> dict[str, object]:
     return {
         "domain": setup.domain,
         "keys": setup.keys,
+        "unopened": {key.pk for key in setup.keys if key.state == KeyState.ACTIVE and not opens(key)},
         "records": [_row(record, found.get(record.key)) for record in setup.records],
         "mta_sts_policy": setup.mta_sts_policy,
         "is_checked": setup.findings is not None,

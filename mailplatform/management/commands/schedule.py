@@ -17,6 +17,7 @@ from apps.inbound.sweeper import sweep_received
 from apps.monitoring.heartbeat import Heartbeat
 from apps.outbound.domains.tending import tend
 from apps.outbound.services import forget_old_idempotency_keys
+from apps.outbound.signing.keyring import reseal_stale
 from apps.outbound.signing.rotation import retire_due
 from apps.outbound.sweeper import sweep_deliveries
 from mailplatform.schedule import Clock, Schedule
@@ -39,6 +40,7 @@ CLOCKS = (
     Clock("offload spool", 0.5, offload),
     Clock("tend domains", 60.0, lambda: tend(timezone.now())),
     Clock("retire signing keys", HOUR, lambda: retire_due(timezone.now())),
+    Clock("reseal signing keys", HOUR, reseal_stale),
     Clock("remove orphans", HOUR, lambda: remove_orphans(timezone.now())),
     Clock("forget idempotency keys", HOUR, lambda: forget_old_idempotency_keys(timezone.now())),
     Clock("clear sessions", HOUR, _clear_sessions),

@@ -12,7 +12,7 @@ from apps.mailboxes.models import Domain
 from apps.outbound.errors import NotPossibleNow
 from apps.outbound.models import KeyAlgorithm, KeyState, SigningKey
 from apps.outbound.signing import keys_for
-from apps.outbound.signing.keyring import forget_keys, opens
+from apps.outbound.signing.keyring import forget_keys, opens, reseal_stale
 from apps.outbound.signing.keys import record_value, txt_strings
 from apps.outbound.signing.rotation import (
     KEPT_PUBLISHED,
@@ -125,6 +125,16 @@ def test_a_key_that_does_not_open_signs_nothing_and_hurts_nobody(domain: Domain,
     settings.SECRET_KEY = "another one, and no fallback"
     assert signing_selectors(domain) == []
     assert not opens(keys[0])
+
+
+def test_a_key_sealed_under_an_earlier_secret_is_sealed_anew(domain: Domain, settings: Settings) -> None:
+    activate_all(domain)
+    settings.SECRET_KEY_FALLBACKS, settings.SECRET_KEY = [settings.SECRET_KEY], "the new one"
+    assert len(signing_selectors(domain)) == 2
+    assert reseal_stale() == 2
+    assert reseal_stale() == 0
+    settings.SECRET_KEY_FALLBACKS = []
+    assert len(signing_selectors(domain)) == 2
 
 
 def test_the_row_and_its_repr_hold_no_private_key(domain: Domain) -> None:
