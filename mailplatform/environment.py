@@ -255,7 +255,12 @@ def _parse_server(text: str) -> tuple[str, int]:
         port = rest.removeprefix(":") or port
     elif text.count(":") == 1:
         host, _colon, port = text.partition(":")
-    return str(ip_address(host)), int(port)
+    if not (port.isdecimal() and 0 < int(port) < 65536):
+        raise ValueError(f"{text} has no port from 1 to 65535")
+    try:
+        return str(ip_address(host)), int(port)
+    except ValueError as error:
+        raise ValueError(f"{text} is no address, such as 192.0.2.53 or 192.0.2.53:5353") from error
 
 
 def _public_name(origin: str) -> str:

@@ -56,6 +56,7 @@ def test_every_row_carries_its_organisation() -> None:
         "Part": "message",
         "Membership": "mailbox",
         "DeliveryAttempt": "delivery",
+        "MessageSignature": "message",
         "Cursor": "a platform-wide reader",
         "Relay": "platform-wide",
     }

@@ -44,7 +44,10 @@ async def check_records(
 
 async def _check(record: Record, place: Place, keys: Mapping[str, str], dns: Dns) -> Judgement:
     if not record.value:
-        return unchecked(_("the name of this server is not known (MAIL_HOSTNAME)"))
+        return Judgement(
+            Verdict.UNCHECKED,
+            _("There is nothing to compare with yet: set MAIL_HOSTNAME to the name of this server."),
+        )
     try:
         return await _CHECKS[record.code](record, place, keys, dns)
     except DnsTrouble as error:

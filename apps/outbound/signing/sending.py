@@ -103,11 +103,15 @@ def _selectors(keys: Sequence[Key]) -> str:
 def _keep(signatures: Sequence[MessageSignature]) -> None:
     if not signatures:
         return
+    is_our_own_transaction = not connection.in_atomic_block
     with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute("SET LOCAL synchronous_commit TO off")
+        if is_our_own_transaction:
+            # Not for a caller's: what else that commits may have to be on the disk.
+            with connection.cursor() as cursor:
+                cursor.execute("SET LOCAL synchronous_commit TO off")
         MessageSignature.objects.bulk_create(
-            signatures,
+            # In one order everywhere: two workers that keep the same ones must not wait for each other.
+            sorted(signatures, key=lambda signature: signature.pk),
             update_conflicts=True,
             unique_fields=["message"],
             update_fields=["fields", "selectors", "made_at"],

@@ -70,8 +70,18 @@ def _unsigned_field(key: Key, domain: str, names: Sequence[str], body_hash: str,
     expires = made + int(VALID_FOR.total_seconds())
     return (
         f"v=1; a={key.algorithm}-sha256; c=relaxed/relaxed; d={domain}; s={key.selector}; "
-        f"t={made}; x={expires}; h={': '.join(names)}; bh={body_hash}; b="
+        f"t={made}; x={expires}; h={_foldable(names)}; bh={body_hash}; b="
     )
+
+
+def _foldable(names: Sequence[str]) -> str:
+    """The names of `h=`, with a space where a line may end: §3.5 allows it beside a colon."""
+    groups = [""]
+    for name in names:
+        if len(groups[-1]) + len(name) > LINE_CHARS - 12:
+            groups.append("")
+        groups[-1] += f"{name}:"
+    return " ".join(groups).removesuffix(":")
 
 
 def _folded(value: str) -> str:

@@ -1,11 +1,15 @@
 """What DNS says about a domain, in words a person can act on. The name server is real and on loopback."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from apps.outbound.domains.checks import check_records
 from apps.outbound.domains.dkim import judge_key_record
@@ -368,3 +372,15 @@ def test_another_claims_proof_is_not_ours(zone: Zone, dns: SystemDns) -> None:
     zone.txt(KITE, "mail-platform-verify=theirs")
     (finding,) = check(dns, record("verify", value="mail-platform-verify=ours"))
     assert finding.verdict == Verdict.WRONG
+
+
+STRANGE = st.text(st.sampled_from('v=spf1DKIM;p:k \\"%{}/+-~?allinclude.ip46redirect\x00\xe4'), max_size=80)
+
+
+@given(STRANGE)
+@hypothesis_settings(max_examples=300, deadline=None)
+def test_no_record_of_strangers_breaks_a_judge(text: str) -> None:
+    assert judge_key_record([text], algorithm="rsa", public=KEY).sentence
+    for record in (f"v=spf1 {text}", text):
+        with contextlib.suppress(SpfError):
+            parse_spf(record)

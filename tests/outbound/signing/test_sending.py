@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 
 from apps.mailboxes.models import Domain, Message
@@ -13,6 +15,8 @@ from apps.outbound.signing import keys_for
 from apps.outbound.signing.keyring import forget_keys
 from apps.outbound.signing.rotation import activate, create_keys
 from apps.outbound.signing.sending import raw_as_sent, signed_for_sending
+from apps.webmail.content_tokens import ContentClaim, ContentKind, content_url
+from tests.api.client import Api
 from tests.outbound.sending import drain, make_due, only_delivery, send
 from tests.outbound.signing.dkim_verifier import Dns, dns_of, use_cryptography_for_ed25519, verifies
 from tests.people import House
@@ -72,6 +76,19 @@ def test_the_raw_message_is_the_very_bytes_that_were_sent(house: House, relay: R
     drain()
     assert only_delivery(submitted).state == DeliveryState.SENT
     assert raw_as_sent(house.as_key, submitted.message) == relay.messages[0].content
+
+
+def test_rest_and_webmail_answer_those_bytes_too(house: House, relay: RemoteServer) -> None:
+    sign_for(house)
+    message = send(house.as_key, "elena@x.example", sender="alice@house.test").message
+    raw = Api.of(house.secret).get(f"/messages/{message.pk}/raw")
+    drain()
+    sent = Api.of(house.secret).get(f"/messages/{message.pk}/raw")
+    assert sent.content == relay.messages[0].content
+    assert sent.headers["ETag"] != raw.headers["ETag"]
+    url = content_url(ContentKind.ORIGINAL, ContentClaim(message.pk, house.alice.pk), timezone.now())
+    answer = Client().get(urlsplit(url).path, headers={"Host": urlsplit(url).netloc})
+    assert answer.content == relay.messages[0].content
 
 
 def test_who_received_it_here_is_answered_what_came_here(house: House, relay: RemoteServer) -> None:
