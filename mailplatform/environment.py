@@ -10,8 +10,9 @@ A bad value raises EnvironmentInvalid, whose text is one line that names the var
 that may be secret.
 """
 
+import re
 import secrets
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import SplitResult, urlsplit
@@ -32,6 +33,8 @@ NOWHERE = "127.0.0.1:9"
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Network = IPv4Network | IPv6Network
+
+_HOST_NAME = re.compile(r"(?=.{4,253}\Z)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}")
 
 _VARIABLES = {"data_dir": "MAILPLATFORM_DATA_DIR"}
 _SCHEMES = {
@@ -88,6 +91,8 @@ class Environment(BaseSettings):
     )
 
     webhook_allowed_networks: Annotated[tuple[Network, ...], NoDecode] = ()
+    mail_hostname: str = ""
+    dns_servers: Annotated[tuple[tuple[str, int], ...], NoDecode] = ()
 
     sink_port: Port = 2526
     relay_url: str = Field(default="", repr=False)
@@ -133,6 +138,19 @@ class Environment(BaseSettings):
         if not isinstance(value, str):
             return value
         return tuple(ip_network(network) for network in _split_list(value))
+
+    @field_validator("dns_servers", mode="before")
+    @classmethod
+    def _parse_servers(cls, value: object) -> object:
+        return tuple(_parse_server(one) for one in _split_list(value)) if isinstance(value, str) else value
+
+    @field_validator("mail_hostname")
+    @classmethod
+    def _check_host_name(cls, value: str) -> str:
+        name = value.rstrip(".").lower()
+        if name and not _HOST_NAME.fullmatch(name):
+            raise ValueError("must be a host name of DNS, such as mail.example.org")
+        return name
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -239,6 +257,7 @@ def load_environment() -> Environment:
         "allowed_hosts": given.allowed_hosts or _hosts_of(web_origin, content_origin),
         "relay_url": given.relay_url or f"smtp://127.0.0.1:{given.sink_port}",
         "secret_key": given.secret_key or _keep_secret_key(given.data_dir),
+        "mail_hostname": given.mail_hostname or _public_name(web_origin),
     }
     if not given.s3_endpoint_url:
         s3 = access.s3 if access else S3Access(port=9)
@@ -258,6 +277,28 @@ def _explain(error: ErrorDetails) -> str:
 
 def _split_list(value: str) -> list[str]:
     return value.replace(",", " ").split()
+
+
+def _parse_server(text: str) -> tuple[str, int]:
+    """`192.0.2.53`, `192.0.2.53:5353`, `2001:db8::53` or `[2001:db8::53]:5353`. Raises ValueError."""
+    host, port = text, "53"
+    if text.startswith("["):
+        host, _bracket, rest = text[1:].partition("]")
+        port = rest.removeprefix(":") or port
+    elif text.count(":") == 1:
+        host, _colon, port = text.partition(":")
+    if not (port.isdecimal() and 0 < int(port) < 65536):
+        raise ValueError(f"{text} has no port from 1 to 65535")
+    try:
+        return str(ip_address(host)), int(port)
+    except ValueError as error:
+        raise ValueError(f"{text} is no address, such as 192.0.2.53 or 192.0.2.53:5353") from error
+
+
+def _public_name(origin: str) -> str:
+    """The origin's host where it is a name the world may look up; "" for an address or a name of this machine."""
+    host = urlsplit(origin).hostname or ""
+    return host if _HOST_NAME.fullmatch(host) and not host.rpartition(".")[2].isdecimal() else ""
 
 
 def _check_url(value: str, schemes: tuple[str, ...]) -> SplitResult:

@@ -5,6 +5,7 @@ from functools import cache
 
 import pytest
 from django.contrib.auth.hashers import make_password
+from django.utils import timezone
 
 from apps.accounts.models import ApiKey, Role, User
 from apps.accounts.principal import Principal
@@ -52,7 +53,7 @@ class House:
 
 def build_house(name: str, domain: str) -> House:
     organisation = Organisation.objects.create(name=name)
-    Domain.objects.create(organisation=organisation, name=domain)
+    Domain.objects.create(organisation=organisation, name=domain, verified_at=timezone.now())
 
     def person(local: str, role: Role) -> User:
         return User.objects.create(

@@ -92,6 +92,8 @@ def _forget_environment() -> None:
     Environment.model_config["env_file"] = None
     for name in Environment.model_fields:
         os.environ.pop(name.upper(), None)
+    # A closed port: tests have no network, and none of them may ask the name servers of who runs them.
+    os.environ["DNS_SERVERS"] = "127.0.0.1:9"
     taken = set[int]()
     for variable in _PUBLIC_PORTS:
         os.environ[variable] = str(choose_port(taken))

@@ -26,7 +26,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 
 from apps.blobs.errors import ObjectStoreUnavailable
-from apps.mailboxes.errors import NotVisible
+from apps.mailboxes.errors import DomainClaimed, DomainInUse, DomainInvalid, NotVisible
 from apps.outbound.errors import (
     IdempotencyConflict,
     LimitAdminsOnly,
@@ -180,6 +180,9 @@ _FORESEEN: tuple[tuple[tuple[type[Exception], ...], Callable[[Any], Problem]], .
     ((RelayReadOnly, LimitReadOnly), lambda error: Problem(409, "read_only", str(error))),
     ((IdempotencyConflict,), lambda error: Problem(409, "idempotency_conflict", str(error))),
     ((NotPossibleNow, WebhookNotActive), lambda error: Problem(409, "not_possible_now", str(error))),
+    ((DomainInvalid,), lambda error: invalid(FieldError("name", "invalid", str(error)))),
+    ((DomainClaimed,), lambda error: Problem(409, "domain_claimed", str(error))),
+    ((DomainInUse,), lambda error: Problem(409, "domain_in_use", str(error))),
     ((RequestDataTooBig,), lambda _error: too_large()),
     ((UnreadablePostError,), lambda _error: Problem(400, "incomplete", "The request broke off.")),
     ((ObjectStoreUnavailable,), lambda _error: unavailable("object_store_away", "The object store")),

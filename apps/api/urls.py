@@ -5,6 +5,7 @@ from django.views.generic import RedirectView
 
 from apps.api.views import (
     documentation,
+    domains,
     errors,
     limits,
     mailboxes,
@@ -14,6 +15,8 @@ from apps.api.views import (
     tickets,
     webhooks,
 )
+
+_KEY = "v1/domains/<uuid:domain_id>/keys/<uuid:key_id>"
 
 app_name = "api"
 
@@ -61,6 +64,13 @@ urlpatterns = [
     path("v1/errors/<uuid:error_id>", errors.OneErrorView.as_view(), name="error"),
     path("v1/errors/<uuid:error_id>/resubmit", errors.ResubmitErrorView.as_view(), name="resubmit"),
     path("v1/errors/<uuid:error_id>/discard", errors.DiscardErrorView.as_view(), name="discard"),
+    path("v1/domains", domains.DomainsView.as_view(), name="domains"),
+    path("v1/domains/<uuid:domain_id>", domains.DomainView.as_view(), name="domain"),
+    path("v1/domains/<uuid:domain_id>/check", domains.CheckDomainView.as_view(), name="check-domain"),
+    path("v1/domains/<uuid:domain_id>/keys", domains.DomainKeysView.as_view(), name="domain-keys"),
+    path(f"{_KEY}/activate", domains.ActivateKeyView.as_view(), name="activate-key"),
+    path(f"{_KEY}/stop", domains.StopKeyView.as_view(), name="stop-key"),
+    path(f"{_KEY}/discard", domains.DiscardKeyView.as_view(), name="discard-key"),
     path("v1/held", queue.HeldView.as_view(), name="held"),
     path("v1/relays", relays.RelaysView.as_view(), name="relays"),
     path("v1/relays/<uuid:relay_id>", relays.RelayView.as_view(), name="relay"),

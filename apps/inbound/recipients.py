@@ -29,6 +29,6 @@ def recognise_recipient(address: str) -> RecipientAnswer:
     owned = find_owned([normal]).get(normal)
     if owned is not None:
         return RecipientAnswer(normal, owned.organisation_id)
-    if Domain.objects.filter(name=normal.rpartition("@")[2]).exists():
+    if Domain.objects.filter(name=normal.rpartition("@")[2], verified_at__isnull=False).exists():
         return RecipientAnswer(normal, None, "550 5.1.1 Nobody here has this address")
     return RecipientAnswer(normal, None, "550 5.7.1 Relaying denied")

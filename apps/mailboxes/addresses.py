@@ -30,8 +30,10 @@ def find_owned(addresses: Iterable[str]) -> dict[str, OwnedAddress]:
 
 
 def is_our_domain(organisation_id: object, domain: str) -> bool:
-    """Whether the organisation keeps this (normalised) domain: an address of it that nobody owns exists nowhere."""
-    return Domain.objects.filter(Q(organisation_id=organisation_id), name=domain).exists()
+    """Whether this (normalised) domain is proven to be the organisation's: an address of it that nobody owns exists
+    nowhere, and one that somebody owns may be sent from."""
+    verified = Domain.objects.filter(Q(organisation_id=organisation_id), verified_at__isnull=False)
+    return verified.filter(name=domain).exists()
 
 
 def sendable_address(principal: Principal, address: str) -> OwnedAddress | None:

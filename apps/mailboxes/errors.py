@@ -1,4 +1,6 @@
-"""What can go wrong with mailboxes."""
+"""What can go wrong with mailboxes and domains."""
+
+from collections.abc import Sequence
 
 
 class MailboxError(Exception):
@@ -11,3 +13,28 @@ class NotVisible(MailboxError):
 
 class AddressTaken(MailboxError):
     """Another mailbox of the platform has this address."""
+
+
+class DomainError(MailboxError):
+    """Something about a domain of the caller's own."""
+
+
+class DomainInvalid(DomainError):
+    """What was given is no domain name; the text says so to a person. Edges answer 422."""
+
+
+class DomainClaimed(DomainError):
+    """It is this organisation's already, or another one has proven that it is theirs. Edges answer 409."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} is here already: added before, or proven by another organisation.")
+
+
+class DomainInUse(DomainError):
+    """Mailboxes have addresses in it; the text names them. Edges answer 409."""
+
+    NAMED = 5
+
+    def __init__(self, name: str, addresses: Sequence[str]) -> None:
+        named = ", ".join(addresses[: self.NAMED]) + (" and more" if len(addresses) > self.NAMED else "")
+        super().__init__(f"{name} is in use by {named}: move or remove these addresses first.")

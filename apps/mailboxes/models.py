@@ -19,13 +19,32 @@ from apps.organisations.models import TenantRow
 
 
 class Domain(TenantRow):
-    """A mail domain of an organisation, in its lower-case ASCII form. A domain belongs to one organisation."""
+    """A mail domain of an organisation, in its lower-case ASCII form.
 
-    name = models.CharField(max_length=255, unique=True)
+    Until it is verified it is a claim, which proves nothing: nothing is sent from it, and several organisations may
+    claim the same name. Verified, it belongs to one.
+    """
+
+    name = models.CharField(max_length=255)
+    proof = models.CharField(max_length=64, blank=True, help_text=_("The token its TXT record must show"))
+    verified_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["organisation", "name"], name="domain_claimed_once"),
+            models.UniqueConstraint(
+                fields=["name"], condition=models.Q(verified_at__isnull=False), name="domain_verified_once"
+            ),
+        ]
+        indexes = [models.Index(fields=["name"], name="domain_by_name")]
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def is_verified(self) -> bool:
+        return self.verified_at is not None
 
 
 class MailboxKind(models.TextChoices):

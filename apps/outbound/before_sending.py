@@ -1,7 +1,6 @@
 """What is asked about deliveries between the claim and the wire: may they be sent at all, and as what?
 
     outcome_before   for a batch of claims: whom to end here, and as what; the others may go
-    dress            a message's bytes as they go over the line: signed
     return_path      whom a bounce of this very delivery comes back to
 
 Each is asked in a database thread with no transaction open, and may be asked again for the same delivery after a crash.
@@ -12,7 +11,6 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 
-from apps.mailboxes.models import Message
 from apps.outbound.delivery import Claim
 from apps.outbound.transitions import Change
 from apps.outbound.transitions import replied_meanwhile as cancelled_by_answer
@@ -26,11 +24,6 @@ def outcome_before(claims: Sequence[Claim]) -> dict[uuid.UUID, Change]:
         open_claims = [claim for claim in claims if claim.token not in outcomes]
         outcomes |= ask(open_claims) if open_claims else {}
     return outcomes
-
-
-def dress(message: Message, content: bytes) -> bytes:
-    """The bytes that go over the line."""
-    return content
 
 
 def return_path(claim: Claim) -> str:

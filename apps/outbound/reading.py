@@ -1,4 +1,4 @@
-"""From messages to what goes over the line: bytes of many read in one go, made fit for the line, once per message.
+"""From messages to what goes over the line: bytes of many read in one go, signed, made fit for the line, once each.
 
 Runs in a database thread, before any conversation about the message begins. A message whose bytes cannot be had gets
 its error; the others get their payloads.
@@ -7,10 +7,13 @@ its error; the others get their payloads.
 import uuid
 from collections.abc import Sequence
 
+from django.utils import timezone
+
 from apps.blobs.errors import BlobMissing, ObjectStoreUnavailable
 from apps.blobs.selectors import read_many
 from apps.mailboxes.models import Message
-from apps.outbound.before_sending import dress
+from apps.outbound.database_threads import DATABASE_AWAY
+from apps.outbound.signing.sending import signed_for_sending
 from apps.outbound.wire.payload import Payload
 
 
@@ -18,7 +21,7 @@ def read_payloads(message_ids: Sequence[uuid.UUID]) -> list[Payload | Exception]
     """For each message its payload, or BlobMissing or ObjectStoreUnavailable."""
     messages = (
         Message.objects.select_related("raw")
-        .only("organisation_id", "sender_address", "raw__stored_at", "raw__size_bytes")
+        .only("organisation_id", "sender_address", "received_at", "raw__stored_at", "raw__size_bytes")
         .in_bulk(list(message_ids))
     )
     try:
@@ -28,11 +31,14 @@ def read_payloads(message_ids: Sequence[uuid.UUID]) -> list[Payload | Exception]
             return [error]
         # One of them spoils the lot; each is told what is true of it.
         return [one for message_id in message_ids for one in read_payloads([message_id])]
-    return [_payload(messages[one], contents) for one in message_ids]
-
-
-def _payload(message: Message, contents: dict[uuid.UUID, bytes]) -> Payload | Exception:
     try:
-        return Payload.of(dress(message, contents[message.raw_id]))
-    except Exception as error:  # noqa: BLE001 - a message that cannot be dressed must not keep the others waiting
-        return error
+        signed = signed_for_sending(
+            {message: contents[message.raw_id] for message in messages.values()}, timezone.now()
+        )
+    except DATABASE_AWAY:
+        raise
+    except Exception as error:  # noqa: BLE001 - a message that cannot be signed must not keep the others waiting
+        if len(message_ids) == 1:
+            return [error]
+        return [one for message_id in message_ids for one in read_payloads([message_id])]
+    return [Payload.of(signed[one]) for one in message_ids]

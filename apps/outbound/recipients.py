@@ -87,6 +87,10 @@ def _check_sender(principal: Principal, written: str) -> tuple[Address, OwnedAdd
     row = sendable_address(principal, normalise_address(sender.address))
     if row is None:
         raise SubmissionInvalid("from", f"You may not send from {sender.address}.", Fault.SENDER_NOT_YOURS)
+    domain = row.address.rpartition("@")[2]
+    if not is_our_domain(principal.organisation_id, domain):
+        reason = f"Nobody has proven yet that {domain} is yours: the page Domains tells an admin how."
+        raise SubmissionInvalid("from", reason, Fault.SENDER_NOT_YOURS)
     return Address(sender.name or row.mailbox.name, sender.address), row
 
 

@@ -3,7 +3,16 @@
 from django.urls import path, register_converter
 
 from apps.webmail.converters import FolderConverter
-from apps.webmail.views import conversations, errors, outgoing, sign_in, tickets, writing
+from apps.webmail.views import (
+    conversations,
+    domains,
+    errors,
+    outgoing,
+    sign_in,
+    tickets,
+    well_known,
+    writing,
+)
 
 register_converter(FolderConverter, "folder")
 
@@ -45,4 +54,12 @@ urlpatterns = [
     path("errors/refused/<uuid:refused_id>/discard/", errors.discard_kept, name="discard-refused"),
     path("errors/refused/<uuid:refused_id>/restore/", errors.restore_kept, name="restore-refused"),
     path("queue/", outgoing.queue, name="queue"),
+    path(".well-known/mta-sts.txt", well_known.mta_sts, name="mta-sts"),
+    path("domains/", domains.domains, name="domains"),
+    path("domains/add/", domains.add, name="add-domain"),
+    path("domains/<uuid:domain_id>/", domains.domain, name="domain"),
+    path("domains/<uuid:domain_id>/check/", domains.check, name="check-domain"),
+    path("domains/<uuid:domain_id>/remove/", domains.remove, name="remove-domain"),
+    path("domains/<uuid:domain_id>/keys/", domains.rotate, name="rotate-keys"),
+    path("signing-keys/<uuid:key_id>/", domains.change_key, name="change-key"),
 ]

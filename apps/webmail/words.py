@@ -16,5 +16,7 @@ def browser_words() -> dict[str, str | list[str]]:
         "unreachable": _("The server did not answer. What you wrote is still here."),
         "gone": _("That is not there any more."),
         "unavailable": _("The store for large files does not answer. Please try again in a minute."),
+        "copied": _("Copied"),
+        "marked": _("Marked: copy it with the keyboard."),
         "failed": _("That did not work, and was not done. Please try again."),
     }

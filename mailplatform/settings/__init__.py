@@ -146,6 +146,8 @@ SINK_PORT = ENVIRONMENT.sink_port
 SMTP_MAX_SIZE_BYTES = ENVIRONMENT.smtp_max_size_bytes
 SMTP_TRUSTED_NETWORKS = ENVIRONMENT.smtp_trusted_networks
 WEBHOOK_ALLOWED_NETWORKS = ENVIRONMENT.webhook_allowed_networks
+MAIL_HOSTNAME = ENVIRONMENT.mail_hostname
+DNS_SERVERS = list(ENVIRONMENT.dns_servers)
 RELAY_URLS = list(ENVIRONMENT.relay_urls)
 CLAMD_URL = ENVIRONMENT.clamd_url
 RSPAMD_URL = ENVIRONMENT.rspamd_url
@@ -239,6 +241,9 @@ SPECTACULAR_SETTINGS = {
         "MailboxKind": "apps.mailboxes.models.MailboxKind",
         "MessageKind": "apps.mailboxes.models.MessageKind",
         "RelayKind": "apps.outbound.models.RelayKind",
+        "SigningKeyAlgorithm": "apps.outbound.models.KeyAlgorithm",
+        "SigningKeyState": "apps.outbound.models.KeyState",
+        "DnsVerdict": "apps.api.serializers.domains.VERDICTS",
     },
 }
 

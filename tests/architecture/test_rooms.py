@@ -57,6 +57,7 @@ def test_every_row_carries_its_organisation() -> None:
         "Membership": "mailbox",
         "DeliveryAttempt": "delivery",
         "RefusedFile": "refused",
+        "MessageSignature": "message",
         "Cursor": "a platform-wide reader",
         "Relay": "platform-wide",
     }

@@ -113,3 +113,36 @@ def test_env_example_names_every_variable_and_no_other() -> None:
     named = {line.lstrip("#").split("=")[0].strip() for line in lines if "=" in line.split(" ")[0]}
     expected = {name.upper() for name in Environment.model_fields} - {"DATA_DIR"} | {"MAILPLATFORM_DATA_DIR"}
     assert named == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "servers"),
+    [
+        ("192.0.2.53", (("192.0.2.53", 53),)),
+        ("192.0.2.53:5353, 2001:db8::53", (("192.0.2.53", 5353), ("2001:db8::53", 53))),
+        ("[2001:db8::53]:5353", (("2001:db8::53", 5353),)),
+    ],
+)
+def test_name_servers_are_addresses_with_or_without_a_port(
+    monkeypatch: pytest.MonkeyPatch, text: str, servers: tuple[tuple[str, int], ...]
+) -> None:
+    monkeypatch.setenv("DNS_SERVERS", text)
+    assert load_environment().dns_servers == servers
+
+
+@pytest.mark.parametrize("text", ["dns.example.org", "192.0.2.53:0", "192.0.2.53:x", "[::g]"])
+def test_a_bad_name_server_stops_the_start(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("DNS_SERVERS", text)
+    with pytest.raises(EnvironmentInvalid, match="DNS_SERVERS"):
+        load_environment()
+
+
+def test_our_name_in_the_world_is_the_origins_where_that_is_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_environment().mail_hostname == ""
+    monkeypatch.setenv("WEB_ORIGIN", "https://mail.example.org")
+    assert load_environment().mail_hostname == "mail.example.org"
+    monkeypatch.setenv("MAIL_HOSTNAME", "MX.example.org.")
+    assert load_environment().mail_hostname == "mx.example.org"
+    monkeypatch.setenv("MAIL_HOSTNAME", "not a name")
+    with pytest.raises(EnvironmentInvalid, match="MAIL_HOSTNAME"):
+        load_environment()

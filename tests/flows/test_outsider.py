@@ -1,4 +1,4 @@
-"""The outsider: a member of another organisation, with a valid key and a signed-in browser, who must see nothing.
+"""The outsider: an admin of another organisation, with a valid key and a signed-in browser, who must see nothing.
 
 Every address of the product is tried by every method, with the ids of somebody else's real objects. The owner tries the
 same addresses with the same ids, so that a 404 for a wrong reason does not pass.
@@ -17,18 +17,21 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.accounts.principal import Principal
-from apps.mailboxes.models import Folder, Message
+from apps.mailboxes.models import Domain, Folder, Message
 from apps.outbound.errors import SubmissionInvalid
 from apps.outbound.limits.services import make_limit
 from apps.outbound.models import (
     Delivery,
     DeliveryState,
+    KeyAlgorithm,
     LimitScope,
     RefusedSubmission,
     Relay,
     SendingLimit,
+    SigningKey,
 )
 from apps.outbound.replies import Reply, reply_to_ticket
+from apps.outbound.signing.rotation import create_keys
 from apps.outbound.submission import SubmittedAttachment
 from apps.tickets.models import HeldMessage, Ticket
 from apps.tickets.services import add_note
@@ -52,7 +55,7 @@ OF_NOBODY = {"healthz", "readyz", "metrics"}
 
 @dataclass(frozen=True)
 class Belongings:
-    """What the house has: a ticket, an answer that waits, what failed, what was refused, a note, held mail."""
+    """What the house has: a ticket, an answer that waits, what failed, what was refused, held mail, a key."""
 
     house: House
     ticket: Ticket
@@ -63,6 +66,7 @@ class Belongings:
     relay: Relay
     limit: SendingLimit
     refused: RefusedSubmission
+    key: SigningKey
 
     def values(self, reader: User) -> dict[str, Callable[[Address], object]]:
         """What each parameter of an address is filled with. `reader` is whom tokens are made for."""
@@ -79,6 +83,8 @@ class Belongings:
             "folder": lambda _address: Folder.INBOX,
             "limit_id": lambda _address: self.limit.pk,
             "n": lambda _address: 1,
+            "domain_id": lambda _address: self.key.domain_id,
+            "key_id": lambda _address: self.key.pk,
             "token": lambda address: self._token(address, reader),
         }
 
@@ -96,7 +102,7 @@ class Belongings:
         house = self.house
         rows = (house.organisation, house.support, house.alice, self.ticket, self.ticket.thread, self.answer)
         going_out = (self.waiting, self.failed, self.webhook, self.relay, self.refused)
-        ids = [str(row.pk) for row in (*rows, *going_out)]
+        ids = [str(row.pk) for row in (*rows, *going_out, self.key, self.key.domain)]
         return [text.encode() for text in (*ids, MARK, "house.test", "customer.example")]
 
 
@@ -157,6 +163,9 @@ def belongings(house: House) -> Belongings:
             now=timezone.now(),
         ),
         refused=RefusedSubmission.objects.get(),
+        key=create_keys(Domain.objects.get(name=house.domain), ARRIVED_AT, algorithms=[KeyAlgorithm.ED25519])[
+            0
+        ],
     )
 
 
@@ -181,10 +190,10 @@ def read(answer: Any) -> bytes:
 def test_what_belongs_to_somebody_else_is_not_there(
     address: Address, belongings: Belongings, stranger: House
 ) -> None:
-    path = address.path(belongings.values(stranger.alice))
+    path = address.path(belongings.values(stranger.admin))
     statuses = set()
     for method in METHODS:
-        answer = ask(address, path, method, user=stranger.alice, secret=stranger.secret)
+        answer = ask(address, path, method, user=stranger.admin, secret=stranger.secret)
         assert answer.status_code in {404, 405}, f"{method} {path} answered {answer.status_code}"
         content = read(answer)
         assert not [secret for secret in belongings.secrets if secret in content], (method, path)
@@ -195,9 +204,9 @@ def test_what_belongs_to_somebody_else_is_not_there(
 @pytest.mark.parametrize("address", [one for one in ADDRESSES if one.parameters], ids=str)
 def test_the_same_addresses_answer_their_owner(address: Address, belongings: Belongings) -> None:
     house = belongings.house
-    path = address.path(belongings.values(house.alice))
+    path = address.path(belongings.values(house.admin))
     answers = {
-        method: ask(address, path, method, user=house.alice, secret=house.secret).status_code
+        method: ask(address, path, method, user=house.admin, secret=house.secret).status_code
         for method in ("GET", "POST", "PATCH")
     }
     assert set(answers.values()) - {401, 403, 404, 405}, f"{path} answered its owner {answers}"
@@ -210,7 +219,7 @@ def test_no_list_or_page_shows_what_belongs_to_somebody_else(
 ) -> None:
     path = address.path({})
     for method in METHODS:
-        answer = ask(address, path, method, user=stranger.alice, secret=stranger.secret)
+        answer = ask(address, path, method, user=stranger.admin, secret=stranger.secret)
         if address.route not in OF_NOBODY:
             assert answer.status_code < 500, f"{method} {path} answered {answer.status_code}"
         content = read(answer)

@@ -6,23 +6,31 @@ from collections.abc import Iterator, Mapping
 import pytest
 from django.test import Client
 from django.urls import URLPattern, reverse
+from django.utils import timezone
 
-from apps.mailboxes.models import Message
+from apps.mailboxes.models import Domain, Message
 from apps.outbound.errors import SubmissionInvalid
-from apps.outbound.models import Delivery, RefusedSubmission
+from apps.outbound.models import Delivery, KeyAlgorithm, RefusedSubmission
+from apps.outbound.signing.rotation import create_keys
 from apps.tickets.models import Ticket
 from apps.webmail import urls
 from tests.arrivals import arrive
 from tests.outbound.sending import send
 from tests.people import House
+from tests.webmail.conftest import browser_of
 
 # Pages about the person who asks; the outsider has their own.
-OF_ONESELF = {"home", "rail", "compose", "outbox", "errors", "queue", "hurry", "stop"}
-FOR_EVERYBODY = {"sign-in", "sign-out"}
+OF_ONESELF = {"home", "rail", "compose", "outbox", "errors", "queue", "hurry", "stop", "domains"}
+# These are an admin's; to an agent of the same house they do not exist.
+OF_ADMINS = {"domains", "add-domain", "domain", "check-domain", "remove-domain", "rotate-keys", "change-key"}
+# Takes something new; there is nothing of somebody else's in it to find.
+OF_NOTHING = {"add-domain"}
+FOR_EVERYBODY = {"sign-in", "sign-out", "mta-sts"}
 OF_SENT_MAIL = {"cancel", "retry", "reschedule", "story"}
 POSTED = {"read", "move", "star", "answer", "change-ticket", "note", "answer-ticket", "cancel", "retry", "resubmit",
           "discard", "resolve", "hurry", "stop", "cancel-recipient", "reschedule", "readdress", "restore",
-          "discard-refused", "restore-refused"}  # fmt: skip
+          "discard-refused", "restore-refused", "add-domain", "check-domain", "remove-domain", "rotate-keys",
+          "change-key"}  # fmt: skip
 
 
 def named_patterns() -> Iterator[URLPattern]:
@@ -38,6 +46,8 @@ def things_of(house: House) -> dict[str, object]:
     message = arrive([house.support])
     delivery = send(house.as_key, "elena@customer.example").deliveries[0]
     assert isinstance(message, Message)
+    domain = Domain.objects.get(name=house.domain)
+    (key,) = create_keys(domain, timezone.now(), algorithms=[KeyAlgorithm.ED25519])
     return {
         "mailbox_id": house.support.pk,
         "folder": "inbox",
@@ -47,6 +57,8 @@ def things_of(house: House) -> dict[str, object]:
         "delivery_id": delivery.pk,
         "sent_id": delivery.message_id,
         "refused_id": refused_by(house).pk,
+        "domain_id": domain.pk,
+        "key_id": key.pk,
     }
 
 
@@ -68,17 +80,26 @@ def ask(client: Client, pattern: URLPattern, address: str) -> int:
 
 
 @pytest.mark.parametrize("pattern", list(named_patterns()), ids=lambda pattern: pattern.name)
-def test_the_outsider_finds_nothing(
-    pattern: URLPattern, house: House, outsider: Client, alice: Client
-) -> None:
+def test_the_outsider_finds_nothing(pattern: URLPattern, house: House, stranger: House) -> None:
     address = address_of(pattern, things_of(house))
+    for_admins = pattern.name in OF_ADMINS
+    outsider = browser_of(stranger.admin if for_admins else stranger.alice)
     if pattern.name in OF_ONESELF:
         answer = outsider.post(address) if pattern.name in POSTED else outsider.get(address, follow=True)
         assert answer.status_code == 200
         assert b"house.test" not in answer.content
         return
-    assert ask(outsider, pattern, address) == 404
-    assert ask(alice, pattern, address) != 404, "a test that asks for nothing proves nothing"
+    insider = browser_of(house.admin if for_admins else house.alice)
+    if pattern.name not in OF_NOTHING:
+        assert ask(outsider, pattern, address) == 404
+    assert ask(insider, pattern, address) != 404, "a test that asks for nothing proves nothing"
+
+
+def test_what_is_an_admins_does_not_exist_for_an_agent(house: House, alice: Client) -> None:
+    things = things_of(house)
+    for pattern in named_patterns():
+        if pattern.name in OF_ADMINS:
+            assert ask(alice, pattern, address_of(pattern, things)) == 404, pattern.name
 
 
 @pytest.mark.parametrize("pattern", list(named_patterns()), ids=lambda pattern: pattern.name)
@@ -91,9 +112,11 @@ def test_nobody_gets_anywhere_without_signing_in(pattern: URLPattern, house: Hou
 
 def test_what_is_not_there_answers_like_what_is_not_for_one(house: House, alice: Client) -> None:
     things = dict.fromkeys(things_of(house), uuid.uuid4()) | {"folder": "inbox"}
+    admin = browser_of(house.admin)
     for pattern in named_patterns():
-        if pattern.name not in OF_ONESELF:
-            assert ask(alice, pattern, address_of(pattern, things)) == 404, pattern.name
+        if pattern.name not in OF_ONESELF | OF_NOTHING:
+            asker = admin if pattern.name in OF_ADMINS else alice
+            assert ask(asker, pattern, address_of(pattern, things)) == 404, pattern.name
 
 
 def test_a_colleague_outside_a_mailbox_does_not_see_it(house: House, alice: Client) -> None:

@@ -1,5 +1,6 @@
 """Messages: sent, listed, read, taken back."""
 
+import hashlib
 import uuid
 from collections.abc import Sequence
 from typing import Any
@@ -49,6 +50,7 @@ from apps.mime.compose import Unsubscribe
 from apps.outbound.models import Delivery
 from apps.outbound.selectors import attempts_of, deliveries_for, deliveries_of
 from apps.outbound.services import cancel_message, reschedule_message, retry_message
+from apps.outbound.signing.sending import signature_before
 from apps.outbound.submission import Submission, SubmittedAttachment, submit_message
 from apps.tickets.intake import FILED
 
@@ -99,12 +101,18 @@ class RawMessageView(ApiView):
     @documents_bytes("get_raw_message", "The very bytes that were received or sent", "message/rfc822")
     def get(self, request: Request, message_id: uuid.UUID) -> HttpResponseBase:
         message = message_for(self.principal, message_id)
+        signature = signature_before(self.principal, message)
         return self.send_bytes(
-            lambda: raw_of(message),
-            etag=message.raw.hex_digest,
+            lambda: signature + raw_of(message),
+            etag=_etag_of(message, signature),
             content_type="message/rfc822",
             disposition=f'attachment; filename="{message.pk}.eml"',
         )
+
+
+def _etag_of(message: Message, signature: bytes) -> str:
+    digest = message.raw.hex_digest
+    return hashlib.sha256(signature + digest.encode()).hexdigest() if signature else digest
 
 
 class AttachmentView(ApiView):

@@ -42,6 +42,12 @@ from apps.outbound.models.screening import (
     OutgoingScreening,
     ScreeningOutcome,
 )
+from apps.outbound.models.signing import (
+    KeyAlgorithm,
+    KeyState,
+    MessageSignature,
+    SigningKey,
+)
 
 __all__ = [
     "EACH",
@@ -55,8 +61,11 @@ __all__ = [
     "DeliveryState",
     "EncryptedArchives",
     "IdempotencyKey",
+    "KeyAlgorithm",
+    "KeyState",
     "Lane",
     "LimitScope",
+    "MessageSignature",
     "OutgoingScreening",
     "Phase",
     "QuotaUse",
@@ -70,4 +79,5 @@ __all__ = [
     "ScreeningOutcome",
     "SendingLimit",
     "SendingPolicy",
+    "SigningKey",
 ]

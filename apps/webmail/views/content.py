@@ -19,9 +19,10 @@ from apps.blobs import selectors as blobs
 from apps.blobs.errors import BlobError
 from apps.mailboxes.errors import NotVisible
 from apps.mailboxes.models import Message, Part
-from apps.mailboxes.selectors import html_of, message_for, raw_of
+from apps.mailboxes.selectors import html_of, message_for
 from apps.mime.clean import clean_filename
 from apps.mime.html import resolve_cids
+from apps.outbound.signing.sending import raw_as_sent
 from apps.webmail.content_tokens import ContentClaim, ContentKind, TokenInvalid, content_url, read_token
 from apps.webmail.mail_frame import frame_document
 
@@ -88,9 +89,10 @@ def attachment(request: HttpRequest, token: str) -> HttpResponse:
 @require_safe
 def original(request: HttpRequest, token: str) -> HttpResponse:
     """The message as it came or was sent, byte for byte."""
-    _claim, message = _opened(ContentKind.ORIGINAL, token)
+    claim, message = _opened(ContentKind.ORIGINAL, token)
+    reader = Principal.of_user(User.objects.get(pk=claim.user_id))
     try:
-        content = raw_of(message)
+        content = raw_as_sent(reader, message)
     except BlobError as error:
         return _unreadable(message, error)
     name = f"{clean_filename(message.subject)[:80] or 'message'}.eml"

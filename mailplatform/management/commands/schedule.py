@@ -15,7 +15,10 @@ from apps.blobs.services import offload, remove_orphans
 from apps.events.services import sequence_committed
 from apps.inbound.sweeper import sweep_received
 from apps.monitoring.heartbeat import Heartbeat
+from apps.outbound.domains.tending import tend
 from apps.outbound.services import forget_old_idempotency_keys, forget_what_is_over
+from apps.outbound.signing.keyring import reseal_stale
+from apps.outbound.signing.rotation import retire_due
 from apps.outbound.sweeper import sweep_deliveries
 from apps.outbound.wishes import cancel_what_was_answered
 from apps.webhooks.fan_out import fan_out
@@ -41,6 +44,9 @@ CLOCKS = (
     Clock("fan out webhooks", 0.5, fan_out),
     Clock("sweep webhooks", 1.0, sweep_webhooks),
     Clock("offload spool", 0.5, offload),
+    Clock("tend domains", 60.0, lambda: tend(timezone.now())),
+    Clock("retire signing keys", HOUR, lambda: retire_due(timezone.now())),
+    Clock("reseal signing keys", HOUR, reseal_stale),
     Clock("remove orphans", HOUR, lambda: remove_orphans(timezone.now())),
     Clock("forget idempotency keys", HOUR, lambda: forget_old_idempotency_keys(timezone.now())),
     Clock("forget webhook deliveries", HOUR, lambda: forget_finished(timezone.now())),
