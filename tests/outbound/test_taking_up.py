@@ -9,6 +9,7 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
+from apps.outbound import figures
 from apps.outbound.causes import Cause
 from apps.outbound.delivery import Claims, Evidence, claim_due, claim_within, record_result
 from apps.outbound.models import Delivery, DeliveryAttempt, DeliveryState, Lane, Relay, SendingPolicy
@@ -104,6 +105,18 @@ def test_the_sweeper_reads_only_what_it_needs(template: Submitted) -> None:
     rows_before = rows_read()
     assert sweep_deliveries() == 20
     assert rows_read() - rows_before < 3_000
+
+
+def test_the_figures_look_at_no_more_than_they_need(
+    house: House, template: Submitted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(figures, "LOOKED_AT", 100)
+    crowd(template, [f"d{n:03}.example" for n in range(500)], 20_000)
+    rows_before = rows_read()
+    shown = figures.queue_figures(house.as_key, timezone.now())
+    assert (shown.depth, sum(one.depth for one in shown.by_destination)) == (20_001, 20)
+    # Counting goes through an index, whose entries are not rows.
+    assert rows_read() - rows_before < 45_000
 
 
 @pytest.mark.slow
