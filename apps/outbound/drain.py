@@ -170,7 +170,7 @@ class Drain:
         if seconds > 0:
             return max(seconds, 0.001)
         self._looks_in_vain += 1
-        return min(LOOK_AGAIN_SECONDS * 2 ** min(self._looks_in_vain, 8), LOOK_AGAIN_AT_LAST_SECONDS)
+        return min(LOOK_AGAIN_SECONDS * 2.0 ** min(self._looks_in_vain, 8), LOOK_AGAIN_AT_LAST_SECONDS)
 
     def _take_on(self, group: asyncio.TaskGroup, claims: Claims) -> int:
         for claim in claims.claims:
