@@ -41,7 +41,7 @@ def crowd(
                 "template": template.deliveries[0].pk,
             },
         )
-        cursor.execute("ANALYZE outbound_delivery")
+        cursor.execute("ANALYZE outbound_delivery, mailboxes_message, mailboxes_mailboxentry")
 
 
 def _columns(table: str, *without: str) -> str:
