@@ -95,10 +95,9 @@ class LimitGate:
 
         Raises RelayRefused (`envelope`) for a message that is larger than the relay's limit: another one may take it.
         """
-        rules = await self._current_rules()
-        if reason := too_large(claim, relay, rules):
+        demands = demands_for(claim, relay, await self._current_rules())
+        if reason := too_large(claim.size_bytes, demands):
             raise RelayRefused("envelope", reason, code=552, enhanced="5.3.4")
-        demands = demands_for(claim, relay, rules)
         answer = await self._limiter.admit(demands)
         if isinstance(answer, Wait):
             return answer

@@ -9,6 +9,7 @@ Rows are few and read whole, once for each batch of claims.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Protocol
 from uuid import UUID
 
@@ -90,13 +91,16 @@ def key_of(scope: LimitScope, subject: str, owner: Owner) -> str:
 def demands_for(claim: Addressed, relay: Named, rules: Rules) -> Demands:
     """All that a claim would count for, sent over this relay."""
     destination = destination_of(claim.recipient)
+    paced = (relay_demand(relay), relay_destination_demand(relay, destination))
+    if not rules.bounds:
+        return Demands(paced, rules.version)
     subjects = (
         (LimitScope.RELAY, str(relay.pk), relay_words(relay)),
         (LimitScope.DESTINATION, destination, f"Destination {destination}"),
         (LimitScope.SENDER, claim.sender.lower(), f"Sender {claim.sender}"),
         (LimitScope.ORGANISATION, str(claim.organisation_id), "Your organisation"),
     )
-    found = {one.key: one for one in (relay_demand(relay), relay_destination_demand(relay, destination))}
+    found = {one.key: one for one in paced}
     for scope, subject, words in subjects:
         for owner in (None, claim.organisation_id):
             bounds = rules.find(owner, scope, subject)
@@ -118,12 +122,12 @@ def line_demand(relay: Named, rules: Rules, owner: Owner = None) -> Demand | Non
     return Demand(key, LimitScope.RELAY, relay_words(relay), Bounds(connections=min(connections)))
 
 
-def too_large(claim: Addressed, relay: Named, rules: Rules) -> str:
-    """Why a relay cannot take a message of this size, in words; "" when it can. No waiting mends that."""
-    for demand in demands_for(claim, relay, rules).parts:
+def too_large(size_bytes: int, demands: Demands) -> str:
+    """Why a message of this size is not let through, in words; "" when it is. No waiting mends that."""
+    for demand in demands.parts:
         bound = demand.bounds.max_size_bytes
-        if bound is not None and claim.size_bytes > bound:
-            return f"{demand.name} allows messages of {bound:,} bytes; this one has {claim.size_bytes:,}."
+        if bound is not None and size_bytes > bound:
+            return f"{demand.name} allows messages of {bound:,} bytes; this one has {size_bytes:,}."
     return ""
 
 
@@ -141,6 +145,7 @@ def relay_words(relay: Named) -> str:
     return f"Relay {relay.name}"
 
 
+@lru_cache(maxsize=4096)
 def destination_of(recipient: str) -> str:
     """The recipient's domain, lower case, in A-labels."""
     try:
