@@ -125,7 +125,6 @@ class Drain:
                 keeper.cancel()
         finally:
             await self._road.close()
-            self._screenings.close()
             self._database.close()
 
     # claiming

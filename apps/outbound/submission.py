@@ -40,7 +40,7 @@ from apps.outbound.errors import SubmissionInvalid
 from apps.outbound.idempotency import Request, claim_key, earlier_answer, note_answer, request_of
 from apps.outbound.models import UNFINISHED, Delivery, DeliveryState, Lane, Route
 from apps.outbound.retry import DEFAULT_RETRY_POLICY
-from apps.outbound.screening import first_change, keep_verdict, screen_submission
+from apps.outbound.screening import first_change, keep_verdicts, screen_submission
 from apps.outbound.transitions import Change, least_finished
 from apps.outbound.validation import (
     MAX_MESSAGE_BYTES,
@@ -262,7 +262,7 @@ def _commit(principal: Principal, plan: _Plan, now: datetime) -> Submitted:
         if change.state == DeliveryState.DELIVERED and recipient.mailbox is not None
     ]
     if plan.verdict is not None and plan.verdict.is_known:
-        keep_verdict(message, plan.verdict, now)
+        keep_verdicts([(message, plan.verdict)], now)
     deliver_locally(message, here, now)
     _publish(principal, message, deliveries)
     if DeliveryState.QUEUED in states:

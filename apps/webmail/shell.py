@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, Min
+from django.db.models import Count, Min, Q
 from django.utils import timezone
 
 from apps.accounts.principal import Principal
@@ -68,11 +68,15 @@ def rail_of(principal: Principal, place: Place) -> Rail:
         own = counts.get(mailbox.pk, {})
         folders = [FolderLink(folder, own.get(folder, 0)) for folder in Folder]
         links.append(MailboxLink(mailbox, own.get(Folder.INBOX, 0), folders))
+    # What screening refused lies in the Outbox too, and waits for nothing: it is counted where it is listed.
+    refused = Count("message", distinct=True, filter=Q(state=DeliveryState.REJECTED))
+    errors = errors_for(principal).order_by().aggregate(all=Count("pk"), refused=refused)
+    in_outbox = sum(own.get(Folder.OUTBOX, 0) for own in counts.values())
     return Rail(
         mailboxes=links,
         place=place,
-        waiting=sum(own.get(Folder.OUTBOX, 0) for own in counts.values()),
-        errors=errors_for(principal).count(),
+        waiting=max(0, in_outbox - errors["refused"]),
+        errors=errors["all"],
         queue=_queue_in_short(principal, timezone.now()),
     )
 
