@@ -32,6 +32,11 @@ def test_macros_that_run_on_open_are_found_in_old_and_new_documents(body: str) -
     ]
 
 
+def test_a_macro_is_told_of_the_document_its_writer_knows() -> None:
+    (finding,) = look_through(mail_with(("new.docm", zipped({"word/vbaProject.bin": vba_project(OPENS)}))))
+    assert finding.where == ("new.docm",)
+
+
 def test_macros_that_wait_for_a_click_may_be_sent() -> None:
     assert (
         codes(("sums.xlsm", zipped({"xl/workbook.xml": b"<w/>", "xl/vbaProject.bin": vba_project(WAITS)})))
