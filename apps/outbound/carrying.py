@@ -93,7 +93,6 @@ class Carrier:
 
     async def close(self) -> None:
         await self._road.close()
-        self._screenings.close()
 
     async def carry(self, carried: Carried) -> None:
         """Bring one claim to its next state. Whatever happens to it must not end the others."""

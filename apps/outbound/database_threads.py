@@ -1,9 +1,11 @@
 """Database work of an asyncio drain: a few threads that give their connection back after every unit of work."""
 
 import asyncio
+import contextlib
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar, cast
 
 from django.db import InterfaceError, OperationalError, connection
 
@@ -33,3 +35,31 @@ class DatabaseThreads:
 
     def close(self) -> None:
         self._pool.shutdown(wait=False)
+
+
+async def run_in_daemon_thread(work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """The same for one long unit of work, in a thread that a process which is told to stop does not wait for."""
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[R] = loop.create_future()
+
+    def settle(result: R | None, error: BaseException | None) -> None:
+        if answer.done():
+            return
+        if error is not None:
+            answer.set_exception(error)
+        else:
+            answer.set_result(cast(R, result))
+
+    def unit() -> None:
+        result, error = None, None
+        try:
+            result = work(*args, **kwargs)
+        except Exception as caught:  # noqa: BLE001  # handed to whoever waits
+            error = caught
+        finally:
+            connection.close()
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and so has everybody who waited
+            loop.call_soon_threadsafe(settle, result, error)
+
+    threading.Thread(target=unit, name="outbound-apart", daemon=True).start()
+    return await answer

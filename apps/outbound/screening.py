@@ -19,7 +19,7 @@ Limits: what was clean once is not looked at again by later rules while it waits
 import asyncio
 import random
 import uuid
-from collections.abc import Collection, Coroutine, Iterable, Mapping
+from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from django.db import connection, transaction
@@ -30,7 +30,7 @@ from apps.blobs.selectors import read_many
 from apps.mailboxes.models import Folder, MailboxEntry, Message, Side
 from apps.mailboxes.services import move_sender_copy, take_out_of_outbox
 from apps.outbound.causes import Cause
-from apps.outbound.database_threads import DatabaseThreads
+from apps.outbound.database_threads import DatabaseThreads, run_in_daemon_thread
 from apps.outbound.models import (
     IN_ERROR,
     Delivery,
@@ -57,6 +57,9 @@ _CAUSES = {
     Outcome.SPAM: Cause.SPAM,
     Outcome.FORBIDDEN: Cause.POLICY_ATTACHMENT,
 }
+_COLUMNS = [
+    "outcome", "scanner", "code", "reason", "details", "version", "screened_at", "tries", "try_again_at"
+]  # fmt: skip
 _chance = random.SystemRandom()
 
 
@@ -98,7 +101,7 @@ def _screen_all(messages: list[Message], raws: Mapping[uuid.UUID, bytes]) -> dic
     ]
     now = timezone.now()
     with transaction.atomic():
-        changes = {message.pk: keep_verdict(message, verdict, now) for message, verdict in verdicts}
+        changes = keep_verdicts(verdicts, now)
         take_out_of_outbox([message_id for message_id, change in changes.items() if change is None])
     return changes
 
@@ -126,17 +129,28 @@ def _remembered(message_ids: Collection[uuid.UUID], now: datetime) -> dict[uuid.
     return changes
 
 
-def keep_verdict(message: Message, verdict: Verdict, now: datetime) -> Change | None:
-    """Write a verdict, in the caller's transaction, and say what it means for the message's deliveries."""
-    tries, again_at = 0, None
-    if not verdict.is_known:
-        before = OutgoingScreening.objects.filter(message=message.pk).values_list("tries", flat=True).first()
-        tries = (before or 0) + 1
-        again_at = now + _wait(tries)
-    OutgoingScreening.objects.update_or_create(
-        message=message, defaults=_columns(message.organisation_id, verdict, now, tries, again_at)
+def keep_verdicts(
+    verdicts: Sequence[tuple[Message, Verdict]], now: datetime
+) -> dict[uuid.UUID, Change | None]:
+    """Write verdicts, in the caller's transaction, and say what each means for its message's deliveries."""
+    in_vain = [message.pk for message, verdict in verdicts if not verdict.is_known]
+    tries = dict(
+        OutgoingScreening.objects.filter(message__in=in_vain).values_list("message_id", "tries")
+        if in_vain
+        else ()
     )
-    return _change(verdict, again_at)
+    rows, changes = [], dict[uuid.UUID, Change | None]()
+    for message, verdict in verdicts:
+        row = _row(message, verdict, now)
+        if not verdict.is_known:
+            row.tries = tries.get(message.pk, 0) + 1
+            row.try_again_at = now + _wait(row.tries)
+        rows.append(row)
+        changes[message.pk] = _change(verdict, row.try_again_at)
+    OutgoingScreening.objects.bulk_create(
+        rows, update_conflicts=True, unique_fields=["message"], update_fields=_COLUMNS
+    )
+    return changes
 
 
 def _wait(tries: int) -> timedelta:
@@ -144,21 +158,18 @@ def _wait(tries: int) -> timedelta:
     return timedelta(seconds=_chance.uniform(bound / 2, bound))
 
 
-def _columns(
-    organisation_id: uuid.UUID, verdict: Verdict, now: datetime, tries: int, again_at: datetime | None
-) -> dict[str, object]:
-    return {
-        "organisation_id": organisation_id,
-        "outcome": ScreeningOutcome(verdict.outcome.value),
-        "scanner": verdict.scanner,
-        "code": verdict.code,
-        "reason": verdict.reason,
-        "details": list(verdict.details),
-        "version": verdict.version,
-        "screened_at": now,
-        "tries": tries,
-        "try_again_at": again_at,
-    }
+def _row(message: Message, verdict: Verdict, now: datetime) -> OutgoingScreening:
+    return OutgoingScreening(
+        message=message,
+        organisation_id=message.organisation_id,
+        outcome=ScreeningOutcome(verdict.outcome.value),
+        scanner=verdict.scanner,
+        code=verdict.code,
+        reason=verdict.reason,
+        details=list(verdict.details),
+        version=verdict.version,
+        screened_at=now,
+    )
 
 
 def _change(verdict: Verdict, again_at: datetime | None = None) -> Change | None:
@@ -244,9 +255,9 @@ class Screenings:
     file or daemon holds up its own recipients and nobody else's.
     """
 
-    def __init__(self, database: DatabaseThreads, *, threads: int = 8) -> None:
-        self._together = database
-        self._apart = DatabaseThreads(threads)
+    def __init__(self, database: DatabaseThreads, *, at_once: int = 8) -> None:
+        self._database = database
+        self._slots = asyncio.Semaphore(at_once)
         self._answers: dict[uuid.UUID, asyncio.Future[Change | None]] = {}
         self._asked: dict[uuid.UUID, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -266,35 +277,37 @@ class Screenings:
         # Shielded: one recipient that is told to stop must not take the verdict from the others.
         return await asyncio.shield(answer)
 
-    def close(self) -> None:
-        self._apart.close()
-
     def _start(self) -> None:
         asked, self._asked = self._asked, {}
         small = [] if asks_daemons() else [one for one, size in asked.items() if size <= MAX_PLAIN_BYTES]
         if small:
-            self._spawn(self._screen(small, self._together))
+            self._spawn(self._together(small))
         for message_id in asked.keys() - set(small):
-            self._spawn(self._screen([message_id], self._apart))
+            self._spawn(self._apart(message_id))
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _screen(self, message_ids: list[uuid.UUID], threads: DatabaseThreads) -> None:
+    async def _together(self, message_ids: list[uuid.UUID]) -> None:
         try:
-            changes = await threads(screen_before_sending, message_ids)
-        except Exception as error:  # noqa: BLE001  # whoever asked gets it
-            if len(message_ids) > 1:
-                # One message whose bytes are gone must not hold up the others.
-                for message_id in message_ids:
-                    self._spawn(self._screen([message_id], self._apart))
-                return
-            self._settle(message_ids[0], error)
+            changes = await self._database(screen_before_sending, message_ids)
+        except Exception:  # noqa: BLE001  # one message whose bytes are gone must not hold up the others
+            for message_id in message_ids:
+                self._spawn(self._apart(message_id))
             return
         for message_id in message_ids:
             self._settle(message_id, changes.get(message_id))
+
+    async def _apart(self, message_id: uuid.UUID) -> None:
+        async with self._slots:
+            try:
+                changes = await run_in_daemon_thread(screen_before_sending, [message_id])
+            except Exception as error:  # noqa: BLE001  # whoever asked gets it
+                self._settle(message_id, error)
+                return
+        self._settle(message_id, changes.get(message_id))
 
     def _settle(self, message_id: uuid.UUID, outcome: Change | Exception | None) -> None:
         answer = self._answers.pop(message_id)

@@ -45,7 +45,7 @@ from apps.outbound.quotas import Quota, charge_quota, check_quota
 from apps.outbound.recipients import People, Recipient
 from apps.outbound.refused import as_asked, keep_refused, mark_mended
 from apps.outbound.retry import DEFAULT_RETRY_POLICY
-from apps.outbound.screening import first_change, keep_verdict, screen_submission
+from apps.outbound.screening import first_change, keep_verdicts, screen_submission
 from apps.outbound.transitions import Change, least_finished
 from apps.outbound.validation import (
     MAX_MESSAGE_BYTES,
@@ -296,7 +296,7 @@ def _commit(principal: Principal, plan: _Plan, now: datetime) -> Submitted:
         if change.state == DeliveryState.DELIVERED and recipient.mailbox is not None
     ]
     if plan.verdict is not None and plan.verdict.is_known:
-        keep_verdict(message, plan.verdict, now)
+        keep_verdicts([(message, plan.verdict)], now)
     deliver_locally(message, here, now)
     _publish(principal, message, deliveries)
     if DeliveryState.QUEUED in states:

@@ -46,9 +46,7 @@ class BuiltinScanner:
         findings = look_through_plain(raw)
         if findings is None:
             findings = self._look_through(raw, timeout_seconds)
-        return _verdict(
-            [one for one in findings if policy.rejects_closed_archives or one.code not in _CLOSED]
-        )
+        return _verdict(findings, policy)
 
     def close(self) -> None:
         self._processes.close()
@@ -65,20 +63,17 @@ class BuiltinScanner:
         ]
 
 
-def _verdict(findings: list[Finding]) -> Verdict:
+def _verdict(findings: list[Finding], policy: Policy) -> Verdict:
+    """The worst of what was found. What the organisation lets pass is evidence, and no reason."""
+    details = tuple(": ".join(filter(None, (one.rule, one.code, one.detail))) for one in findings[:10])
+    against = [one for one in findings if policy.rejects_closed_archives or one.code not in _CLOSED]
     for outcome in WORST_FIRST:
-        worst = [one for one in findings if one.outcome == outcome]
+        worst = [one for one in against if one.outcome == outcome]
         if worst:
             # The same bytes may be found in the archive around them too: the file itself is what the sender knows.
             told = max(worst, key=lambda one: (one.code == worst[0].code, len(one.where)))
-            return Verdict(
-                outcome,
-                NAME,
-                told.code,
-                sentence(told),
-                tuple(": ".join(filter(None, (one.rule, one.code, one.detail))) for one in findings[:10]),
-            )
-    return Verdict(Outcome.CLEAN, NAME)
+            return Verdict(outcome, NAME, told.code, sentence(told), details)
+    return Verdict(Outcome.CLEAN, NAME, details=details)
 
 
 @functools.cache

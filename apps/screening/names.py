@@ -56,7 +56,7 @@ def judge_name(name: str) -> str:
     *earlier, last = extensions(name)
     code = BLOCKED.get(last, "")
     if code and earlier and earlier[-1] in _HARMLESS:
-        return "disguised"  # invoice.pdf.exe
+        return "double_extension"  # invoice.pdf.exe
     return code
 
 

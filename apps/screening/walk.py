@@ -187,6 +187,8 @@ class _Walk:
             self._found(signature.outcome, signature.code, where, rule=signature.rule)
 
     def _trait(self, trait: Trait, where: Where) -> None:
+        if len(where) > 1 and where[-1].lower().endswith(".bin"):
+            where = where[:-1]  # a new document's vbaProject.bin is nothing its writer has heard of
         self._found(Outcome.FORBIDDEN, trait.code, where, rule="office", detail=trait.detail)
 
     def _found(self, outcome: Outcome, code: str, where: Where, *, rule: str = "", detail: str = "") -> None:

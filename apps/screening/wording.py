@@ -31,8 +31,11 @@ _SENTENCES: dict[str, str | Promise] = {
         "%(file)s is a disk image, and such files are not sent by mail. Share it with a link instead."
     ),
     "disguised": lazy(
-        "%(file)s is not what its name says: inside is something that runs or unpacks. "
-        "Give it its true name if you mean to send it."
+        "%(file)s is not what its name says: inside is a script or an archive. "
+        "If it is an archive, give it its true name and send it again."
+    ),
+    "double_extension": lazy(
+        "%(file)s is named like a document and runs when it is opened, and such files are not sent by mail."
     ),
     "name_reversed": lazy(
         "The name of %(file)s turns the direction of its letters round, so that it shows another ending than it has."

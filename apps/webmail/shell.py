@@ -69,11 +69,15 @@ def rail_of(principal: Principal, place: Place) -> Rail:
         own = counts.get(mailbox.pk, {})
         folders = [FolderLink(folder, own.get(folder, 0)) for folder in Folder]
         links.append(MailboxLink(mailbox, own.get(Folder.INBOX, 0), folders))
+    # What screening refused lies in the Outbox too, and waits for nothing: it is counted where it is listed.
+    errors = errors_for(principal)
+    screened_out = errors.filter(state=DeliveryState.REJECTED).values("message").distinct()
+    in_outbox = sum(own.get(Folder.OUTBOX, 0) for own in counts.values())
     return Rail(
         mailboxes=links,
         place=place,
-        waiting=sum(own.get(Folder.OUTBOX, 0) for own in counts.values()),
-        errors=_counted(errors_for(principal)) + _counted(refused_for(principal)),
+        waiting=max(0, in_outbox - _counted(screened_out)),
+        errors=_counted(errors) + _counted(refused_for(principal)),
         queue=_queue_in_short(principal, timezone.now()),
     )
 

@@ -93,8 +93,8 @@ def scans(monkeypatch: pytest.MonkeyPatch) -> list[Verdict]:
         (
             {"attachments": attached("invoice.pdf.exe", b"")},
             Cause.POLICY_ATTACHMENT,
-            "Not sent: “invoice.pdf.exe” is not what its name says: inside is something that runs or unpacks. "
-            "Give it its true name if you mean to send it.",
+            "Not sent: “invoice.pdf.exe” is named like a document and runs when it is opened, "
+            "and such files are not sent by mail.",
         ),
         (
             {"attachments": attached("kit.zip", zipped({"setup": PE}))},

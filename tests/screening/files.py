@@ -1,7 +1,9 @@
 """Files for the scanner, built here byte by byte: harmless ones with the shape of harmful ones."""
 
+import base64
 import io
 import struct
+import tarfile
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -38,6 +40,15 @@ def locked(archive: bytes) -> bytes:
             marked[at + flags_at] |= 1
             at = marked.find(signature, at + 4)
     return bytes(marked)
+
+
+def tarred(name: str, data: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        entry = tarfile.TarInfo(name)
+        entry.size = len(data)
+        archive.addfile(entry, io.BytesIO(data))
+    return buffer.getvalue()
 
 
 def zip_bomb(gigabytes: int = 4) -> bytes:
@@ -198,8 +209,6 @@ def mail_with(
     encoding: str = "base64",
 ) -> bytes:
     """A mail with files, each under its name."""
-    import base64
-
     parts = [f"Content-Type: text/plain; charset=utf-8\r\n\r\n{text}".encode()]
     for name, data in attachments:
         body = base64.encodebytes(data).replace(b"\n", b"\r\n") if encoding == "base64" else data

@@ -122,8 +122,7 @@ def real_rspamd() -> RealDaemon:
     port, controller, proxy, nameserver = (choose_port(taken) for _ in range(4))
     config: Mapping[str, str] = {
         # Without hyperscan, whose patterns take a minute to compile.
-        "options.inc": "disable_hyperscan = true;\n"
-        f'dns {{ nameserver = ["127.0.0.1:{nameserver}"]; timeout = 0.2s; }}\n',
+        "options.inc": f'disable_hyperscan = true; dns {{ nameserver = ["127.0.0.1:{nameserver}"]; }}\n',
         "worker-normal.inc": f'bind_socket = "127.0.0.1:{port}"; count = 1;\n',
         "worker-controller.inc": f'bind_socket = "127.0.0.1:{controller}"; count = 1;\n',
         "worker-proxy.inc": f'bind_socket = "127.0.0.1:{proxy}"; count = 1;\n',

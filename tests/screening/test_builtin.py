@@ -52,7 +52,9 @@ def test_a_virus_counts_more_than_a_forbidden_file() -> None:
 
 def test_whether_a_locked_archive_may_be_sent_is_the_organisations_decision() -> None:
     raw = mail_with(("payroll.zip", locked(zipped({"payroll.csv": b"1,2"}))))
-    assert look(default_builtin(), raw).is_clean
+    passed = look(default_builtin(), raw)
+    assert passed.is_clean
+    assert passed.details == ("archive_encrypted",)  # nobody looked inside, and that is kept
     verdict = look(default_builtin(), raw, policy=Policy(rejects_closed_archives=True))
     assert (verdict.outcome, verdict.code) == (Outcome.FORBIDDEN, "archive_encrypted")
 

@@ -3,12 +3,8 @@
 import binascii
 import bz2
 import gzip
-import io
 import lzma
-import struct
-import tarfile
 import zipfile
-import zlib
 
 import pytest
 from hypothesis import given
@@ -34,28 +30,13 @@ from tests.screening.files import (
     locked,
     mail_with,
     ole_package,
+    tarred,
     vba_project,
     workbook,
     zip_bomb,
     zipped,
 )
-
-OPENS = 'Sub AutoOpen()\r\n  MsgBox "hi"\r\nEnd Sub\r\n'
-WAITS = 'Public Sub Recalculate()\r\n  Range("A1").Value = 1 + 1\r\nEnd Sub\r\n'
-
-
-def codes(*attachments: tuple[str, bytes], text: str = "Hello.\r\n") -> list[str]:
-    return [finding.code for finding in look_through(mail_with(*attachments, text=text))]
-
-
-def tarred(name: str, data: bytes) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        entry = tarfile.TarInfo(name)
-        entry.size = len(data)
-        archive.addfile(entry, io.BytesIO(data))
-    return buffer.getvalue()
-
+from tests.screening.looking import OPENS, codes
 
 # what is found
 
@@ -93,7 +74,7 @@ def test_names_of_programs_and_scripts_are_refused_whatever_is_in_them(name: str
 
 @pytest.mark.parametrize("name", ["invoice.pdf.exe", "photo.jpg.scr", "letter.docx        .js"])
 def test_a_double_extension_is_a_disguise(name: str) -> None:
-    assert codes((name, b"nothing")) == ["disguised"]
+    assert codes((name, b"nothing")) == ["double_extension"]
 
 
 def test_a_name_written_backwards_is_refused() -> None:
@@ -144,122 +125,6 @@ def test_a_file_written_into_the_text_is_looked_at() -> None:
     lines = b"".join(binascii.b2a_uu(PE[at : at + 45]) for at in range(0, len(PE), 45))
     text = "See below.\n\nbegin 644 photo.jpg\n" + lines.decode() + "`\nend\n"
     assert [one.code for one in look_through(raw_mail(text=text))] == ["program"]
-
-
-# documents
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        OPENS,
-        "Private Sub Document_Open()\r\nEnd Sub\r\n",
-        "sub workbook_open\r\nend sub\r\n",
-        "Public Sub _\r\n  Auto_Open()\r\nEnd Sub\r\n",
-        "' " + "x" * 9000 + "\r\nSub Auto_Close()\r\nEnd Sub\r\n",
-        "Private Sub InkPicture1_Painted(ByVal hDC As Long)\r\nEnd Sub\r\n",
-    ],
-)
-def test_macros_that_run_on_open_are_found_in_old_and_new_documents(body: str) -> None:
-    project = vba_project(body)
-    assert codes(("old.doc", project)) == ["macro_on_open"]
-    assert codes(("new.docm", zipped({"word/document.xml": b"<w/>", "word/vbaProject.bin": project}))) == [
-        "macro_on_open"
-    ]
-    assert codes(("new.docx", zipped({"word/document.xml": b"<w/>", "word/other.bin": project}))) == [
-        "macro_on_open"
-    ]
-
-
-def test_macros_that_wait_for_a_click_may_be_sent() -> None:
-    assert (
-        codes(("sums.xlsm", zipped({"xl/workbook.xml": b"<w/>", "xl/vbaProject.bin": vba_project(WAITS)})))
-        == []
-    )
-    assert codes(("sums.xls", vba_project(WAITS + "' AutoOpen was here once\r\n"))) == []
-
-
-def test_a_macro_whose_text_was_replaced_is_known_by_its_names() -> None:
-    stomped = vba_project(WAITS, identifiers=["Word", "VBA", "AutoOpen", "Shell"])
-    (finding,) = look_through(mail_with(("a.doc", stomped)))
-    assert (finding.code, finding.detail) == ("macro_hidden", "AutoOpen")
-
-
-@pytest.mark.parametrize(
-    ("stream", "expected"),
-    [
-        (workbook(macro_sheet=True), ["macro_on_open"]),
-        (workbook(macro_sheet=True, name=b"auto_open1", built_in=False), ["macro_on_open"]),
-        (workbook(macro_sheet=True, name=b"total", built_in=False), []),
-        (workbook(macro_sheet=False), []),
-    ],
-)
-def test_old_excel_macros_are_found_by_their_sheet_and_the_name_that_starts_them(
-    stream: bytes, expected: list[str]
-) -> None:
-    assert codes(("a.xls", compound({"Workbook": stream.ljust(5000, b"\0")}))) == expected
-
-
-def test_so_are_those_of_excel_5() -> None:
-    old = (
-        workbook(macro_sheet=True)
-        .replace(b"\0\x01\x0a\0\0\0", b"\x01\x0a\0\0\0")
-        .replace(struct.pack("<HH", 0x18, 16), struct.pack("<HH", 0x18, 15))
-    )
-    assert codes(("a.xls", compound({"Book": old.ljust(5000, b"\0")}))) == ["macro_on_open"]
-
-
-def test_old_macros_in_a_new_workbook_are_found() -> None:
-    named = b'<definedNames><definedName name="_xlnm.Auto_Open">Macro1!$A$1</definedName></definedNames>'
-    parts = {"xl/workbook.xml": named, "xl/macrosheets/sheet1.xml": b"<m/>"}
-    assert codes(("a.xlsm", zipped(parts))) == ["macro_on_open"]
-    assert codes(("a.xlsm", zipped({"xl/workbook.xml": named, "xl/worksheets/sheet1.xml": b"<m/>"}))) == []
-
-
-def test_a_program_laid_into_a_document_is_found() -> None:
-    document = compound({"\1Ole10Native": ole_package("invoice.pdf", PE)})
-    (finding,) = look_through(mail_with(("letter.doc", document)))
-    assert (finding.code, finding.where) == ("program", ("letter.doc", "invoice.pdf"))
-
-
-def test_a_presentation_keeps_its_macros_packed() -> None:
-    packed = zlib.compress(vba_project(OPENS))
-    record = b"\x10\x00\x11\x10" + struct.pack("<II", len(packed) + 4, 0) + packed
-    assert codes(("a.ppt", compound({"PowerPoint Document": bytes(100) + record + bytes(4000)}))) == [
-        "macro_on_open"
-    ]
-
-
-def test_a_document_that_leads_to_a_program_is_refused() -> None:
-    leads = b"\x4b\0\0\0\x02\0calc.exe\0C:\\Windows\\calc.exe\0\0\0\x01\0\x01\0C:\\Windows\\calc.exe\0"
-    assert codes(("a.doc", compound({"\1Ole10Native": leads}))) == ["program"]
-
-
-def test_an_installer_is_known_by_its_class() -> None:
-    clsid = bytes.fromhex("84100c0000000000c000000000000046")
-    assert codes(("readme.doc", compound({"Property": b"x"}, clsid=clsid))) == ["installer"]
-
-
-def test_text_that_updates_its_objects_by_itself_is_refused() -> None:
-    assert codes(("a.doc", b"{\\rtf1{\\object\\objautlink\\objupdate{\\*\\objdata 0105}}}")) == [
-        "active_document"
-    ]
-    assert codes(("a.rtf", b"{\\rtf1{\\object\\objemb{\\*\\objdata 0105}}}")) == []
-    assert codes(("specification.rtf", b"{\\rtf1 Write \\\\objdata and \\\\objupdate.}")) == []
-
-
-def test_a_page_that_unpacks_a_program_is_refused_and_one_that_makes_a_chart_is_not() -> None:
-    payload = "TVqQ" + "A" * 600
-    smuggles = (
-        f"<script>var b='{payload}';var u=URL.createObjectURL(new Blob([atob(b)]));"
-        "var a=document.createElement('a');a.href=u;a.download='x.exe';a.click();</script>"
-    )
-    chart = (
-        f"<script>var png='iVBORw0KGgo{payload}';var u=URL.createObjectURL(new Blob([atob(png)]));"
-        "a.download='chart.png';a.click();</script>"
-    )
-    assert codes(("invoice.html", smuggles.encode())) == ["html_smuggling"]
-    assert codes(("chart.html", chart.encode())) == []
 
 
 # archives

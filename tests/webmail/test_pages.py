@@ -16,8 +16,11 @@ from apps.mailboxes.models import Folder, Mailbox, MailboxEntry, Message
 from apps.tickets.models import Ticket, TicketState
 from apps.tickets.services import add_note
 from apps.webmail import reading
+from apps.webmail.shell import Place, rail_of
 from tests.arrivals import arrive
+from tests.outbound.sending import send
 from tests.people import House
+from tests.screening.files import EICAR
 
 FRAGMENT = {"HX-Request": "true", "HX-Request-Type": "partial"}
 
@@ -250,3 +253,9 @@ def test_the_rails_figures_tell_what_is_unread_in_every_mailbox(house: House, al
     assert (
         f'data-live="inbox-{house.support.pk}"></span>' in alice.get(reverse("webmail:rail")).content.decode()
     )
+
+
+def test_what_screening_refused_is_counted_with_the_errors_and_not_as_waiting(house: House) -> None:
+    send(house.as_alice, "bob@house.test", sender="alice@house.test", text=EICAR.decode())
+    rail = rail_of(house.as_alice, Place())
+    assert (rail.waiting, rail.errors) == (0, 1)
