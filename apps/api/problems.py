@@ -22,6 +22,7 @@ from django.http.request import UnreadablePostError
 from rest_framework import exceptions
 from rest_framework.response import Response
 
+from apps.automation.errors import RuleInvalid
 from apps.blobs.errors import ObjectStoreUnavailable
 from apps.mailboxes.errors import NotVisible
 from apps.outbound.errors import IdempotencyConflict, NotPossibleNow, SubmissionInvalid
@@ -136,7 +137,7 @@ def too_large() -> Problem:
 _FORESEEN: tuple[tuple[tuple[type[Exception], ...], Callable[[Any], Problem]], ...] = (
     ((Http404, NotVisible), lambda _error: not_found()),
     (
-        (SubmissionInvalid, TicketInvalid, WebhookInvalid),
+        (SubmissionInvalid, TicketInvalid, WebhookInvalid, RuleInvalid),
         lambda error: invalid(FieldError(error.field, "invalid", error.reason)),
     ),
     ((IdempotencyConflict,), lambda error: Problem(409, "idempotency_conflict", str(error))),

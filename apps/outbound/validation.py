@@ -61,7 +61,8 @@ class Submission:
     """A message as the caller wrote it: addresses as strings, nothing checked yet.
 
     `in_reply_to` is a Message-ID or the id of a message the caller may see. `hold_seconds` is the undo window.
-    `priority` is "", high, normal, low or bulk; the last two go the slow lane.
+    `priority` is "", high, normal, low or bulk; the last two go the slow lane. `auto_submitted` is RFC 3834's keyword
+    for what no person wrote; no edge takes it from a caller.
     """
 
     sender: str
@@ -80,6 +81,7 @@ class Submission:
     priority: str = ""
     tags: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    auto_submitted: str = ""
 
 
 @dataclass(frozen=True, slots=True)
