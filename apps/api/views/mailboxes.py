@@ -51,7 +51,7 @@ class MailboxMessagesView(ApiView):
 
 
 class AcknowledgementRuleView(ApiView):
-    """Acknowledgements of new tickets are off until an admin switches them on. A ticket tells what became of its own."""
+    """Acknowledgements of new tickets: off until an admin switches them on. A ticket tells what became of its own."""
 
     @documents(
         "get_acknowledgement_rule",
