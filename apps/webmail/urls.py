@@ -3,7 +3,7 @@
 from django.urls import path, register_converter
 
 from apps.webmail.converters import FolderConverter
-from apps.webmail.views import conversations, outgoing, sign_in, tickets, writing
+from apps.webmail.views import acknowledgements, conversations, outgoing, sign_in, tickets, writing
 
 register_converter(FolderConverter, "folder")
 
@@ -35,5 +35,7 @@ urlpatterns = [
     path("errors/", outgoing.errors, name="errors"),
     path("errors/<uuid:delivery_id>/resubmit/", outgoing.resubmit, name="resubmit"),
     path("errors/<uuid:delivery_id>/discard/", outgoing.discard, name="discard"),
+    path("acknowledgements/", acknowledgements.acknowledgements, name="acknowledgements"),
+    path(f"{_MAILBOX}/acknowledgement/", acknowledgements.change, name="change-acknowledgement"),
     path("queue/", outgoing.queue, name="queue"),
 ]

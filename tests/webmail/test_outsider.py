@@ -16,11 +16,11 @@ from tests.outbound.sending import send
 from tests.people import House
 
 # Pages about the person who asks; the outsider has their own.
-OF_ONESELF = {"home", "rail", "compose", "outbox", "errors", "queue"}
+OF_ONESELF = {"home", "rail", "compose", "outbox", "errors", "queue", "acknowledgements"}
 FOR_EVERYBODY = {"sign-in", "sign-out"}
 OF_SENT_MAIL = {"cancel", "retry"}
 POSTED = {"read", "move", "star", "answer", "change-ticket", "note", "answer-ticket", "cancel", "retry", "resubmit",
-          "discard", "resolve"}  # fmt: skip
+          "discard", "resolve", "change-acknowledgement"}  # fmt: skip
 
 
 def named_patterns() -> Iterator[URLPattern]:
