@@ -1,4 +1,4 @@
-"""Who is asking: a person in the browser or a program with a key, as the rooms below see them.
+"""Who is asking: a person in the browser, a program with a key, or a rule of ours, as the rooms below see them.
 
 Selectors and services take a `Principal` and never a request, so that the browser, the REST API and the
 submission port are held to the same rules.
@@ -12,12 +12,15 @@ from apps.accounts.models import ApiKey, Role, User
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """One caller. `sees_everything` is true only for an organisation's own key with the admin role."""
+    """One caller. `sees_everything` is true only for an organisation's own key with the admin role, and for a room that
+    acts by a rule which an admin set (`room` is its name; no request ever makes such a principal).
+    """
 
     organisation_id: uuid.UUID
     role: Role
     user: User | None = None
     api_key: ApiKey | None = None
+    room: str = ""
 
     @classmethod
     def of_user(cls, user: User) -> "Principal":
@@ -27,12 +30,18 @@ class Principal:
     def of_key(cls, key: ApiKey) -> "Principal":
         return cls(organisation_id=key.organisation_id, role=Role(key.role), user=key.user, api_key=key)
 
+    @classmethod
+    def of_room(cls, organisation_id: uuid.UUID, room: str) -> "Principal":
+        return cls(organisation_id=organisation_id, role=Role.ADMIN, room=room)
+
     @property
     def is_admin(self) -> bool:
         return self.role == Role.ADMIN
 
     @property
     def sees_everything(self) -> bool:
+        if self.room:
+            return True
         return self.user is None and self.api_key is not None and self.is_admin
 
     @property
@@ -42,5 +51,7 @@ class Principal:
             return f"key:{self.api_key.pk}"
         if self.user is not None:
             return f"user:{self.user.pk}"
-        msg = "a principal is a user or a key"
+        if self.room:
+            return self.room
+        msg = "a principal is a user, a key or a room"
         raise ValueError(msg)

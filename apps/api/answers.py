@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.reverse import reverse
 
 from apps.accounts.principal import Principal
+from apps.automation.selectors import acknowledgement_of
 from apps.events.models import Event
 from apps.events.selectors import events_of_message
 from apps.mailboxes.models import MailboxEntry, Message, Part, Side
@@ -110,11 +111,12 @@ def ticket_answer(ticket: Ticket) -> Answer:
 
 
 def whole_ticket(request: Request, principal: Principal, ticket: Ticket, now: datetime) -> Answer:
-    """A ticket with its messages and notes."""
+    """A ticket with its messages and notes, and what became of its acknowledgement."""
     messages = messages_of(principal, ticket)
     return ticket_answer(ticket) | {
         "messages": whole_messages(request, principal, messages, now),
         "notes": notes_of(ticket),
+        "acknowledgement": acknowledgement_of(ticket),
     }
 
 

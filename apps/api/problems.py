@@ -25,6 +25,7 @@ from django.utils import timezone
 from rest_framework import exceptions
 from rest_framework.response import Response
 
+from apps.automation.errors import RuleInvalid
 from apps.blobs.errors import ObjectStoreUnavailable
 from apps.mailboxes.errors import DomainClaimed, DomainInUse, DomainInvalid, NotVisible
 from apps.outbound.errors import (
@@ -173,7 +174,7 @@ _FORESEEN: tuple[tuple[tuple[type[Exception], ...], Callable[[Any], Problem]], .
     ((SubmissionInvalid,), refused),
     ((QuotaReached,), quota_reached),
     (
-        (TicketInvalid, WebhookInvalid, RelayInvalid, LimitInvalid),
+        (TicketInvalid, WebhookInvalid, RuleInvalid, RelayInvalid, LimitInvalid),
         lambda error: invalid(FieldError(error.field, "invalid", error.reason)),
     ),
     ((RelayAdminsOnly, LimitAdminsOnly), lambda error: Problem(403, "admins_only", str(error))),

@@ -47,6 +47,11 @@ urlpatterns = [
         mailboxes.MailboxMessagesView.as_view(),
         name="mailbox-messages",
     ),
+    path(
+        "v1/mailboxes/<uuid:mailbox_id>/acknowledgement",
+        mailboxes.AcknowledgementRuleView.as_view(),
+        name="acknowledgement-rule",
+    ),
     path("v1/tickets", tickets.TicketsView.as_view(), name="tickets"),
     path("v1/tickets/<uuid:ticket_id>", tickets.TicketView.as_view(), name="ticket"),
     path("v1/tickets/<uuid:ticket_id>/replies", tickets.RepliesView.as_view(), name="replies"),

@@ -15,7 +15,7 @@ class Event(models.Model):
     ticket_id = models.UUIDField(null=True, blank=True)
     delivery_id = models.UUIDField(null=True, blank=True)
     actor = models.CharField(
-        max_length=64, blank=True, help_text="user:ID, key:ID, or empty for the platform itself"
+        max_length=64, blank=True, help_text="user:ID, key:ID, a room that acts by a rule, or empty"
     )
     data = models.JSONField(default=dict, help_text="Codes and ids only")
     created_at = models.DateTimeField(auto_now_add=True)

@@ -265,6 +265,7 @@ def _compose(submission: Submission, people: People, ancestry: Ancestry, now: da
             OutgoingAttachment(clean_filename(one.filename), one.content_type, one.content, one.content_id)
             for one in submission.attachments
         ),
+        auto_submitted=submission.auto_submitted,
     )
     try:
         raw = compose(composition)

@@ -14,6 +14,8 @@ from django.utils.translation import gettext as _
 
 from apps.accounts.models import User
 from apps.accounts.principal import Principal
+from apps.automation.models import Acknowledgement
+from apps.automation.selectors import acknowledgement_of
 from apps.blobs.errors import BlobError
 from apps.mailboxes.conversations import conversation
 from apps.mailboxes.errors import NotVisible
@@ -108,6 +110,7 @@ class ShownConversation:
     subject: str
     items: list[ShownMessage | ShownNote]
     ticket: Ticket | None
+    acknowledgement: Acknowledgement | None
     people: list[User]
     answers: Message
     is_unread: bool
@@ -142,6 +145,7 @@ def show_conversation(
         subject=messages[0].subject,
         items=sorted(items, key=lambda item: item.at),
         ticket=ticket,
+        acknowledgement=acknowledgement_of(ticket) if ticket else None,
         people=list(assignable_people(ticket)) if ticket else [],
         answers=_message_to_answer(mailbox, messages),
         is_unread=any(not entry.is_read for entry in entries),

@@ -4,6 +4,7 @@ from django.urls import path, register_converter
 
 from apps.webmail.converters import FolderConverter
 from apps.webmail.views import (
+    acknowledgements,
     conversations,
     domains,
     errors,
@@ -53,6 +54,8 @@ urlpatterns = [
     path("errors/<uuid:delivery_id>/restore/", errors.restore, name="restore"),
     path("errors/refused/<uuid:refused_id>/discard/", errors.discard_kept, name="discard-refused"),
     path("errors/refused/<uuid:refused_id>/restore/", errors.restore_kept, name="restore-refused"),
+    path("acknowledgements/", acknowledgements.acknowledgements, name="acknowledgements"),
+    path(f"{_MAILBOX}/acknowledgement/", acknowledgements.change, name="change-acknowledgement"),
     path("queue/", outgoing.queue, name="queue"),
     path(".well-known/mta-sts.txt", well_known.mta_sts, name="mta-sts"),
     path("domains/", domains.domains, name="domains"),

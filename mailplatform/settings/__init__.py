@@ -40,6 +40,7 @@ INSTALLED_APPS = [
     "apps.tickets",
     "apps.outbound",
     "apps.webhooks",
+    "apps.automation",
     "apps.inbound",
     "apps.monitoring",
     "apps.live",

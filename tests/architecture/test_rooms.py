@@ -77,7 +77,18 @@ def test_migrations_have_names_that_tell_what_they_do() -> None:
 
 
 @pytest.mark.parametrize(
-    "room", ["organisations", "accounts", "blobs", "screening", "mailboxes", "tickets", "outbound"]
+    "room",
+    [
+        "organisations",
+        "accounts",
+        "blobs",
+        "screening",
+        "mailboxes",
+        "tickets",
+        "outbound",
+        "automation",
+        "webhooks",
+    ],
 )
 def test_domain_rooms_know_no_requests(room: str) -> None:
     """Edges translate; below them there are principals, not requests."""

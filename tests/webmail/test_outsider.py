@@ -20,7 +20,18 @@ from tests.people import House
 from tests.webmail.conftest import browser_of
 
 # Pages about the person who asks; the outsider has their own.
-OF_ONESELF = {"home", "rail", "compose", "outbox", "errors", "queue", "hurry", "stop", "domains"}
+OF_ONESELF = {
+    "home",
+    "rail",
+    "compose",
+    "outbox",
+    "errors",
+    "queue",
+    "hurry",
+    "stop",
+    "domains",
+    "acknowledgements",
+}
 # These are an admin's; to an agent of the same house they do not exist.
 OF_ADMINS = {"domains", "add-domain", "domain", "check-domain", "remove-domain", "rotate-keys", "change-key"}
 # Takes something new; there is nothing of somebody else's in it to find.
@@ -30,7 +41,7 @@ OF_SENT_MAIL = {"cancel", "retry", "reschedule", "story"}
 POSTED = {"read", "move", "star", "answer", "change-ticket", "note", "answer-ticket", "cancel", "retry", "resubmit",
           "discard", "resolve", "hurry", "stop", "cancel-recipient", "reschedule", "readdress", "restore",
           "discard-refused", "restore-refused", "add-domain", "check-domain", "remove-domain", "rotate-keys",
-          "change-key"}  # fmt: skip
+          "change-key", "change-acknowledgement"}  # fmt: skip
 
 
 def named_patterns() -> Iterator[URLPattern]:

@@ -5,6 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from apps.api.fields import AddressList, StrictSerializer, TextField
+from apps.api.serializers.automation import AcknowledgementSerializer
 from apps.api.serializers.messages import AddressSerializer, MessageSerializer, NewAttachmentSerializer
 from apps.tickets.models import TicketPriority, TicketState
 
@@ -86,6 +87,9 @@ class TicketSerializer(serializers.Serializer[Any]):
 class WholeTicketSerializer(TicketSerializer):
     """A ticket with its conversation, oldest first. A message's bodies are fetched with the message itself."""
 
+    acknowledgement = AcknowledgementSerializer(
+        allow_null=True, help_text="Null where the mailbox acknowledges nothing."
+    )
     messages = MessageSerializer(many=True)
     notes = NoteSerializer(many=True)
 

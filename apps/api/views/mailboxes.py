@@ -1,17 +1,24 @@
-"""Mailboxes, and the messages in one."""
+"""Mailboxes, the messages in one, and what it answers by itself."""
 
 import uuid
 
+from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.schema import documents, page_of
+from apps.api.serializers.automation import (
+    AcknowledgementRuleChangeSerializer,
+    AcknowledgementRuleSerializer,
+)
 from apps.api.serializers.mailboxes import MailboxSerializer
 from apps.api.serializers.messages import MessageSerializer
 from apps.api.serializers.queries import MailboxMessagesQuery, PageQuery
 from apps.api.views.base import ApiView
 from apps.api.views.messages import filtered_messages, messages_page
-from apps.mailboxes.selectors import visible_mailboxes
+from apps.automation.selectors import acknowledgement_rule_for
+from apps.automation.services import change_acknowledgement_rule
+from apps.mailboxes.selectors import mailbox_for, visible_mailboxes
 
 
 class MailboxesView(ApiView):
@@ -41,3 +48,30 @@ class MailboxMessagesView(ApiView):
     def get(self, request: Request, mailbox_id: uuid.UUID) -> Response:
         query = self.read_query(MailboxMessagesQuery) | {"mailbox": mailbox_id}
         return messages_page(self, filtered_messages(self.principal, query), query)
+
+
+class AcknowledgementRuleView(ApiView):
+    """Acknowledgements of new tickets: off until an admin switches them on. A ticket tells what became of its own."""
+
+    @documents(
+        "get_acknowledgement_rule",
+        "Whether a mailbox acknowledges new tickets",
+        answers={200: AcknowledgementRuleSerializer},
+        problems=(404,),
+    )
+    def get(self, request: Request, mailbox_id: uuid.UUID) -> Response:
+        rule = acknowledgement_rule_for(self.principal, mailbox_id)
+        return Response(AcknowledgementRuleSerializer(rule).data)
+
+    @documents(
+        "change_acknowledgement_rule",
+        "Switch acknowledgements on or off, or change their words; for admins",
+        answers={200: AcknowledgementRuleSerializer},
+        request=AcknowledgementRuleChangeSerializer,
+        problems=(400, 404),
+    )
+    def patch(self, request: Request, mailbox_id: uuid.UUID) -> Response:
+        mailbox = mailbox_for(self.principal, mailbox_id)
+        changes = self.read_body(AcknowledgementRuleChangeSerializer)
+        rule = change_acknowledgement_rule(self.principal, mailbox, **changes, now=timezone.now())
+        return Response(AcknowledgementRuleSerializer(rule).data)

@@ -11,6 +11,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
+from apps.automation.acknowledge import plan_acknowledgements
+from apps.automation.sweeper import sweep_acknowledgements
 from apps.blobs.services import offload, remove_orphans
 from apps.events.services import sequence_committed
 from apps.inbound.sweeper import sweep_received
@@ -41,6 +43,8 @@ CLOCKS = (
     Clock("sweep deliveries", 1.0, sweep_deliveries),
     Clock("sweep received", 1.0, sweep_received),
     Clock("sequence events", 0.5, sequence_committed),
+    Clock("plan acknowledgements", 0.5, plan_acknowledgements),
+    Clock("sweep acknowledgements", 1.0, sweep_acknowledgements),
     Clock("fan out webhooks", 0.5, fan_out),
     Clock("sweep webhooks", 1.0, sweep_webhooks),
     Clock("offload spool", 0.5, offload),
