@@ -15,6 +15,7 @@ class Payload:
 
     data: bytes
     is_ascii: bool
+    has_ascii_headers: bool
 
     @classmethod
     def of(cls, content: bytes) -> "Payload":
@@ -23,7 +24,9 @@ class Payload:
         if not lines.endswith(b"\r\n"):
             lines += b"\r\n"
         stuffed = lines.replace(b"\r\n.", b"\r\n..")
-        return cls(b"." + stuffed if stuffed.startswith(b".") else stuffed, stuffed.isascii())
+        headers, end, _body = stuffed.partition(b"\r\n\r\n")
+        data = b"." + stuffed if stuffed.startswith(b".") else stuffed
+        return cls(data, stuffed.isascii(), not end or headers.isascii())
 
     @property
     def size_bytes(self) -> int:
