@@ -1,8 +1,8 @@
 """Write a message: a composition in, bytes out that every mail server carries unchanged.
 
-Seven-bit, CRLF only, no line over 998 octets (76 aimed at), so that no relay needs to re-encode and break a
-signature. The same composition gives the same bytes: a retry is the same message. Bcc is no field of a
-composition, so it cannot leak. Every value that comes from a person is checked for line ends before it is
+Seven-bit (unless an address is not: RFC 6532), CRLF only, no line over 998 octets (76 aimed at), so that no relay needs
+to re-encode and break a signature. The same composition gives the same bytes: a retry is the same message. Bcc is no
+field of a composition, so it cannot leak. Every value that comes from a person is checked for line ends before it is
 written.
 
     multipart/mixed                  when there are attachments
@@ -94,7 +94,7 @@ def make_message_id(domain: str, unique: str) -> str:
 def compose(composition: Composition) -> bytes:
     """The message as bytes. Raises InvalidHeader(field, reason) for what must not stand in a header."""
     body = _Writer(composition).entity()
-    return b"".join([_headers(composition).encode("ascii"), b"MIME-Version: 1.0\r\n", body])
+    return b"".join([_headers(composition).encode(), b"MIME-Version: 1.0\r\n", body])
 
 
 def _headers(composition: Composition) -> str:

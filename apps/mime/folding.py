@@ -1,4 +1,5 @@
-"""Write header fields: folded at 76 characters where possible, never past 998, in ASCII whatever the text is.
+"""Write header fields: folded at 76 characters where possible, never past 998, in ASCII whatever the text is, but for
+an address that is not (RFC 6532).
 
 Fields of ids and addresses fold only at whitespace between them and never become encoded words, which the
 standard library's folding gets wrong (cpython gh-79986, gh-80222, gh-121284); nothing a caller gives can
@@ -35,8 +36,11 @@ def check_value(field: str, value: str) -> str:
     return value
 
 
-def fold_tokens(field: str, tokens: Iterable[str]) -> str:
-    """`Field: token token …`, folded between tokens only. Raises InvalidHeader for a token that fits no line."""
+def fold_tokens(field: str, tokens: Iterable[str], *, utf8: bool = False) -> str:
+    """`Field: token token …`, folded between tokens only. Raises InvalidHeader for a token that fits no line.
+
+    With `utf8` a token may hold what RFC 6532 §3.2 allows, and the message then needs SMTPUTF8 on its way.
+    """
     lines: list[str] = []
     line = f"{field}:"
     for token in tokens:
@@ -51,7 +55,7 @@ def fold_tokens(field: str, tokens: Iterable[str]) -> str:
         if len(line) > MAX_CHARS:
             raise InvalidHeader(field, f"a part of it is longer than a line may be ({MAX_CHARS})")
     folded = "\r\n".join([*lines, line]) + "\r\n"
-    if not folded.isascii():
+    if not utf8 and not folded.isascii():
         raise InvalidHeader(field, "only ASCII may stand here")
     return folded
 
@@ -71,14 +75,18 @@ def fold_text(field: str, text: str) -> str:
 
 
 def fold_addresses(field: str, addresses: Iterable[Address]) -> str:
-    """A list of mailboxes (RFC 5322 §3.4), one never split from its comma."""
+    """A list of mailboxes (RFC 5322 §3.4), one never split from its comma.
+
+    A local part beyond ASCII stands as it is, in UTF-8 (RFC 6532 §3.2): encoding it would make another address of it.
+    """
+    addresses = list(addresses)
     tokens: list[str] = []
     for each in addresses:
         pieces = _mailbox(field, each)
         tokens += [*pieces[:-1], pieces[-1] + ","]
     if tokens:
         tokens[-1] = tokens[-1].removesuffix(",")
-    return fold_tokens(field, tokens)
+    return fold_tokens(field, tokens, utf8=any(not each.address.isascii() for each in addresses))
 
 
 def _mailbox(field: str, address: Address) -> list[str]:
@@ -86,8 +94,6 @@ def _mailbox(field: str, address: Address) -> list[str]:
     check_value(field, address.address)
     if not address.address:
         raise InvalidHeader(field, "an address is missing")
-    if not address.address.isascii():
-        raise InvalidHeader(field, "addresses beyond ASCII (RFC 6531) cannot be written yet")
     if any(mark in address.address for mark in "<>, ") and not address.address.startswith('"'):
         raise InvalidHeader(field, "an address may not contain brackets, commas or spaces")
     if not address.name:

@@ -14,10 +14,11 @@ from apps.mailboxes.conversations import folder_counts
 from apps.mailboxes.models import Folder, Mailbox, MailboxKind
 from apps.mailboxes.selectors import visible_mailboxes
 from apps.outbound.models import WAITING, DeliveryState
-from apps.outbound.selectors import deliveries_for, errors_for, refused_for
+from apps.outbound.selectors import errors_for, refused_for, waiting_for
 from apps.webmail.words import browser_words
 
 COUNTED = 1000
+QUEUE_COUNTED = 10_000
 ON_THE_ROAD = (*WAITING, DeliveryState.SENDING)
 
 
@@ -88,9 +89,10 @@ def _counted(rows: QuerySet[Any]) -> int:
 
 
 def _queue_in_short(principal: Principal, now: datetime) -> QueueInShort:
-    """Not `queue_figures`: the rail stands on every page, and is fetched anew at every change."""
-    in_queue = deliveries_for(principal).filter(state__in=ON_THE_ROAD)
-    found = in_queue.aggregate(depth=Count("pk"), oldest=Min("due_at"))
+    """Not `queue_figures`: the rail stands on every page, and is fetched anew at every change. So it counts no further
+    than `QUEUE_COUNTED`, from those that have waited longest."""
+    in_queue = waiting_for(principal).select_related(None).filter(state__in=ON_THE_ROAD)
+    found = in_queue[:QUEUE_COUNTED].aggregate(depth=Count("pk"), oldest=Min("due_at"))
     waited = (now - found["oldest"]).total_seconds() if found["oldest"] else 0.0
     return QueueInShort(found["depth"], max(0.0, waited))
 

@@ -56,9 +56,9 @@ def read_written_mail(request: HttpRequest) -> WrittenMail:
 
 
 def _moment(typed: QueryDict) -> str:
-    """One of the moments offered, or the person's own."""
+    """One of the moments offered, or the person's own. An own one that was left empty is no wish to send at once."""
     chosen = typed.get("send_at", "")
-    return typed.get("send_at_own", "") if chosen == OWN_MOMENT else chosen
+    return typed.get("send_at_own") or chosen if chosen == OWN_MOMENT else chosen
 
 
 def split_addresses(typed: str) -> Iterator[str]:

@@ -187,9 +187,19 @@ def test_a_mail_to_hidden_recipients_only_names_nobody() -> None:
     assert b"bcc" not in raw.lower()
 
 
-def test_an_address_beyond_ascii_is_refused_and_not_mangled() -> None:
-    with pytest.raises(InvalidHeader, match="ASCII"):
-        compose(replace(_PLAIN, to=(Address("", "jörg@example.org"),)))
+def test_an_address_beyond_ascii_stands_in_utf_8_as_it_is() -> None:
+    raw = compose(
+        replace(_PLAIN, to=(Address("Jörg Ö", "jörg@example.org"), Address("", "anna@example.org")))
+    )
+    assert "<jörg@example.org>, anna@example.org\r\n".encode() in raw.replace(b"\r\n ", b" ")
+    assert raw.partition(b"To:")[0].isascii()
+    assert [one.address for one in parse(raw).to] == ["jörg@example.org", "anna@example.org"]
+
+
+def test_what_is_no_address_is_never_written() -> None:
+    for address in ("a@b.example\r\nBcc: x@y.example", "a@b.example, x@y.example", "a@b.example>", ""):
+        with pytest.raises(InvalidHeader):
+            compose(replace(_PLAIN, to=(Address("", address),)))
 
 
 def test_a_list_unsubscribe_header_keeps_its_bytes() -> None:

@@ -206,4 +206,12 @@ class Migration(migrations.Migration):
             model_name="refusedfile",
             constraint=models.UniqueConstraint(fields=("refused", "n"), name="refused_file_once"),
         ),
+        migrations.AddIndex(
+            model_name="delivery",
+            index=models.Index(
+                condition=models.Q(state__in=["scheduled", "queued", "deferred", "sending", "uncertain"]),
+                fields=["organisation", "created_at", "id"],
+                name="delivery_outbox",
+            ),
+        ),
     ]

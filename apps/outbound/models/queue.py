@@ -163,6 +163,12 @@ class Delivery(TenantRow):
                 condition=models.Q(state__in=["scheduled", "queued", "deferred"]),
             ),
             models.Index(fields=["organisation", "state", "-created_at"], name="delivery_by_state"),
+            # The Outbox, longest first: a page of it ends the scan, however many wait.
+            models.Index(
+                fields=["organisation", "created_at", "id"],
+                name="delivery_outbox",
+                condition=models.Q(state__in=["scheduled", "queued", "deferred", "sending", "uncertain"]),
+            ),
             models.Index(fields=["organisation", "finished_at"], name="delivery_finished"),
         ]
 

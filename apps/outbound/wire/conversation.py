@@ -274,7 +274,7 @@ class Conversation:
 
     def _check_abilities(self, envelope: Envelope, payload: Payload) -> None:
         """Refuse here what the server has said it cannot take."""
-        if not envelope.is_ascii and "SMTPUTF8" not in self._extensions:
+        if _needs_utf8(envelope, payload) and "SMTPUTF8" not in self._extensions:
             # RFC 6531 §3.2
             raise RelayRefused(
                 "envelope", f"{self._endpoint} takes no addresses beyond ASCII", code=553, enhanced="5.6.7"
@@ -323,7 +323,7 @@ class Conversation:
             mail += b" SIZE=%d" % payload.size_bytes
         if "8BITMIME" in self._extensions:
             mail += b" BODY=8BITMIME"
-        return mail if envelope.is_ascii else mail + b" SMTPUTF8"
+        return mail + b" SMTPUTF8" if _needs_utf8(envelope, payload) else mail
 
     async def _hear(self, phase: str) -> Reply:
         """The answer to a command that was sent before."""
@@ -422,6 +422,11 @@ class Conversation:
 
     def _broken(self, phase: str, error: BaseException) -> RelayUnavailable:
         return RelayUnavailable(phase, f"{self._endpoint} is unavailable ({phase}): {_account(error)}")
+
+
+def _needs_utf8(envelope: Envelope, payload: Payload) -> bool:
+    """RFC 6531 §3.4: for an address of the envelope, and for one in the headers that is nobody's here."""
+    return not (envelope.is_ascii and payload.has_ascii_headers)
 
 
 def _path(address: str) -> bytes:

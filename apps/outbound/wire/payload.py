@@ -26,13 +26,16 @@ class Payload:
 
     data: bytes
     is_ascii: bool
+    has_ascii_headers: bool
 
     @classmethod
     def of(cls, content: bytes) -> "Payload":
         """RFC 5321 §4.5.2's dot-stuffing, over CRLF alone."""
         lines = with_wire_line_ends(content)
         stuffed = lines.replace(b"\r\n.", b"\r\n..")
-        return cls(b"." + stuffed if stuffed.startswith(b".") else stuffed, stuffed.isascii())
+        headers, end, _body = stuffed.partition(b"\r\n\r\n")
+        data = b"." + stuffed if stuffed.startswith(b".") else stuffed
+        return cls(data, stuffed.isascii(), not end or headers.isascii())
 
     @property
     def size_bytes(self) -> int:
