@@ -10,6 +10,7 @@ A bad value raises EnvironmentInvalid, whose text is one line that names the var
 that may be secret.
 """
 
+import re
 import secrets
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -28,6 +29,8 @@ KEY_FILE_NAME = "secret_key"
 # RFC 863's discard port, where nothing listens: commands that need no server (`manage.py check`, the type
 # checker) load settings before the stack has ever run, and one that does need a server is refused at once.
 NOWHERE = "127.0.0.1:9"
+
+_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Network = IPv4Network | IPv6Network
@@ -86,6 +89,7 @@ class Environment(BaseSettings):
 
     sink_port: Port = 2526
     relay_url: str = Field(default="", repr=False)
+    return_path_domain: str = ""
 
     database_url: str = Field(default="", repr=False)
     redis_url: str = Field(default="", repr=False)
@@ -139,6 +143,15 @@ class Environment(BaseSettings):
         for url in _split_list(value):
             _check_url(url, _SCHEMES["relay_url"])
         return value
+
+    @field_validator("return_path_domain")
+    @classmethod
+    def _check_return_path_domain(cls, value: str) -> str:
+        name = value.strip().lower()
+        labels = name.split(".")
+        if name and not all(_LABEL.fullmatch(label) for label in labels):
+            raise ValueError("must be a domain name in ASCII, as in bounces.example.org")
+        return name
 
     @field_validator("web_origin", "content_origin")
     @classmethod

@@ -30,3 +30,8 @@ class Cause(StrEnum):
     GAVE_UP = "gave_up"
     CANCELLED = "cancelled"
     RESOLVED_BY_PERSON = "resolved_by_person"
+
+    # what the world said afterwards
+    BOUNCED = "bounced"
+    COMPLAINED = "complained"
+    SUPPRESSED = "suppressed"

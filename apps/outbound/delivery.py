@@ -20,7 +20,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from apps.mailboxes.addresses import find_owned
-from apps.mailboxes.models import Folder, Mailbox, Message
+from apps.mailboxes.models import Folder, Mailbox, Message, MessageKind
 from apps.mailboxes.services import move_sender_copy
 from apps.mime.address import normalise_address
 from apps.outbound import transitions
@@ -57,6 +57,7 @@ class Claim:
     size_bytes: int
     setbacks: int
     expires_at: datetime
+    kind: str = MessageKind.MAIL
 
     @classmethod
     def of(cls, delivery: Delivery) -> "Claim":
@@ -75,6 +76,7 @@ class Claim:
             size_bytes=delivery.message.size_bytes,
             setbacks=delivery.setbacks,
             expires_at=delivery.expires_at,
+            kind=delivery.message.kind,
         )
 
 

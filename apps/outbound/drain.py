@@ -25,6 +25,8 @@ from apps.blobs.errors import BlobMissing, ObjectStoreUnavailable
 from apps.mailboxes.models import Message
 from apps.mailboxes.selectors import raw_of
 from apps.outbound.bodies import Bodies
+from apps.outbound.bounces.return_path import return_paths
+from apps.outbound.bounces.suppressions import suppressed_among
 from apps.outbound.causes import Cause
 from apps.outbound.database_threads import DATABASE_AWAY, DatabaseThreads
 from apps.outbound.delivery import (
@@ -69,10 +71,12 @@ class DrainPolicy:
 
 @dataclass(slots=True)
 class _Held:
-    """A claim being carried. `fenced` is true once the dot may have been sent."""
+    """A claim being carried. `fenced` is true once the dot may have been sent; `decided` is what becomes of a delivery
+    that is not to be sent."""
 
     claim: Claim
     fenced: bool = False
+    decided: Change | None = None
     task: "asyncio.Task[None] | None" = None
 
 
@@ -85,6 +89,7 @@ class Drain:
         self._database = DatabaseThreads(self._policy.database_threads)
         self._road = RelayRoad(self._policy.relay)
         self._judge = Judge(self._policy.retry, random.SystemRandom())
+        self._return_paths = return_paths()
         self._bodies = Bodies(self._read, bound_bytes=self._policy.bytes_in_flight)
         self._held: dict[uuid.UUID, _Held] = {}
         self._woken = asyncio.Event()
@@ -131,25 +136,25 @@ class Drain:
         while not self._stopping:
             self._woken.clear()
             room = self._policy.in_flight - len(self._held)
-            claims = await self._claim(min(room, self._policy.claims)) if room > 0 else []
-            for claim in claims:
-                self._take_on(group, claim)
+            claims = await self._claim(min(room, self._policy.claims)) if room > 0 else {}
+            for claim, decided in claims.items():
+                self._take_on(group, claim, decided)
             if not claims and not await self._worth_looking_again():
                 return
 
-    async def _claim(self, limit: int) -> Sequence[Claim]:
+    async def _claim(self, limit: int) -> dict[Claim, Change | None]:
         try:
             relays, claims = await self._database(self._look, limit)
         except DATABASE_AWAY as error:
             log.warning("nothing_claimed", lane=self._lane.value, error=type(error).__name__)
-            return []
+            return {}
         if claims:
             self._road.use(relays)
         return claims
 
-    def _look(self, limit: int) -> tuple[list[Relay], list[Claim]]:
+    def _look(self, limit: int) -> tuple[list[Relay], dict[Claim, Change | None]]:
         claims = claim_due(self._lane, limit=limit, policy=self._policy.lease)
-        return (active_relays() if claims else []), claims
+        return (active_relays() if claims else []), dict(zip(claims, decided_already(claims), strict=True))
 
     async def _worth_looking_again(self) -> bool:
         """Wait until a wake-up comes or a place becomes free; false once nothing is in flight and nobody woke us."""
@@ -157,8 +162,8 @@ class Drain:
             await self._woken.wait()
         return self._woken.is_set()
 
-    def _take_on(self, group: asyncio.TaskGroup, claim: Claim) -> None:
-        held = self._held[claim.token] = _Held(claim)
+    def _take_on(self, group: asyncio.TaskGroup, claim: Claim, decided: Change | None) -> None:
+        held = self._held[claim.token] = _Held(claim, decided=decided)
         held.task = group.create_task(self._carry(held))
         held.task.add_done_callback(lambda _task: self._put_down(held))
         if self._stopping:
@@ -204,7 +209,9 @@ class Drain:
         """Bring one delivery to its next state."""
         claim = held.claim
         try:
-            if claim.route == Route.LOCAL:
+            if held.decided is not None:
+                await self._record(held, held.decided)
+            elif claim.route == Route.LOCAL:
                 await self._database(deliver_here, claim, timezone.now())
             else:
                 await self._send(held)
@@ -248,7 +255,10 @@ class Drain:
             held.fenced = True
 
         async with self._bodies.borrow(claim.message_id, claim.size_bytes) as payload:
-            attempt = await self._road.attempt(Envelope(claim.sender, claim.recipient), payload, fence)
+            envelope = Envelope(
+                self._return_paths.of(claim.delivery_id, claim.sender, claim.kind), claim.recipient
+            )
+            attempt = await self._road.attempt(envelope, payload, fence)
         await self._record(held, self._change_after(attempt, claim), attempt.evidence)
 
     def _change_after(self, attempt: Attempt, claim: Claim) -> Change:
@@ -285,6 +295,19 @@ class Drain:
 
     async def _read(self, message_id: uuid.UUID) -> Payload:
         return await self._database(_payload_of, message_id)
+
+
+def decided_already(claims: Sequence[Claim]) -> list[Change | None]:
+    """For each claim what becomes of it without being sent, or None: one question for each organisation."""
+    asked: dict[uuid.UUID, list[str]] = {}
+    for claim in claims:
+        if claim.route == Route.RELAY:
+            asked.setdefault(claim.organisation_id, []).append(claim.recipient)
+    decided = {
+        organisation_id: suppressed_among(organisation_id, recipients)
+        for organisation_id, recipients in asked.items()
+    }
+    return [decided.get(claim.organisation_id, {}).get(claim.recipient) for claim in claims]
 
 
 def _payload_of(message_id: uuid.UUID) -> Payload:

@@ -20,6 +20,23 @@ class IdempotencyConflict(OutboundError):
     """The idempotency key was used within a day for something else. Edges answer 409."""
 
 
+class SuppressionInvalid(OutboundError):
+    """An address cannot be put on the list as it was asked; `field` names what to change. Edges answer 422."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason
+
+
+class AdminsOnly(OutboundError):
+    """The caller may see it and not change it; the text says so. Edges answer 403."""
+
+
+class ReportTooEarly(OutboundError):
+    """A report on a delivery whose own result is not written yet. Nothing was done; come again soon."""
+
+
 class NotPossibleNow(OutboundError):
     """The state of the message or delivery does not allow what was asked; the text says why. Edges answer 409."""
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from django.db.models import Exists, OuterRef
 
 from apps.accounts.principal import Principal
-from apps.mailboxes.models import MailboxEntry, Message, Side
+from apps.mailboxes.models import MailboxEntry, Message, MessageKind, Side
 from apps.mailboxes.threads import ThreadChoice
 from apps.outbound.errors import SubmissionInvalid
 from apps.outbound.idempotency import request_of
@@ -19,6 +19,9 @@ from apps.outbound.validation import check_idempotency_key
 from apps.tickets.errors import TicketInvalid
 from apps.tickets.models import Ticket, TicketState
 from apps.tickets.services import record_reply
+
+# What mail systems report is nobody to answer.
+REPORTS = (MessageKind.BOUNCE, MessageKind.COMPLAINT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,10 @@ def _received(ticket: Ticket) -> Message | None:
         message=OuterRef("pk"), mailbox=ticket.mailbox_id, side=Side.RECIPIENT
     )
     return (
-        Message.objects.filter(Exists(entry), thread=ticket.thread_id).order_by("-received_at", "-id").first()
+        Message.objects.filter(Exists(entry), thread=ticket.thread_id)
+        .exclude(kind__in=REPORTS)
+        .order_by("-received_at", "-id")
+        .first()
     )
 
 
@@ -91,7 +97,8 @@ def _customer_of(ticket: Ticket) -> tuple[str, ...]:
 
 def _ancestry_in(ticket: Ticket) -> Ancestry:
     because = f"It is the answer to ticket #{ticket.number}."
-    parent = Message.objects.filter(thread=ticket.thread_id).order_by("-received_at", "-id").first()
+    said = Message.objects.filter(thread=ticket.thread_id).exclude(kind__in=REPORTS)
+    parent = said.order_by("-received_at", "-id").first()
     if parent is None:
         return Ancestry(thread=ThreadChoice(ticket.thread, because))
     known = ancestry_of(parent)

@@ -16,10 +16,12 @@
     scheduled, queued, deferred ──▶ cancelled   a person, as long as no worker has it
     scheduled, queued, deferred ──▶ expired     nobody took it up in its lifetime
     deferred ──▶ queued                         a person: "try now"
-    failed, expired, rejected, bounced ──▶ queued   a person resubmits it from the error queue
+    failed, expired, rejected, bounced, suppressed ──▶ queued   a person resubmits it from the error queue
+    submission, sending ──▶ suppressed          we do not write to this address any more
+    sent, uncertain ──▶ bounced                 a report says that it did not arrive
+    uncertain ──▶ sent                          a report says that it was accepted after all
 
-While it is `sending` the row has a lease and a token; `pass_fence` sets the phase `committing`. `bounced` and
-`suppressed` get their own arrows when bounces are read.
+While it is `sending` the row has a lease and a token; `pass_fence` sets the phase `committing`.
 
 With each change, in the same transaction: an event (taking up has none: the attempt's row tells it), the message's
 state, which is its least finished delivery's, and after the commit a notice to the sender's mailbox. Locks are
@@ -228,6 +230,23 @@ def expire_waiting(*, limit: int, now: datetime) -> list[Delivery]:
     return expired
 
 
+# what the world says afterwards
+
+
+def bounce(delivery_id: uuid.UUID, change: Change, now: datetime) -> bool:
+    """sent, uncertain → bounced, as a report says; whether it was one of these. In a transaction."""
+    accepted = Delivery.objects.filter(
+        pk=delivery_id, state__in=[DeliveryState.SENT, DeliveryState.UNCERTAIN]
+    )
+    return bool(_apply(accepted, change, now))
+
+
+def confirm(delivery_id: uuid.UUID, reason: str, now: datetime) -> bool:
+    """uncertain → sent: a server reports on a message that it must have accepted. In a transaction."""
+    uncertain = Delivery.objects.filter(pk=delivery_id, state=DeliveryState.UNCERTAIN)
+    return bool(_apply(uncertain, Change(DeliveryState.SENT, Cause.NONE, reason), now))
+
+
 # what people do
 
 
@@ -244,9 +263,16 @@ def try_now(message_id: uuid.UUID, *, actor: str, now: datetime) -> int:
 
 
 def resubmit(deliveries: QuerySet[Delivery], *, lifetime: timedelta, actor: str, now: datetime) -> int:
-    """failed, expired, rejected, bounced → queued with a new lifetime and a fresh backoff; how many."""
+    """failed, expired, rejected, bounced, suppressed → queued, with a new lifetime, a fresh backoff, and the sender to
+    be told anew if it goes wrong again; how many."""
     stuck = deliveries.filter(state__in=IN_ERROR)
-    fresh = {"setbacks": 0, "expires_at": now + lifetime, "discarded_at": None}
+    fresh = {
+        "setbacks": 0,
+        "expires_at": now + lifetime,
+        "discarded_at": None,
+        "delay_told_at": None,
+        "failure_told_at": None,
+    }
     return _apply(stuck, _due_again(now), now, actor, fresh)
 
 

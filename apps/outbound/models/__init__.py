@@ -24,6 +24,17 @@ from apps.outbound.models.relays import (
     Relay,
     RelaySecurity,
 )
+from apps.outbound.models.reports import (
+    DeliveryNotice,
+    DeliveryReport,
+    NoticeKind,
+    ReportAction,
+    ReportProof,
+)
+from apps.outbound.models.suppressions import (
+    Suppression,
+    SuppressionReason,
+)
 
 __all__ = [
     "IN_ERROR",
@@ -32,14 +43,21 @@ __all__ = [
     "WAITING",
     "Delivery",
     "DeliveryAttempt",
+    "DeliveryNotice",
+    "DeliveryReport",
     "DeliveryState",
     "EncryptedArchives",
     "IdempotencyKey",
     "Lane",
+    "NoticeKind",
     "Phase",
     "RecipientField",
     "Relay",
     "RelaySecurity",
+    "ReportAction",
+    "ReportProof",
     "Route",
     "SendingPolicy",
+    "Suppression",
+    "SuppressionReason",
 ]
