@@ -24,7 +24,13 @@ from rest_framework.response import Response
 
 from apps.blobs.errors import ObjectStoreUnavailable
 from apps.mailboxes.errors import NotVisible
-from apps.outbound.errors import IdempotencyConflict, NotPossibleNow, SubmissionInvalid
+from apps.outbound.errors import (
+    AdminsOnly,
+    IdempotencyConflict,
+    NotPossibleNow,
+    SubmissionInvalid,
+    SuppressionInvalid,
+)
 from apps.tickets.errors import TicketInvalid
 
 log = structlog.get_logger(__name__)
@@ -135,9 +141,10 @@ def too_large() -> Problem:
 _FORESEEN: tuple[tuple[tuple[type[Exception], ...], Callable[[Any], Problem]], ...] = (
     ((Http404, NotVisible), lambda _error: not_found()),
     (
-        (SubmissionInvalid, TicketInvalid),
+        (SubmissionInvalid, SuppressionInvalid, TicketInvalid),
         lambda error: invalid(FieldError(error.field, "invalid", error.reason)),
     ),
+    ((AdminsOnly,), lambda error: Problem(403, "admins_only", str(error))),
     ((IdempotencyConflict,), lambda error: Problem(409, "idempotency_conflict", str(error))),
     ((NotPossibleNow,), lambda error: Problem(409, "not_possible_now", str(error))),
     ((RequestDataTooBig,), lambda _error: too_large()),

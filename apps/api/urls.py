@@ -3,7 +3,7 @@
 from django.urls import path, re_path
 from django.views.generic import RedirectView
 
-from apps.api.views import documentation, mailboxes, messages, queue, tickets
+from apps.api.views import documentation, mailboxes, messages, queue, suppressions, tickets
 
 app_name = "api"
 
@@ -36,6 +36,12 @@ urlpatterns = [
     path("v1/errors", queue.ErrorsView.as_view(), name="errors"),
     path("v1/errors/<uuid:delivery_id>/resubmit", queue.ResubmitErrorView.as_view(), name="resubmit"),
     path("v1/errors/<uuid:delivery_id>/discard", queue.DiscardErrorView.as_view(), name="discard"),
+    path("v1/suppressions", suppressions.SuppressionsView.as_view(), name="suppressions"),
+    path(
+        "v1/suppressions/<uuid:suppression_id>",
+        suppressions.SuppressionView.as_view(),
+        name="suppression",
+    ),
     path("v1/held", queue.HeldView.as_view(), name="held"),
     re_path(r"^", documentation.nowhere, name="nowhere"),
 ]

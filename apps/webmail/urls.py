@@ -3,7 +3,7 @@
 from django.urls import path, register_converter
 
 from apps.webmail.converters import FolderConverter
-from apps.webmail.views import conversations, outgoing, sign_in, tickets, writing
+from apps.webmail.views import conversations, outgoing, sign_in, suppressions, tickets, writing
 
 register_converter(FolderConverter, "folder")
 
@@ -35,5 +35,7 @@ urlpatterns = [
     path("errors/", outgoing.errors, name="errors"),
     path("errors/<uuid:delivery_id>/resubmit/", outgoing.resubmit, name="resubmit"),
     path("errors/<uuid:delivery_id>/discard/", outgoing.discard, name="discard"),
+    path("suppressions/", suppressions.suppressions, name="suppressions"),
+    path("suppressions/<uuid:suppression_id>/remove/", suppressions.remove, name="unsuppress"),
     path("queue/", outgoing.queue, name="queue"),
 ]

@@ -230,6 +230,7 @@ SPECTACULAR_SETTINGS = {
         "TicketState": "apps.tickets.models.TicketState",
         "MailboxKind": "apps.mailboxes.models.MailboxKind",
         "MessageKind": "apps.mailboxes.models.MessageKind",
+        "SuppressionReason": "apps.outbound.models.SuppressionReason",
     },
 }
 

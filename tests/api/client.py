@@ -41,6 +41,9 @@ class Api:
     def patch(self, path: str, body: Any = None, **headers: str) -> Any:
         return self.call("PATCH", path, body, headers=headers)
 
+    def delete(self, path: str, **headers: str) -> Any:
+        return self.call("DELETE", path, headers=headers)
+
     def call(
         self,
         method: str,

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping
 import pytest
 from django.test import Client
 from django.urls import URLPattern, reverse
+from django.utils import timezone
 
 from apps.mailboxes.models import Message
+from apps.outbound.bounces.suppressions import add_suppression
 from apps.outbound.models import Delivery
 from apps.tickets.models import Ticket
 from apps.webmail import urls
@@ -16,11 +18,11 @@ from tests.outbound.sending import send
 from tests.people import House
 
 # Pages about the person who asks; the outsider has their own.
-OF_ONESELF = {"home", "rail", "compose", "outbox", "errors", "queue"}
+OF_ONESELF = {"home", "rail", "compose", "outbox", "errors", "queue", "suppressions"}
 FOR_EVERYBODY = {"sign-in", "sign-out"}
 OF_SENT_MAIL = {"cancel", "retry"}
 POSTED = {"read", "move", "star", "answer", "change-ticket", "note", "answer-ticket", "cancel", "retry", "resubmit",
-          "discard", "resolve"}  # fmt: skip
+          "discard", "resolve", "unsuppress"}  # fmt: skip
 
 
 def named_patterns() -> Iterator[URLPattern]:
@@ -44,6 +46,7 @@ def things_of(house: House) -> dict[str, object]:
         "ticket_id": Ticket.objects.get(mailbox=house.support, thread=message.thread_id).pk,
         "delivery_id": delivery.pk,
         "sent_id": delivery.message_id,
+        "suppression_id": add_suppression(house.as_key, "gone@customer.example", now=timezone.now()).pk,
     }
 
 

@@ -14,8 +14,8 @@ where one MX for bounces is wanted. It must lead to our listener.
 What answers by itself is sent from the null path (RFC 3834 §3.3): its bounce goes nowhere, and so no two machines can
 keep each other busy.
 
-Limits: a return path is good until `ReturnPaths.good_for` after the delivery's own lifetime; a report later than that is
-refused like an unknown address.
+Limits: a return path is good until `ReturnPaths.good_for` after the delivery's own lifetime; a report later than that
+is refused like an unknown address.
 """
 
 import base64

@@ -5,6 +5,7 @@ from django.utils.translation import gettext_lazy
 
 from apps.outbound.bounces.policy import Nature
 from apps.outbound.bounces.report import Told
+from apps.outbound.models import DeliveryReport, ReportAction
 
 _FAILURES = {
     Nature.NO_SUCH_ADDRESS: gettext_lazy("It came back: there is no such address."),
@@ -37,3 +38,32 @@ def said(told: Told) -> str:
     if not told.server:
         return words
     return _("%(server)s said: %(words)s") % {"server": told.server, "words": words}
+
+
+def told_by(report: DeliveryReport) -> str:
+    """What a report says, in a sentence for beside its recipient."""
+    told = Told(
+        action=ReportAction(report.action),
+        recipient=report.recipient,
+        status=report.status,
+        diagnostic=report.diagnostic,
+        server=report.server,
+    )
+    match told.action:
+        case ReportAction.FAILED:
+            sentence = _("A server reported that it could not be delivered.")
+        case ReportAction.DELAYED:
+            sentence = _("A server reported that it is late, and goes on trying.")
+        case ReportAction.COMPLAINED:
+            return _("The recipient reported it as spam.")
+        case ReportAction.UNSUBSCRIBED:
+            return _("The recipient asked to get no more.")
+        case ReportAction.DELIVERED:
+            sentence = _("A server reported that it was delivered.")
+        case ReportAction.RELAYED | ReportAction.EXPANDED:
+            sentence = _("A server reported that it was passed on.")
+        case _:
+            sentence = _("A server reported on it.")
+    # The failure's words stand in the delivery's own sentence already.
+    words = "" if told.action == ReportAction.FAILED else said(told)
+    return f"{sentence} {words}".strip()
