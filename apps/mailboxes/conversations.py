@@ -19,6 +19,8 @@ from apps.mailboxes.selectors import entries_for, visible_mailboxes
 
 PAGE_SIZE = 50
 PARTICIPANTS_SHOWN = 3
+# What mail systems say about mail is part of no conversation.
+REPORTS = (MessageKind.BOUNCE, MessageKind.COMPLAINT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,7 @@ def _rows(mailbox: Mailbox, heads: Sequence[MailboxEntry]) -> list[ConversationR
     counts = {
         row["thread"]: row
         for row in in_mailbox.values("thread").annotate(
-            messages=Count("message", distinct=True),
+            messages=Count("message", distinct=True, filter=~Q(message__kind__in=REPORTS)),
             unread=Count("id", filter=Q(is_read=False)),
             starred=Count("id", filter=Q(is_starred=True)),
         )
@@ -133,7 +135,7 @@ def _rows(mailbox: Mailbox, heads: Sequence[MailboxEntry]) -> list[ConversationR
             entry=entry,
             latest=entry.message,
             participants=participants.get(entry.thread_id, ()),
-            message_count=counts[entry.thread_id]["messages"],
+            message_count=max(1, counts[entry.thread_id]["messages"]),
             unread=counts[entry.thread_id]["unread"] > 0,
             starred=counts[entry.thread_id]["starred"] > 0,
         )
@@ -145,14 +147,13 @@ def _participants(entries: QuerySet[MailboxEntry]) -> dict[uuid.UUID, tuple[str,
     """Who wrote, newest first; for a conversation in which only we wrote, whom we wrote to."""
     wrote: dict[uuid.UUID, list[str]] = defaultdict(list)
     were_written_to: dict[uuid.UUID, list[str]] = defaultdict(list)
-    # A mail system that reports on a mail is nobody one talks with, unless there is nobody else.
     reported: dict[uuid.UUID, list[str]] = defaultdict(list)
     sender = ("message__sender_name", "message__sender_address")
     fields = ("thread_id", "side", "message__kind", *sender, "message__to")
     # A conversation of a thousand messages is named by its last ones.
     newest_first = entries.order_by("-sorted_at").values_list(*fields)[:2000]
     for thread_id, side, kind, name, address, recipients in newest_first:
-        if kind in {MessageKind.BOUNCE, MessageKind.COMPLAINT}:
+        if kind in REPORTS:
             _add(reported[thread_id], name or address)
         elif side == Side.RECIPIENT:
             _add(wrote[thread_id], name or address)

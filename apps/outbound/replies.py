@@ -10,7 +10,8 @@ from datetime import datetime
 from django.db.models import Exists, OuterRef
 
 from apps.accounts.principal import Principal
-from apps.mailboxes.models import MailboxEntry, Message, MessageKind, Side
+from apps.mailboxes.conversations import REPORTS
+from apps.mailboxes.models import MailboxEntry, Message, Side
 from apps.mailboxes.threads import ThreadChoice
 from apps.outbound.errors import SubmissionInvalid
 from apps.outbound.idempotency import request_of
@@ -19,9 +20,6 @@ from apps.outbound.validation import check_idempotency_key
 from apps.tickets.errors import TicketInvalid
 from apps.tickets.models import Ticket, TicketState
 from apps.tickets.services import record_reply
-
-# What mail systems report is nobody to answer.
-REPORTS = (MessageKind.BOUNCE, MessageKind.COMPLAINT)
 
 
 @dataclass(frozen=True, slots=True)

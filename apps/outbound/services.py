@@ -14,6 +14,7 @@ from apps.mailboxes.models import Folder, Message
 from apps.mailboxes.selectors import is_on_senders_side
 from apps.mailboxes.services import move_sender_copy
 from apps.outbound import transitions
+from apps.outbound.bounces.suppressions import suppressed_among
 from apps.outbound.causes import Cause
 from apps.outbound.errors import NotCancellable, NotResolvable, NotRetryable
 from apps.outbound.idempotency import forget_old_keys
@@ -65,8 +66,15 @@ def retry_message(principal: Principal, message: Message, now: datetime) -> int:
 
 
 def resubmit_delivery(principal: Principal, delivery: Delivery, now: datetime) -> None:
-    """Put one recipient of the error queue back on the road, with a fresh lifetime. Raises NotRetryable, NotVisible."""
+    """Put one recipient of the error queue back on the road, with a fresh lifetime. Raises NotRetryable, NotVisible.
+
+    One who is suppressed stays there until the suppression is removed: a worker would only put it back.
+    """
     _demand_known(principal, delivery)
+    if delivery.state == DeliveryState.SUPPRESSED:
+        still = suppressed_among(delivery.organisation_id, [delivery.recipient], now)
+        if still:
+            raise NotRetryable(still[delivery.recipient].reason)
     with transaction.atomic():
         if not _resubmit(principal, delivery.message_id, delivery.pk, now):
             msg = "It is not in the error queue any more."

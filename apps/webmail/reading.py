@@ -30,6 +30,7 @@ from apps.outbound.models import (
     DeliveryReport,
     DeliveryState,
     NoticeKind,
+    ReportAction,
 )
 from apps.outbound.selectors import Explanation, deliveries_by_message, explain
 from apps.tickets.models import Note, Ticket
@@ -168,7 +169,7 @@ def show_conversation(
     items: list[ShownMessage | ShownNote | ShownNotice] = [
         *shown,
         *(ShownNote(note, note.created_at) for note in notes),
-        *(ShownNotice(one, one.told_at, sentence_of(one)) for one in notices_of(principal, messages)),
+        *(ShownNotice(one, one.told_at, sentence_of(one, now)) for one in notices_of(principal, messages)),
     ]
     entries = [entry for message in messages for entry in entries_in(mailbox, message)]
     return ShownConversation(
@@ -264,7 +265,7 @@ def _truths_by_message(
             DeliveryTruth(
                 delivery,
                 explain(delivery, now),
-                tuple(_show_report(principal, report, now) for report in reports.get(delivery.pk, ())),
+                tuple(_show_report(principal, delivery, one, now) for one in reports.get(delivery.pk, ())),
             )
             for delivery in deliveries
         ]
@@ -272,8 +273,13 @@ def _truths_by_message(
     }
 
 
-def _show_report(principal: Principal, report: DeliveryReport, now: datetime) -> ShownReport:
-    return ShownReport(report, told_by(report), _url(principal, ContentKind.ORIGINAL, report.message, now))
+def _show_report(
+    principal: Principal, delivery: Delivery, report: DeliveryReport, now: datetime
+) -> ShownReport:
+    # What a bounced delivery says of itself is what its report said.
+    is_said = delivery.state == DeliveryState.BOUNCED and report.action == ReportAction.FAILED
+    url = _url(principal, ContentKind.ORIGINAL, report.message, now)
+    return ShownReport(report, "" if is_said else told_by(report), url)
 
 
 def _attachments(principal: Principal, message: Message, now: datetime) -> list[Attachment]:

@@ -105,7 +105,7 @@ def test_the_sender_is_told_in_the_conversation_and_the_ticket_stays_as_it_was(
     assert tell_senders() == 0
 
     notice = DeliveryNotice.objects.get(message=answer.message)
-    assert sentence_of(notice).startswith(
+    assert sentence_of(notice, timezone.now()).startswith(
         f"Not delivered to {ELENA}. It came back: there is no such address."
     )
     copy = MailboxEntry.objects.get(message=answer.message, side="sender")
@@ -238,7 +238,7 @@ def test_a_complaint_suppresses_for_good_and_the_sender_learns_of_it(
     suppression = Suppression.objects.get()
     assert (suppression.address, suppression.reason) == (ELENA, SuppressionReason.COMPLAINT)
     assert suppression.expires_at is None
-    assert "reported this mail as spam" in sentence_of(DeliveryNotice.objects.get())
+    assert "reported this mail as spam" in sentence_of(DeliveryNotice.objects.get(), timezone.now())
     assert delivery.reports.get().message.kind == MessageKind.COMPLAINT
 
 

@@ -1,6 +1,7 @@
 """The page of suppressions, and what a conversation shows of what came back."""
 
 import pytest
+from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 
@@ -60,20 +61,26 @@ def test_what_is_no_address_is_said_beside_its_field(admin: Client) -> None:
 def bounced(house: House) -> Delivery:
     """A mail that was accepted and came back."""
     delivery = only_delivery(send(house.as_alice, ELENA))
-    Delivery.objects.update(state=DeliveryState.SENT, due_at=None)
     move_sender_copy(delivery.message, Folder.SENT)
+    return came_back(house, delivery)
+
+
+def came_back(house: House, delivery: Delivery) -> Delivery:
+    Delivery.objects.filter(pk=delivery.pk).update(state=DeliveryState.SENT, due_at=None)
     raw = dsn()
     prepared = prepare(raw)
+    raw_blob = put(house.organisation.pk, stage(raw))
     report = recognise(prepared, raw, envelope_sender="")
     assert report is not None
     arrival = Arrival(
         house.organisation.pk,
         [return_paths().of(delivery.pk, "support@house.test")],
         prepared,
-        put(house.organisation.pk, stage(raw)),
+        raw_blob,
         timezone.now(),
     )
-    assert take_in(arrival, report, [house.support], timezone.now()) is not None
+    with transaction.atomic():
+        assert take_in(arrival, report, [house.support], timezone.now()) is not None
     delivery.refresh_from_db()
     return delivery
 

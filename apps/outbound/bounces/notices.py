@@ -27,6 +27,8 @@ from django.utils.translation import ngettext
 from apps.events.notices import announce
 from apps.events.services import publish
 from apps.mailboxes.models import Folder, MailboxEntry, Message, Side
+from apps.outbound.bounces.refusals import heed_refusals
+from apps.outbound.explanations import clock
 from apps.outbound.models import (
     IN_ERROR,
     Delivery,
@@ -64,6 +66,7 @@ def _tell_lost(now: datetime) -> int:
             Delivery.objects.filter(state__in=IN_ERROR, failure_told_at__isnull=True).order_by("finished_at")
         )
         Delivery.objects.filter(pk__in=[one.pk for one in lost]).update(failure_told_at=now)
+        heed_refusals(lost, now)
         for message_id, deliveries in _by_message(lost).items():
             told = Delivery.objects.filter(
                 message=message_id, state__in=IN_ERROR, failure_told_at__isnull=False
@@ -158,8 +161,8 @@ def _call_attention(message_id: uuid.UUID) -> None:
 # reading one
 
 
-def sentence_of(notice: DeliveryNotice) -> str:
-    """A line as a person reads it, on the clock of Django's current time zone."""
+def sentence_of(notice: DeliveryNotice, now: datetime) -> str:
+    """A line as a person reads it. Its times are in Django's current time zone, which they name."""
     others = notice.recipients - 1
     reason = notice.reason.rstrip(". ")
     whom = notice.recipient
@@ -174,13 +177,9 @@ def sentence_of(notice: DeliveryNotice) -> str:
         return _("Not delivered to %(whom)s. %(reason)s.") % {"whom": whom, "reason": reason}
     told = _("Still waiting for %(whom)s since %(since)s. %(reason)s.") % {
         "whom": whom,
-        "since": _clock(notice.since or notice.told_at),
+        "since": clock(notice.since or notice.told_at, now),
         "reason": reason or _("No worker has taken it up"),
     }
     if notice.next_try_at is not None:
-        told += " " + _("Next try at %(at)s.") % {"at": _clock(notice.next_try_at)}
+        told += " " + _("Next try at %(at)s.") % {"at": clock(notice.next_try_at, now)}
     return told
-
-
-def _clock(moment: datetime) -> str:
-    return timezone.localtime(moment).strftime("%Y-%m-%d %H:%M %Z")

@@ -11,6 +11,9 @@ What follows for the address:
   back, domains change hands and mail systems have bad days.
 - **refused for good without a reason we know**: it may be us and it may be the address. The third such bounce within
   30 days suppresses it, like the above.
+- **refused in our own conversation** ("550 5.1.1" to RCPT) as not existing or closed: the answer is at once and our own
+  evidence, and asking again costs one command. The third within 30 days suppresses all the same, for the servers that
+  count such questions against us.
 - **mailbox full, too large, content or sender refused, blocked as spam, tried in vain for days, a loop**: the mail did
   not arrive and that is told, but nothing is wrong with the address: never suppressed.
 - **a complaint**, and a wish to be left alone: suppressed until a person removes it. Whoever pressed "this is spam" has
@@ -18,9 +21,6 @@ What follows for the address:
 
 Only a report that bears a delivery's signed return path suppresses. One that was matched by its Message-ID alone
 changes the delivery and no more: every recipient of a mail knows that id, and could silence the others with it.
-
-Limits: a refusal in our own conversation ("550 5.1.1" to RCPT) fails the delivery and does not suppress: asking again
-costs one command, and the answer is at once and our own evidence.
 """
 
 import re
@@ -158,6 +158,7 @@ class SuppressionPolicy:
     at_once: frozenset[Nature] = _AT_ONCE
     after_some: frozenset[Nature] = frozenset({Nature.UNKNOWN})
     some: int = 3
+    refusals: int = 3
     within: timedelta = timedelta(days=30)
     first: timedelta = timedelta(days=90)
     longest: timedelta = timedelta(days=360)

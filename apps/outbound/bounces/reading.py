@@ -28,6 +28,7 @@ _RETURNED_TYPES = frozenset(
 )
 _RETURNED_BYTES = 256 * 1024
 _HEADER_BYTES = 256 * 1024
+_FAILED_RECIPIENTS = re.compile(rb"^X-Failed-Recipients:", re.IGNORECASE | re.MULTILINE)
 # How mail systems sign their reports; RFC 5321 §4.5.5 leaves the name to them.
 _MAIL_SYSTEM = re.compile(
     r"mailer-?daemon|postmaster|mail[._-]?delivery|mail delivery (?:system|subsystem)|microsoft ?exchange"
@@ -50,9 +51,12 @@ def read_report(parsed: ParsedMessage, raw: bytes, *, envelope_sender: str) -> R
     )
     if told:
         return Report("rfc3464", told, _returned(parsed))
-    headers, _body = read_headers(raw, 0, min(len(raw), _HEADER_BYTES))
-    if not _is_from_mail_system(parsed, headers, envelope_sender):
+    # Most mail ends here: nothing of it is read a second time.
+    if not (
+        _is_from_mail_system(parsed, envelope_sender) or _FAILED_RECIPIENTS.search(raw, 0, _HEADER_BYTES)
+    ):
         return None
+    headers, _body = read_headers(raw, 0, min(len(raw), _HEADER_BYTES))
     dialect, told = _read_text(parsed, headers)
     return Report(dialect, told, _returned(parsed)) if told else None
 
@@ -72,10 +76,8 @@ def _read_text(parsed: ParsedMessage, headers: Headers) -> tuple[str, tuple[Told
     return "", ()
 
 
-def _is_from_mail_system(parsed: ParsedMessage, headers: Headers, envelope_sender: str) -> bool:
-    if not envelope_sender or headers.has("x-failed-recipients"):
-        return True
-    return bool(_MAIL_SYSTEM.search(f"{parsed.sender.name} {parsed.sender.address}"))
+def _is_from_mail_system(parsed: ParsedMessage, envelope_sender: str) -> bool:
+    return not envelope_sender or bool(_MAIL_SYSTEM.search(f"{parsed.sender.name} {parsed.sender.address}"))
 
 
 def _returned(parsed: ParsedMessage, *, extra_paths: tuple[str, ...] = ()) -> Returned:

@@ -84,7 +84,7 @@ def sentence_of(row: Suppression) -> str:
             told = _("Not sent: mail to this address bounced for good on %(since)s.")
     sentence = told % {"since": since}
     if row.evidence:
-        sentence += f" ({row.evidence})"
+        sentence = f"{sentence.removesuffix('.')} ({row.evidence.rstrip('. ')})."
     if row.expires_at is not None:
         until = timezone.localtime(row.expires_at).strftime("%Y-%m-%d")
         sentence += " " + _(

@@ -8,8 +8,17 @@ from django.utils import timezone
 from apps.events.models import Event
 from apps.mailboxes.models import MailboxEntry, Side
 from apps.outbound.bounces.notices import sentence_of, tell_senders
-from apps.outbound.models import Delivery, DeliveryNotice, DeliveryState, NoticeKind, SendingPolicy
-from apps.outbound.services import retry_message
+from apps.outbound.bounces.suppressions import add_suppression, remove_suppression
+from apps.outbound.errors import NotRetryable
+from apps.outbound.models import (
+    Delivery,
+    DeliveryNotice,
+    DeliveryState,
+    NoticeKind,
+    SendingPolicy,
+    Suppression,
+)
+from apps.outbound.services import resubmit_delivery, retry_message
 from tests.outbound.sending import drain, only_delivery, send
 from tests.people import House
 from tests.remote.script import Phase, defer, refuse
@@ -32,7 +41,7 @@ def test_a_recipient_who_waits_for_hours_is_told_of_once_with_the_reason(
     assert tell_senders(now + LATER) == 1
     assert tell_senders(now + LATER) == 0
     notice = DeliveryNotice.objects.get(message=submitted.message)
-    sentence = sentence_of(notice)
+    sentence = sentence_of(notice, timezone.now())
     assert sentence.startswith(f"Still waiting for {ELENA} since ")
     assert "greylisted, come back" in sentence
     assert "Next try at" in sentence
@@ -68,7 +77,7 @@ def test_many_failures_of_one_mail_are_one_line(house: House, relay: RemoteServe
     assert tell_senders() == 20
     notice = DeliveryNotice.objects.get(message=submitted.message)
     assert (notice.kind, notice.recipients) == (NoticeKind.FAILED, 20)
-    assert "and 19 others" in sentence_of(notice)
+    assert "and 19 others" in sentence_of(notice, timezone.now())
     assert Event.objects.filter(kind="message.told_failed").count() == 1
 
 
@@ -95,4 +104,41 @@ def test_what_was_sent_or_taken_back_is_nothing_to_tell(house: House, relay: Rem
 def test_an_address_that_nobody_has_is_told_of(house: House) -> None:
     send(house.as_alice, "nobody@house.test")
     assert tell_senders() == 1
-    assert "There is no nobody@house.test here" in sentence_of(DeliveryNotice.objects.get())
+    assert "There is no nobody@house.test here" in sentence_of(DeliveryNotice.objects.get(), timezone.now())
+
+
+def refused_times(house: House, times: int) -> None:
+    for _ in range(times):
+        send(house.as_alice, ELENA)
+        drain()
+        tell_senders()
+
+
+def test_an_address_that_its_server_refuses_three_times_is_suppressed(
+    house: House, relay: RemoteServer
+) -> None:
+    relay.play(Phase.RCPT, refuse())
+    refused_times(house, 2)
+    assert not Suppression.objects.exists()
+    refused_times(house, 1)
+    suppression = Suppression.objects.get()
+    assert (suppression.address, suppression.reason) == (ELENA, "hard_bounce")
+    assert "no such user" in suppression.evidence
+    assert only_delivery(send(house.as_alice, ELENA)).state == DeliveryState.SUPPRESSED
+
+
+def test_a_server_that_dislikes_us_suppresses_nobody(house: House, relay: RemoteServer) -> None:
+    relay.play(Phase.RCPT, refuse(550, "5.7.1 blocked using zen.spamhaus.example"))
+    refused_times(house, 4)
+    assert not Suppression.objects.exists()
+
+
+def test_who_is_suppressed_is_not_tried_again_until_that_is_lifted(house: House) -> None:
+    row = add_suppression(house.as_key, ELENA, now=timezone.now())
+    delivery = only_delivery(send(house.as_alice, ELENA))
+    with pytest.raises(NotRetryable, match="Remove the suppression"):
+        resubmit_delivery(house.as_alice, delivery, timezone.now())
+    remove_suppression(house.as_key, row, now=timezone.now())
+    resubmit_delivery(house.as_alice, delivery, timezone.now())
+    delivery.refresh_from_db()
+    assert delivery.state == DeliveryState.QUEUED
