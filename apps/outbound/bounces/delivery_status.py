@@ -15,6 +15,8 @@ from apps.outbound.bounces.report import MAX_DIAGNOSTIC_CHARS, MAX_RECIPIENTS, T
 from apps.outbound.models import ReportAction
 
 MAX_BYTES = 256 * 1024
+MAX_BLOCKS = 1000
+_WORD = re.compile(rb"\S")
 
 STATUS = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d.]*\d)")
 _UNSPECIFIC = {"", "5.0.0", "4.0.0", "2.0.0"}
@@ -53,13 +55,17 @@ def read_delivery_status(data: bytes) -> tuple[Told, ...]:
 
 def _blocks(data: bytes) -> Iterator[Headers]:
     position = 0
-    while position < len(data):
-        block, following = read_headers(data, position, len(data))
+    for _block in range(MAX_BLOCKS):
+        word = _WORD.search(data, position)
+        if word is None:
+            return
+        start = data.rfind(b"\n", 0, word.start()) + 1
+        block, following = read_headers(data, start, len(data))
         if block.fields:
             yield block
-        elif following == position:
-            # Not a field and not a blank line: skip it, and read on.
-            eol = data.find(b"\n", position)
+        if following <= start:
+            # What stands here is no field: skip the line, and read on.
+            eol = data.find(b"\n", start)
             following = len(data) if eol < 0 else eol + 1
         position = following
 

@@ -15,6 +15,7 @@ To teach it another system, add a line. Sentences are compared without regard to
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from apps.mime.clean import clean_line
 from apps.outbound.bounces.delivery_status import STATUS, read_delivery_status
@@ -101,7 +102,7 @@ _SENTENCES = tuple(
 )
 # Where the copy of the mail begins.
 _COPY = re.compile(
-    r"""^[\s>]*(?:
+    r"""^[ \t>]{0,40}(?:
         -+\s*(?:Below\ this\ line\ is|Enclosed\ is|This\ is)\ a\ copy\ of\ the\ message
       | -+\s*Original\ message | -+\s*Unsent\ message\ follows | -+\s*Message\ header\ follows
       | -+\s*Returned\ Message | -+\s*The\ header\ of\ the\ original\ message | -+\s*original\ mail\ info
@@ -124,8 +125,8 @@ _AT_START = re.compile(
 )
 _OUR_OWN = re.compile(r"(?:MAIL\s+FROM|From|Sender|envelope-from)\s*:?\s*<?\s*$", re.IGNORECASE)
 _CODE = re.compile(r"(?<![\d.])([45])\d\d(?![\d.])")
-MESSAGE_ID = re.compile(r"^[ \t>]*Message-ID:\s*<([^<>\s]{3,900})>", re.IGNORECASE | re.MULTILINE)
-RETURN_PATH = re.compile(r"^[ \t>]*Return-Path:\s*<([^<>\s]{3,320})>", re.IGNORECASE | re.MULTILINE)
+MESSAGE_ID = re.compile(r"^[ \t>]{0,40}Message-ID:\s*<([^<>\s]{3,900})>", re.IGNORECASE | re.MULTILINE)
+RETURN_PATH = re.compile(r"^[ \t>]{0,40}Return-Path:\s*<([^<>\s]{3,320})>", re.IGNORECASE | re.MULTILINE)
 
 
 def read_prose(text: str, *, failed: tuple[str, ...] = ()) -> tuple[str, tuple[Told, ...]]:
@@ -165,14 +166,19 @@ def _recipients(said: str, dialect: Dialect, sentence: str, failed: tuple[str, .
     if not found:
         # No line begins with one: each address that the words mention, other than the sender's.
         words = clean_line(said, MAX_DIAGNOSTIC_CHARS)
-        mentioned = [m[1] for m in _ANYWHERE.finditer(said) if not _OUR_OWN.search(said[: m.start()][-40:])]
-        found = {_bare(one): words for one in mentioned[:MAX_RECIPIENTS]}
+        found = {_bare(one): words for one in islice(_mentioned(said), MAX_RECIPIENTS)}
     known = {one.lower() for one in found}
     for address in failed:
         if address.lower() not in known:
             found[address] = clean_line(rest, MAX_DIAGNOSTIC_CHARS)
     for address, words in found.items():
         yield _told(address, words or clean_line(said, MAX_DIAGNOSTIC_CHARS), dialect.action)
+
+
+def _mentioned(said: str) -> Iterator[str]:
+    for match in _ANYWHERE.finditer(said):
+        if not _OUR_OWN.search(said, max(0, match.start() - 40), match.start()):
+            yield match[1]
 
 
 def _at_line_starts(said: str) -> dict[str, str]:

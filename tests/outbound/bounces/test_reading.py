@@ -1,5 +1,6 @@
 """Reports, read: by their fields, by their prose, and by nothing that is none."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from apps.mime.parse import parse
 from apps.outbound.bounces.delivery_status import address_of, read_delivery_status
-from apps.outbound.bounces.dialects import DIALECTS, read_prose
+from apps.outbound.bounces.dialects import DIALECTS, READ_CHARS, read_prose
 from apps.outbound.bounces.feedback import read_feedback
 from apps.outbound.bounces.policy import nature_of
 from apps.outbound.bounces.reading import read_report
@@ -234,6 +235,33 @@ def test_a_text_of_addresses_is_bounded() -> None:
         SAMPLES["exim"].replace(ELENA, "\n".join(f"a{n}@x.example" for n in range(5000)))
     )
     assert 0 < len(found) <= 400
+
+
+def seconds_for(text: str) -> float:
+    started = time.perf_counter()
+    read_prose(text)
+    return time.perf_counter() - started
+
+
+def test_no_text_takes_much_longer_than_others_of_its_length() -> None:
+    sentence = "Hi. This is the\n"
+    harmless = min(seconds_for((sentence + "It is a fine day. " * 4000)[:READ_CHARS]) for _ in range(3))
+    for piece in (
+        "\n",
+        " ",
+        ">",
+        ">\n",
+        "-\n",
+        "@",
+        "a",
+        "a@b.example ",
+        "From: <a@b.example ",
+        "has      ",
+        "(",
+        '"',
+    ):
+        hostile = min(seconds_for(sentence + piece * (READ_CHARS // len(piece))) for _ in range(2))
+        assert hostile < 30 * harmless + 0.5, repr(piece)
 
 
 # real ones
