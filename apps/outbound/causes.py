@@ -31,6 +31,12 @@ class Cause(StrEnum):
     CANCELLED = "cancelled"
     RESOLVED_BY_PERSON = "resolved_by_person"
 
+    DESTINATION_LIMIT = "destination_limit"
+
+    # wished for, or asked of us by the queue itself
+    REPLIED = "replied"
+    UNCERTAIN_RETRIED = "uncertain_retried"
+
     # what the world said afterwards
     BOUNCED = "bounced"
     COMPLAINED = "complained"

@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ("mailboxes", "0001_initial"),
         ("organisations", "0001_initial"),
-        ("outbound", "0003_fill_destinations"),
+        ("outbound", "0004_serve_claims_from_indexes"),
     ]
 
     operations = [

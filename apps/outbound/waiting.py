@@ -1,0 +1,59 @@
+"""Waiting for a limit: until when, why, and how many who wait for the same one are spread over time.
+
+A limit that is used up is no setback and no attempt: nobody was asked. Of a thousand recipients that wait for thirty a
+minute each is put off to a moment of its own, at about the limit's pace, so that they do not all come back, be told
+to wait and go again. Each worker draws its own schedule: with several of them, or after a restart, some come early and
+are put off once more, which costs a claim and nothing else.
+
+Limits: a schedule reaches `HORIZON` at most. What would come later comes then, and is put off again: a limit that was
+raised meanwhile is noticed within that time.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from apps.outbound.causes import Cause
+
+HORIZON = timedelta(minutes=15)
+LONGEST_GAP = timedelta(seconds=2)
+SHORTEST_GAP = timedelta(milliseconds=5)
+# Rather too dense than too sparse: who comes too early is put off again, but who comes too late leaves a limit unused.
+DENSITY = 2
+FORGET_AFTER = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing may be sent before `until`. `gap` is the limit's own pace where it is known."""
+
+    until: datetime
+    cause: Cause
+    reason: str
+    gap: timedelta | None = None
+
+    @property
+    def is_of_destination(self) -> bool:
+        """Whether everybody at that destination waits, whoever writes to them and over whichever relay."""
+        return self.cause == Cause.DESTINATION_LIMIT
+
+
+class Schedule:
+    """Gives each of those who wait for one limit a moment of its own."""
+
+    def __init__(self, chance: Callable[[], float]) -> None:
+        self._chance = chance
+        self._last: dict[tuple[str, str], datetime] = {}
+
+    def place(self, wait: Wait, about: str, now: datetime) -> datetime:
+        """The moment at which to come again. `about` is what the limit is on, as far as its cause does not say."""
+        key = (wait.cause, about)
+        if len(self._last) > FORGET_AFTER:
+            self._last = {one: at for one, at in self._last.items() if at > now}
+        gap = wait.gap or max(SHORTEST_GAP, min(LONGEST_GAP, wait.until - now)) / DENSITY
+        earliest = max(wait.until, now + SHORTEST_GAP)
+        at = max(earliest, self._last.get(key, earliest - gap) + gap)
+        if at > earliest + HORIZON:
+            return earliest + HORIZON * (0.5 + self._chance() / 2)
+        self._last[key] = at
+        return at
