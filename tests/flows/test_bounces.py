@@ -8,7 +8,7 @@ from apps.inbound.ingest import ingest_due
 from apps.inbound.models import ReceivedMessage
 from apps.mailboxes.models import MailboxEntry, Message, MessageKind
 from apps.mailboxes.selectors import message_for, raw_of
-from apps.outbound.bounces.notices import sentence_of, tell_senders
+from apps.outbound.bounces.notices import sentence_of
 from apps.outbound.bounces.suppressions import remove_suppression, suppressions_for
 from apps.outbound.models import (
     Delivery,
@@ -30,6 +30,7 @@ from tests.outbound.sending import drain, only_delivery, send
 from tests.people import House
 from tests.remote.server import RemoteServer
 from tests.reports import block, complaint, dsn, original_of, prose
+from tests.telling import tell_senders
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -10,13 +10,13 @@ from apps.mailboxes.models import Folder
 from apps.mailboxes.projection import prepare
 from apps.mailboxes.services import move_sender_copy
 from apps.outbound.bounces.arrivals import Arrival, recognise, take_in
-from apps.outbound.bounces.notices import tell_senders
 from apps.outbound.bounces.return_path import return_paths
 from apps.outbound.bounces.suppressions import add_suppression, suppressions_for
 from apps.outbound.models import Delivery, DeliveryState
 from tests.outbound.sending import only_delivery, send
 from tests.people import House
 from tests.reports import dsn
+from tests.telling import tell_senders
 from tests.webmail.conftest import browser_of
 
 ELENA = "elena@customer.example"

@@ -9,8 +9,9 @@ line with a number. With the line, the sender's copy counts as unread, so that i
 list, and a conversation that was archived comes back to the Inbox. No mail is generated, so no mail can loop (RFC
 3834).
 
-`tell_senders` is a clock's duty. Each batch is one transaction that marks its deliveries as told and writes the lines:
-a crash leaves both undone, and the next tick does them. Two clocks at once take different rows (SKIP LOCKED).
+`tell_of_lost` and `tell_of_late` are clocks' duties. Each batch is one transaction that marks its deliveries as told
+and writes the lines: a crash leaves both undone, and the next tick does them. Two clocks at once take different rows
+(SKIP LOCKED).
 """
 
 import uuid
@@ -46,12 +47,6 @@ LATE_AFTER = timedelta(hours=4)
 LATE = (DeliveryState.QUEUED, DeliveryState.DEFERRED)
 
 
-def tell_senders(now: datetime | None = None) -> int:
-    """One round of telling; how many deliveries were told of."""
-    now = now or timezone.now()
-    return _tell_lost(now) + _tell_late(now)
-
-
 def tell_of_complaint(delivery: Delivery, reason: str, now: datetime) -> None:
     """The recipient reported the mail as spam, in the caller's transaction."""
     _write(delivery.message_id, NoticeKind.COMPLAINED, [delivery], 1, now, reason=reason)
@@ -60,7 +55,9 @@ def tell_of_complaint(delivery: Delivery, reason: str, now: datetime) -> None:
 # the two rounds
 
 
-def _tell_lost(now: datetime) -> int:
+def tell_of_lost(now: datetime | None = None) -> int:
+    """Tell of what will not arrive; how many deliveries were told of."""
+    now = now or timezone.now()
     with transaction.atomic():
         lost = _locked(
             Delivery.objects.filter(state__in=IN_ERROR, failure_told_at__isnull=True).order_by("finished_at")
@@ -75,7 +72,9 @@ def _tell_lost(now: datetime) -> int:
     return len(lost)
 
 
-def _tell_late(now: datetime) -> int:
+def tell_of_late(now: datetime | None = None) -> int:
+    """Tell of what waits for too long; how many deliveries were told of."""
+    now = now or timezone.now()
     told = 0
     patience = dict(SendingPolicy.objects.values_list("organisation_id", "delay_told_after"))
     waiting = Delivery.objects.filter(state__in=LATE, delay_told_at__isnull=True)
@@ -87,7 +86,8 @@ def _tell_late(now: datetime) -> int:
 
 @transaction.atomic
 def _tell_late_of(waiting: QuerySet[Delivery], bears: timedelta, now: datetime) -> int:
-    # A lifetime counts from when a delivery first was due: that moment, then, without undo window and schedule.
+    # Walks the index by which deliveries expire, past those told of already: no index more on the rows that every
+    # worker writes. A lifetime counts from when a delivery first was due: that moment, without undo window or schedule.
     due_before = now - bears + DEFAULT_RETRY_POLICY.lifetime
     late = _locked(waiting.filter(expires_at__lte=due_before).order_by("expires_at"))
     Delivery.objects.filter(pk__in=[one.pk for one in late]).update(delay_told_at=now)

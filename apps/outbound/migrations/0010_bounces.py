@@ -158,14 +158,6 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="delivery",
             index=models.Index(
-                condition=models.Q(("delay_told_at__isnull", True), ("state__in", ["queued", "deferred"])),
-                fields=["expires_at"],
-                name="delivery_delay_untold",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="delivery",
-            index=models.Index(
                 condition=models.Q(
                     ("failure_told_at__isnull", True),
                     ("state__in", ["failed", "expired", "rejected", "bounced", "suppressed"]),

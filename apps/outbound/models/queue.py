@@ -172,11 +172,6 @@ class Delivery(TenantRow):
             models.Index(fields=["organisation", "state", "-created_at"], name="delivery_by_state"),
             models.Index(fields=["organisation", "finished_at"], name="delivery_finished"),
             models.Index(
-                fields=["expires_at"],
-                name="delivery_delay_untold",
-                condition=models.Q(state__in=["queued", "deferred"], delay_told_at__isnull=True),
-            ),
-            models.Index(
                 fields=["finished_at"],
                 name="delivery_failure_untold",
                 condition=models.Q(

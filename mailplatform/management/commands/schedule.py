@@ -15,7 +15,7 @@ from apps.blobs.services import offload, remove_orphans
 from apps.events.services import sequence_committed
 from apps.inbound.sweeper import sweep_received
 from apps.monitoring.heartbeat import Heartbeat
-from apps.outbound.bounces.notices import tell_senders
+from apps.outbound.bounces.notices import tell_of_late, tell_of_lost
 from apps.outbound.services import forget_old_idempotency_keys
 from apps.outbound.sweeper import sweep_deliveries
 from mailplatform.schedule import Clock, Schedule
@@ -34,7 +34,8 @@ def _clear_sessions() -> int:
 CLOCKS = (
     Clock("sweep deliveries", 1.0, sweep_deliveries),
     Clock("sweep received", 1.0, sweep_received),
-    Clock("tell senders", 2.0, tell_senders),
+    Clock("tell of lost mail", 2.0, tell_of_lost),
+    Clock("tell of late mail", 30.0, tell_of_late),
     Clock("sequence events", 0.5, sequence_committed),
     Clock("offload spool", 0.5, offload),
     Clock("remove orphans", HOUR, lambda: remove_orphans(timezone.now())),

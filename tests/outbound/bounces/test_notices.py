@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from apps.events.models import Event
 from apps.mailboxes.models import MailboxEntry, Side
-from apps.outbound.bounces.notices import sentence_of, tell_senders
+from apps.outbound.bounces.notices import sentence_of
 from apps.outbound.bounces.suppressions import add_suppression, remove_suppression
 from apps.outbound.errors import NotRetryable
 from apps.outbound.models import (
@@ -23,6 +23,7 @@ from tests.outbound.sending import drain, only_delivery, send
 from tests.people import House
 from tests.remote.script import Phase, defer, refuse
 from tests.remote.server import RemoteServer
+from tests.telling import tell_senders
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
