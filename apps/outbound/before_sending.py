@@ -9,6 +9,7 @@ Each is asked in a database thread with no transaction open, and may be asked ag
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 
 from apps.mailboxes.models import Message
 from apps.mailboxes.services import take_out_of_outbox
@@ -52,7 +53,9 @@ def _suppressed(claims: Sequence[Claim]) -> dict[uuid.UUID, Change]:
     for organisation_id in {claim.organisation_id for claim in claims}:
         ours = [c for c in claims if c.organisation_id == organisation_id and c.route == Route.RELAY]
         withheld = suppressed_among(organisation_id, {claim.recipient for claim in ours})
-        outcomes |= {c.token: withheld[c.recipient] for c in ours if c.recipient in withheld}
+        outcomes |= {
+            c.token: replace(withheld[c.recipient], attempted=False) for c in ours if c.recipient in withheld
+        }
     return outcomes
 
 
