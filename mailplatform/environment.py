@@ -31,6 +31,8 @@ KEY_FILE_NAME = "secret_key"
 # checker) load settings before the stack has ever run, and one that does need a server is refused at once.
 NOWHERE = "127.0.0.1:9"
 
+_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+
 Port = Annotated[int, Field(ge=1, le=65535)]
 Network = IPv4Network | IPv6Network
 
@@ -96,6 +98,7 @@ class Environment(BaseSettings):
 
     sink_port: Port = 2526
     relay_url: str = Field(default="", repr=False)
+    return_path_domain: str = ""
 
     clamd_url: str = ""
     rspamd_url: str = ""
@@ -191,6 +194,15 @@ class Environment(BaseSettings):
         except OSError as error:
             raise ValueError(f"cannot be read: {error.strerror}") from error
         return path
+
+    @field_validator("return_path_domain")
+    @classmethod
+    def _check_return_path_domain(cls, value: str) -> str:
+        name = value.strip().lower()
+        labels = name.split(".")
+        if name and not all(_LABEL.fullmatch(label) for label in labels):
+            raise ValueError("must be a domain name in ASCII, as in bounces.example.org")
+        return name
 
     @field_validator("web_origin", "content_origin")
     @classmethod

@@ -29,16 +29,16 @@ from apps.automation.errors import RuleInvalid
 from apps.blobs.errors import ObjectStoreUnavailable
 from apps.mailboxes.errors import DomainClaimed, DomainInUse, DomainInvalid, NotVisible
 from apps.outbound.errors import (
+    AdminsOnly,
     IdempotencyConflict,
-    LimitAdminsOnly,
     LimitInvalid,
     LimitReadOnly,
     NotPossibleNow,
     QuotaReached,
-    RelayAdminsOnly,
     RelayInvalid,
     RelayReadOnly,
     SubmissionInvalid,
+    SuppressionInvalid,
 )
 from apps.tickets.errors import TicketInvalid
 from apps.webhooks.errors import WebhookInvalid, WebhookNotActive
@@ -174,10 +174,10 @@ _FORESEEN: tuple[tuple[tuple[type[Exception], ...], Callable[[Any], Problem]], .
     ((SubmissionInvalid,), refused),
     ((QuotaReached,), quota_reached),
     (
-        (TicketInvalid, WebhookInvalid, RuleInvalid, RelayInvalid, LimitInvalid),
+        (TicketInvalid, WebhookInvalid, RuleInvalid, RelayInvalid, LimitInvalid, SuppressionInvalid),
         lambda error: invalid(FieldError(error.field, "invalid", error.reason)),
     ),
-    ((RelayAdminsOnly, LimitAdminsOnly), lambda error: Problem(403, "admins_only", str(error))),
+    ((AdminsOnly,), lambda error: Problem(403, "admins_only", str(error))),
     ((RelayReadOnly, LimitReadOnly), lambda error: Problem(409, "read_only", str(error))),
     ((IdempotencyConflict,), lambda error: Problem(409, "idempotency_conflict", str(error))),
     ((NotPossibleNow, WebhookNotActive), lambda error: Problem(409, "not_possible_now", str(error))),

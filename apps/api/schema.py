@@ -23,7 +23,7 @@ EVERYWHERE = (401, 429, 500, 503)
 MEANINGS = {
     400: "The request broke off.",
     401: "No key, or one that is unknown or revoked.",
-    403: "Only admins may.",
+    403: "The key may see this and not change it; it takes the admin role.",
     404: "It does not exist, or the key may not see it.",
     409: "It conflicts with what was done before; `code` says how.",
     413: "The request is larger than the server accepts.",

@@ -12,6 +12,7 @@ from apps.api.views import (
     messages,
     queue,
     relays,
+    suppressions,
     tickets,
     webhooks,
 )
@@ -76,6 +77,12 @@ urlpatterns = [
     path(f"{_KEY}/activate", domains.ActivateKeyView.as_view(), name="activate-key"),
     path(f"{_KEY}/stop", domains.StopKeyView.as_view(), name="stop-key"),
     path(f"{_KEY}/discard", domains.DiscardKeyView.as_view(), name="discard-key"),
+    path("v1/suppressions", suppressions.SuppressionsView.as_view(), name="suppressions"),
+    path(
+        "v1/suppressions/<uuid:suppression_id>",
+        suppressions.SuppressionView.as_view(),
+        name="suppression",
+    ),
     path("v1/held", queue.HeldView.as_view(), name="held"),
     path("v1/relays", relays.RelaysView.as_view(), name="relays"),
     path("v1/relays/<uuid:relay_id>", relays.RelayView.as_view(), name="relay"),

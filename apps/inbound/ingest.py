@@ -13,6 +13,8 @@ A worker killed before that commit leaves a lease, which lapses, and the row is 
 filed the message exactly once. What fails three times is filed as text with the raw message attached; what fails even
 then waits ever longer, and is never given up. S3 or PostgreSQL being away is nobody's fault and no attempt.
 
+Reports on mail of ours (bounces, complaints) are taken in by `outbound.bounces`, in the same transaction.
+
 The module holds every transition of a ReceivedMessage after its acceptance; `receiving` creates it.
 """
 
@@ -23,6 +25,7 @@ from dataclasses import dataclass
 import structlog
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from apps.blobs.selectors import read
 from apps.inbound.errors import LeaseLost, NowhereToFile
@@ -33,6 +36,9 @@ from apps.mailboxes.addresses import find_owned
 from apps.mailboxes.models import Mailbox, MailboxKind
 from apps.mailboxes.projection import PreparedMessage, prepare
 from apps.mime.parse import parse_as_text
+from apps.outbound.bounces.arrivals import Arrival, recognise, take_in, writers_mailboxes
+from apps.outbound.bounces.report import Report
+from apps.outbound.errors import ReportTooEarly
 from apps.tickets.intake import file_message
 
 log = structlog.get_logger(__name__)
@@ -41,6 +47,7 @@ WAITING = (ReceivedState.ACCEPTED, ReceivedState.INGESTING)
 ATTEMPTS_BEFORE_TEXT = 3
 RETRY_CEILING_SECONDS = 600
 SERVER_AWAY_SECONDS = 2
+REPORT_TOO_EARLY_SECONDS = 2
 GIVE_BACK_TRIES = 20
 
 _CLAIM = """
@@ -113,9 +120,14 @@ def ingest_claim(claim: Claim) -> None:
     with leases.kept(claim.token):
         try:
             received = ReceivedMessage.objects.select_related("raw").get(pk=claim.received_id)
-            _file(claim, received, _prepare(claim, read(received.raw)))
+            raw = read(received.raw)
+            prepared = _prepare(claim, raw)
+            _file(claim, received, prepared, _report_in(claim, received, prepared, raw))
         except LeaseLost:
             log.warning("ingest_lease_lost", received=str(claim.received_id))
+        except ReportTooEarly as error:
+            log.info("ingest_report_too_early", received=str(claim.received_id))
+            _give_back(claim, error, delay_seconds=REPORT_TOO_EARLY_SECONDS, counts=False)
         except Exception as error:
             # Whatever one mail provokes must not stop the next; its row tells what happened, and comes again.
             if is_outage(error):
@@ -133,16 +145,33 @@ def _prepare(claim: Claim, raw: bytes) -> PreparedMessage:
     return prepare(raw)
 
 
-def _file(claim: Claim, received: ReceivedMessage, prepared: PreparedMessage) -> None:
+def _report_in(
+    claim: Claim, received: ReceivedMessage, prepared: PreparedMessage, raw: bytes
+) -> Report | None:
+    """The report on mail of ours that this is, if it is one. What workers died on is not interpreted."""
+    if claim.attempts > ATTEMPTS_BEFORE_TEXT:
+        return None
+    return recognise(prepared, raw, envelope_sender=received.envelope_sender)
+
+
+def _file(claim: Claim, received: ReceivedMessage, prepared: PreparedMessage, report: Report | None) -> None:
     with transaction.atomic():
-        message = file_message(
-            prepared,
-            organisation_id=received.organisation_id,
-            mailboxes=mailboxes_for(received),
-            received_at=received.received_at,
-            raw_blob=received.raw,
-            envelope_sender=received.envelope_sender,
-        )
+        mailboxes = mailboxes_for(received)
+        message = None
+        if report is not None:
+            arrival = Arrival(
+                received.organisation_id, received.recipients, prepared, received.raw, received.received_at
+            )
+            message = take_in(arrival, report, mailboxes, timezone.now())
+        if message is None:
+            message = file_message(
+                prepared,
+                organisation_id=received.organisation_id,
+                mailboxes=mailboxes,
+                received_at=received.received_at,
+                raw_blob=received.raw,
+                envelope_sender=received.envelope_sender,
+            )
         # The fence. Where two workers come here with one row, the second waits for the first one's commit, finds
         # another state or token, and takes everything above back.
         mine = ReceivedMessage.objects.filter(
@@ -153,7 +182,8 @@ def _file(claim: Claim, received: ReceivedMessage, prepared: PreparedMessage) ->
 
 
 def mailboxes_for(received: ReceivedMessage) -> list[Mailbox]:
-    """Where the message belongs now. Addresses may have gone since it was accepted: then the oldest shared mailbox.
+    """Where the message belongs now; what came to a return path, with whoever wrote the mail it answers. Addresses may
+    have gone since it was accepted: then the oldest shared mailbox.
 
     Raises NowhereToFile when there is none; the message then waits until there is.
     """
@@ -161,6 +191,7 @@ def mailboxes_for(received: ReceivedMessage) -> list[Mailbox]:
     mailboxes = {
         row.mailbox_id: row.mailbox for row in owned if row.organisation_id == received.organisation_id
     }
+    mailboxes |= {one.pk: one for one in writers_mailboxes(received.organisation_id, received.recipients)}
     if mailboxes:
         return list(mailboxes.values())
     oldest = (

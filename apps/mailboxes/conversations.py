@@ -13,12 +13,14 @@ from datetime import datetime
 from django.db.models import Count, Exists, OuterRef, Prefetch, Q, QuerySet
 
 from apps.accounts.principal import Principal
-from apps.mailboxes.models import Folder, Mailbox, MailboxEntry, Message, Side
+from apps.mailboxes.models import Folder, Mailbox, MailboxEntry, Message, MessageKind, Side
 from apps.mailboxes.search import query_of
 from apps.mailboxes.selectors import entries_for, visible_mailboxes
 
 PAGE_SIZE = 50
 PARTICIPANTS_SHOWN = 3
+# What mail systems say about mail is part of no conversation.
+REPORTS = (MessageKind.BOUNCE, MessageKind.COMPLAINT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,7 @@ def _rows(mailbox: Mailbox, heads: Sequence[MailboxEntry]) -> list[ConversationR
     counts = {
         row["thread"]: row
         for row in in_mailbox.values("thread").annotate(
-            messages=Count("message", distinct=True),
+            messages=Count("message", distinct=True, filter=~Q(message__kind__in=REPORTS)),
             unread=Count("id", filter=Q(is_read=False)),
             starred=Count("id", filter=Q(is_starred=True)),
         )
@@ -133,7 +135,7 @@ def _rows(mailbox: Mailbox, heads: Sequence[MailboxEntry]) -> list[ConversationR
             entry=entry,
             latest=entry.message,
             participants=participants.get(entry.thread_id, ()),
-            message_count=counts[entry.thread_id]["messages"],
+            message_count=max(1, counts[entry.thread_id]["messages"]),
             unread=counts[entry.thread_id]["unread"] > 0,
             starred=counts[entry.thread_id]["starred"] > 0,
         )
@@ -145,18 +147,22 @@ def _participants(entries: QuerySet[MailboxEntry]) -> dict[uuid.UUID, tuple[str,
     """Who wrote, newest first; for a conversation in which only we wrote, whom we wrote to."""
     wrote: dict[uuid.UUID, list[str]] = defaultdict(list)
     were_written_to: dict[uuid.UUID, list[str]] = defaultdict(list)
-    fields = ("thread_id", "side", "message__sender_name", "message__sender_address", "message__to")
+    reported: dict[uuid.UUID, list[str]] = defaultdict(list)
+    sender = ("message__sender_name", "message__sender_address")
+    fields = ("thread_id", "side", "message__kind", *sender, "message__to")
     # A conversation of a thousand messages is named by its last ones.
     newest_first = entries.order_by("-sorted_at").values_list(*fields)[:2000]
-    for thread_id, side, name, address, recipients in newest_first:
-        if side == Side.RECIPIENT:
+    for thread_id, side, kind, name, address, recipients in newest_first:
+        if kind in REPORTS:
+            _add(reported[thread_id], name or address)
+        elif side == Side.RECIPIENT:
             _add(wrote[thread_id], name or address)
         else:
             for recipient in recipients[:PARTICIPANTS_SHOWN]:
                 _add(were_written_to[thread_id], recipient["name"] or recipient["address"])
     return {
-        thread_id: tuple(wrote[thread_id] or were_written_to[thread_id])
-        for thread_id in wrote.keys() | were_written_to.keys()
+        thread_id: tuple(wrote[thread_id] or were_written_to[thread_id] or reported[thread_id])
+        for thread_id in wrote.keys() | were_written_to.keys() | reported.keys()
     }
 
 
@@ -187,11 +193,15 @@ def conversation(principal: Principal, mailbox: Mailbox, thread_id: uuid.UUID) -
 
 
 def folder_counts(principal: Principal) -> dict[uuid.UUID, dict[str, int]]:
-    """For each visible mailbox: conversations-to-be-read in Inbox and Spam, and what waits in Outbox."""
+    """For each visible mailbox: conversations-to-be-read in Inbox and Spam, what waits in Outbox, and of what was sent
+    that of which something is to be told: it is late, or lost.
+    """
     counts: dict[uuid.UUID, dict[str, int]] = defaultdict(dict)
     rows = (
         MailboxEntry.objects.filter(mailbox__in=visible_mailboxes(principal).order_by())
-        .filter(Q(folder__in=[Folder.INBOX, Folder.SPAM], is_read=False) | Q(folder=Folder.OUTBOX))
+        .filter(
+            Q(folder__in=[Folder.INBOX, Folder.SPAM, Folder.SENT], is_read=False) | Q(folder=Folder.OUTBOX)
+        )
         .values("mailbox", "folder")
         .annotate(n=Count("thread", distinct=True))
     )

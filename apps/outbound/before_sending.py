@@ -11,7 +11,10 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 
+from apps.outbound.bounces.return_path import return_paths
+from apps.outbound.bounces.suppressions import suppressed_among
 from apps.outbound.delivery import Claim
+from apps.outbound.models import Route
 from apps.outbound.transitions import Change
 from apps.outbound.transitions import replied_meanwhile as cancelled_by_answer
 from apps.outbound.wishes import replied_meanwhile
@@ -27,8 +30,8 @@ def outcome_before(claims: Sequence[Claim]) -> dict[uuid.UUID, Change]:
 
 
 def return_path(claim: Claim) -> str:
-    """The envelope's sender."""
-    return claim.sender
+    """The envelope's sender: signed, and "" for what answers by itself."""
+    return return_paths().of(claim.delivery_id, claim.sender, claim.kind)
 
 
 def _replied(claims: Sequence[Claim]) -> dict[uuid.UUID, Change]:
@@ -40,5 +43,12 @@ def _replied(claims: Sequence[Claim]) -> dict[uuid.UUID, Change]:
 
 
 def _suppressed(claims: Sequence[Claim]) -> dict[uuid.UUID, Change]:
-    """Those whose recipient bounced or complained before."""
-    return {}
+    """Those whose recipient bounced or complained before: one question for each organisation."""
+    outcomes: dict[uuid.UUID, Change] = {}
+    for organisation_id in {claim.organisation_id for claim in claims}:
+        ours = [c for c in claims if c.organisation_id == organisation_id and c.route == Route.RELAY]
+        withheld = suppressed_among(organisation_id, {claim.recipient for claim in ours})
+        outcomes |= {
+            c.token: replace(withheld[c.recipient], attempted=False) for c in ours if c.recipient in withheld
+        }
+    return outcomes

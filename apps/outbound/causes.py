@@ -52,3 +52,8 @@ class Cause(StrEnum):
     # wished for, or asked of us by the queue itself
     REPLIED = "replied"
     UNCERTAIN_RETRIED = "uncertain_retried"
+
+    # what the world said afterwards
+    BOUNCED = "bounced"
+    COMPLAINED = "complained"
+    SUPPRESSED = "suppressed"

@@ -22,7 +22,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from apps.mailboxes.addresses import find_owned
-from apps.mailboxes.models import Mailbox, Message
+from apps.mailboxes.models import Mailbox, Message, MessageKind
 from apps.mime.address import normalise_address
 from apps.outbound import transitions
 from apps.outbound.causes import Cause
@@ -83,7 +83,8 @@ class Claim:
     destination: str = ""
     pinned_relay_id: uuid.UUID | None = None
     cancel_if_replied: bool = False
-    return_path: str = ""
+    kind: str = MessageKind.MAIL
+    return_path: str | None = None
 
     @classmethod
     def of(cls, taken: TakenUp) -> "Claim":
@@ -92,7 +93,7 @@ class Claim:
 
     @property
     def envelope(self) -> Envelope:
-        return Envelope(self.return_path or self.sender, self.recipient)
+        return Envelope(self.sender if self.return_path is None else self.return_path, self.recipient)
 
     def held(self, relay_id: uuid.UUID | None = None) -> Held:
         return Held(self.delivery_id, self.token, relay_id)

@@ -88,6 +88,23 @@ class IdempotencyConflict(OutboundError):
     """The idempotency key was used within a day for something else. Edges answer 409."""
 
 
+class SuppressionInvalid(OutboundError):
+    """An address cannot be put on the list as it was asked; `field` names what to change. Edges answer 422."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason
+
+
+class AdminsOnly(OutboundError):
+    """The caller may see it and not change it; the text says so. Edges answer 403."""
+
+
+class ReportTooEarly(OutboundError):
+    """A report on a delivery whose own result is not written yet. Nothing was done; come again soon."""
+
+
 class NotPossibleNow(OutboundError):
     """The state of the message or delivery does not allow what was asked; the text says why. Edges answer 409."""
 
@@ -125,10 +142,6 @@ class LimitReadOnly(OutboundError):
     """The limit holds for everybody, and only the operator changes it. Edges answer 409."""
 
 
-class LimitAdminsOnly(OutboundError):
-    """The caller sees limits but may not change them. Edges answer 403."""
-
-
 class RelayAddressInvalid(OutboundError):
     """A relay's URL cannot be used. The text never shows its password."""
 
@@ -144,10 +157,6 @@ class RelayInvalid(OutboundError):
 
 class RelayReadOnly(OutboundError):
     """The relay is one of RELAY_URL's, which only the environment changes. Edges answer 409."""
-
-
-class RelayAdminsOnly(OutboundError):
-    """The caller sees relays but may not change them. Edges answer 403."""
 
 
 class ConversationError(OutboundError):

@@ -77,7 +77,7 @@ def _waiting(delivery: Delivery, now: datetime) -> str:
     if delivery.due_at is None:
         msg = f"delivery {delivery.pk} waits for no time"
         raise ValueError(msg)
-    at = _clock(delivery.due_at, now)
+    at = clock(delivery.due_at, now)
     if delivery.due_at <= now:
         since = _("Waiting for a worker since %(at)s.") % {"at": at}
         return f"{delivery.reason} {since}" if delivery.reason else since
@@ -126,7 +126,7 @@ def _for_good(cause: str, reason: str) -> str:
             return f"{reason}."
 
 
-def _clock(at: datetime, now: datetime) -> str:
+def clock(at: datetime, now: datetime) -> str:
     """The time alone on the same day, otherwise with its date; on the asker's clock, which it names."""
     local, today = timezone.localtime(at), timezone.localdate(now)
     return local.strftime("%H:%M:%S %Z" if local.date() == today else "%Y-%m-%d %H:%M %Z")

@@ -11,6 +11,7 @@ from typing import Any
 from django.db.models import Exists, OuterRef
 
 from apps.accounts.principal import Principal
+from apps.mailboxes.conversations import REPORTS
 from apps.mailboxes.models import MailboxEntry, Message, Side
 from apps.mailboxes.threads import ThreadChoice
 from apps.outbound.errors import Fault, SubmissionInvalid
@@ -131,7 +132,10 @@ def _received(ticket: Ticket) -> Message | None:
         message=OuterRef("pk"), mailbox=ticket.mailbox_id, side=Side.RECIPIENT
     )
     return (
-        Message.objects.filter(Exists(entry), thread=ticket.thread_id).order_by("-received_at", "-id").first()
+        Message.objects.filter(Exists(entry), thread=ticket.thread_id)
+        .exclude(kind__in=REPORTS)
+        .order_by("-received_at", "-id")
+        .first()
     )
 
 
@@ -151,7 +155,8 @@ def _customer_of(ticket: Ticket) -> tuple[str, ...]:
 
 def _ancestry_in(ticket: Ticket) -> Ancestry:
     because = f"It is the answer to ticket #{ticket.number}."
-    parent = Message.objects.filter(thread=ticket.thread_id).order_by("-received_at", "-id").first()
+    said = Message.objects.filter(thread=ticket.thread_id).exclude(kind__in=REPORTS)
+    parent = said.order_by("-received_at", "-id").first()
     if parent is None:
         return Ancestry(thread=ThreadChoice(ticket.thread, because))
     known = ancestry_of(parent)

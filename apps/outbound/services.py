@@ -17,6 +17,7 @@ from apps.mailboxes.models import Message
 from apps.mailboxes.selectors import is_on_senders_side
 from apps.mime.address import InvalidAddress, normalise_address
 from apps.outbound import transitions
+from apps.outbound.bounces.suppressions import suppressed_among
 from apps.outbound.causes import Cause
 from apps.outbound.errors import Fault, NotCancellable, NotResolvable, NotRetryable, SubmissionInvalid
 from apps.outbound.idempotency import forget_old_keys
@@ -174,8 +175,15 @@ def _relay(principal: Principal, relay_id: uuid.UUID | str) -> Relay:
 
 
 def resubmit_delivery(principal: Principal, delivery: Delivery, now: datetime) -> None:
-    """Put one recipient of the error queue back on the road, with a fresh lifetime. Raises NotRetryable, NotVisible."""
+    """Put one recipient of the error queue back on the road, with a fresh lifetime. Raises NotRetryable, NotVisible.
+
+    One who is suppressed stays there until the suppression is removed: a worker would only put it back.
+    """
     _demand_known(principal, delivery)
+    if delivery.state == DeliveryState.SUPPRESSED:
+        still = suppressed_among(delivery.organisation_id, [delivery.recipient], now)
+        if still:
+            raise NotRetryable(still[delivery.recipient].reason)
     with transaction.atomic():
         if not _resubmit(principal, delivery.message_id, delivery.pk, now):
             msg = "It is not in the error queue any more."

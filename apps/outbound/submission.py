@@ -35,6 +35,7 @@ from apps.mime.clean import clean_filename, clean_line, clean_text
 from apps.mime.compose import Composition, InvalidHeader, OutgoingAttachment, compose, make_message_id
 from apps.organisations.models import new_id
 from apps.outbound.asked import Submission, SubmittedAttachment
+from apps.outbound.bounces.suppressions import suppressed_among
 from apps.outbound.causes import Cause
 from apps.outbound.delivery import no_such_address
 from apps.outbound.errors import Fault, SubmissionInvalid
@@ -285,7 +286,15 @@ def _compose(submission: Submission, people: People, ancestry: Ancestry, now: da
 
 
 def _commit(principal: Principal, plan: _Plan, now: datetime) -> Submitted:
-    fates = [(recipient, _first_state(recipient, plan, now)) for recipient in plan.people.recipients]
+    withheld = suppressed_among(
+        principal.organisation_id,
+        [one.address for one in plan.people.recipients if one.route == Route.RELAY],
+        now,
+    )
+    fates = [
+        (recipient, withheld.get(recipient.address) or _first_state(recipient, plan, now))
+        for recipient in plan.people.recipients
+    ]
     states = {change.state for _recipient, change in fates}
     message = _store(principal, plan, least_finished(states), now)
     deliveries = Delivery.objects.bulk_create(

@@ -2,7 +2,8 @@
 
 `file_message` makes a received message's rows: the message and its parts, its conversation, an entry in each mailbox, a
 ticket in each shared one, the events. One transaction; after it browsers are told. `deliver_locally` does the same for
-a message that `submit_message` has stored already, in the caller's transaction.
+a message that `submit_message` has stored already, in the caller's transaction. `file_quietly` is for what no person
+wrote and nobody need answer.
 
 The order is chosen for concurrency: blobs by hash, then the conversation's lock, then entries, and last the
 organisation's ticket counter, which everybody shares and nobody should hold long.
@@ -12,6 +13,7 @@ A crash before the commit leaves nothing; the caller's row is still due and come
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import connection, transaction
@@ -20,19 +22,31 @@ from apps.blobs.models import Blob
 from apps.classify.priority import MailFacts, classify
 from apps.events.notices import announce
 from apps.events.services import publish
-from apps.mailboxes.models import Direction, Folder, Mailbox, Message, Side
+from apps.mailboxes.models import Direction, Folder, Mailbox, Message, MessageKind, Side
 from apps.mailboxes.projection import PreparedMessage, store
 from apps.mailboxes.services import add_entry
-from apps.mailboxes.threads import choose_thread
+from apps.mailboxes.threads import ThreadChoice, choose_thread
 from apps.tickets.models import Ticket, TicketState
 
 FILED = "filed"
+_NOBODYS_WORDS = frozenset(
+    {MessageKind.AUTO_REPLY, MessageKind.RECEIPT, MessageKind.BOUNCE, MessageKind.COMPLAINT}
+)
 
 _NEXT_NUMBER = """
 INSERT INTO tickets_ticketcounter AS counter (organisation_id, last_number) VALUES (%s, 1)
 ON CONFLICT (organisation_id) DO UPDATE SET last_number = counter.last_number + 1
 RETURNING last_number
 """
+
+
+@dataclass(frozen=True, slots=True)
+class QuietPlace:
+    """Where a message is laid that asks nobody for anything."""
+
+    mailbox_id: uuid.UUID
+    folder: Folder
+    sorted_at: datetime
 
 
 @transaction.atomic(savepoint=False)
@@ -60,6 +74,42 @@ def file_message(
     )
     publish(organisation_id, "message.received", message_id=message.pk, message_kind=message.kind)
     deliver_locally(message, mailboxes, received_at, begins=choice.begins)
+    return message
+
+
+@transaction.atomic(savepoint=False)
+def file_quietly(
+    prepared: PreparedMessage,
+    *,
+    choice: ThreadChoice,
+    places: Sequence[QuietPlace],
+    received_at: datetime,
+    raw_blob: Blob | None = None,
+) -> Message:
+    """File a received message that asks nobody for anything, such as a report on a mail of ours: it is there and can be
+    read, it counts as read, and no ticket is opened or taken up by it.
+    """
+    organisation_id = choice.thread.organisation_id
+    message = store(
+        prepared,
+        organisation_id=organisation_id,
+        thread=choice.thread,
+        direction=Direction.IN,
+        state=FILED,
+        received_at=received_at,
+        raw_blob=raw_blob,
+        filed_because=choice.because,
+    )
+    publish(organisation_id, "message.received", message_id=message.pk, message_kind=message.kind)
+    for place in sorted(places, key=lambda one: one.mailbox_id):
+        add_entry(
+            message,
+            place.mailbox_id,
+            side=Side.RECIPIENT,
+            folder=place.folder,
+            is_read=True,
+            sorted_at=place.sorted_at,
+        )
     return message
 
 
@@ -92,6 +142,11 @@ def _continue(message: Message, mailbox: Mailbox, now: datetime) -> bool:
     ticket = Ticket.objects.select_for_update().filter(mailbox=mailbox, thread=message.thread_id).first()
     if ticket is None:
         return False
+    if message.kind in _NOBODYS_WORDS:
+        # An answering machine waits for no answer; a ticket that was solved stays so.
+        Ticket.objects.filter(pk=ticket.pk).update(last_activity_at=now)
+        announce([mailbox.pk], "tickets")
+        return True
     reopened = ticket.state != TicketState.OPEN
     Ticket.objects.filter(pk=ticket.pk).update(state=TicketState.OPEN, solved_at=None, last_activity_at=now)
     publish(

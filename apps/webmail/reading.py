@@ -22,7 +22,18 @@ from apps.mailboxes.errors import NotVisible
 from apps.mailboxes.models import Folder, Mailbox, MailboxEntry, Message, Part, Side
 from apps.mailboxes.selectors import text_of
 from apps.mime.address import InvalidAddress, normalise_address
-from apps.outbound.models import WAITING, Delivery, DeliveryState
+from apps.outbound.bounces.notices import sentence_of
+from apps.outbound.bounces.selectors import notices_of, reports_among, reports_by_delivery
+from apps.outbound.bounces.words import told_by
+from apps.outbound.models import (
+    WAITING,
+    Delivery,
+    DeliveryNotice,
+    DeliveryReport,
+    DeliveryState,
+    NoticeKind,
+    ReportAction,
+)
 from apps.outbound.selectors import Explanation, deliveries_by_message, explain
 from apps.tickets.models import Note, Ticket
 from apps.tickets.selectors import assignable_people, notes_of, ticket_of
@@ -45,11 +56,21 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True)
+class ShownReport:
+    """What came back about one recipient, and where the mail that said so can be had."""
+
+    report: DeliveryReport
+    sentence: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
 class DeliveryTruth:
     """One recipient of a message we sent, and what is known about it."""
 
     delivery: Delivery
     explanation: Explanation
+    reports: tuple["ShownReport", ...] = ()
 
     @property
     def can_be_stopped(self) -> bool:
@@ -102,13 +123,26 @@ class ShownNote:
 
 
 @dataclass(frozen=True, slots=True)
+class ShownNotice:
+    """What the team was told about a mail of theirs that is late, lost or unwanted."""
+
+    notice: DeliveryNotice
+    at: datetime
+    sentence: str
+
+    @property
+    def is_serious(self) -> bool:
+        return self.notice.kind != NoticeKind.DELAYED
+
+
+@dataclass(frozen=True, slots=True)
 class ShownConversation:
     """`answers` is the message that an answer answers: the newest one received, else the newest."""
 
     mailbox: Mailbox
     thread_id: uuid.UUID
     subject: str
-    items: list[ShownMessage | ShownNote]
+    items: list[ShownMessage | ShownNote | ShownNotice]
     ticket: Ticket | None
     acknowledgement: Acknowledgement | None
     people: list[User]
@@ -132,12 +166,18 @@ def show_conversation(
     found = conversation(principal, mailbox, thread_id)
     if not found:
         raise NotVisible(str(thread_id))
+    reports = reports_among(found)
+    found = [message for message in found if message.pk not in reports] or found
     said = [message for message in found if message.state != DeliveryState.CANCELLED]
     messages = said if said and folder != Folder.TRASH else found
     ticket = ticket_of(mailbox, thread_id)
     shown = _show_messages(principal, mailbox, messages, now)
     notes = notes_of(ticket) if ticket else []
-    items: list[ShownMessage | ShownNote] = [*shown, *(ShownNote(note, note.created_at) for note in notes)]
+    items: list[ShownMessage | ShownNote | ShownNotice] = [
+        *shown,
+        *(ShownNote(note, note.created_at) for note in notes),
+        *(ShownNotice(one, one.told_at, sentence_of(one, now)) for one in notices_of(principal, messages)),
+    ]
     entries = [entry for message in messages for entry in entries_in(mailbox, message)]
     return ShownConversation(
         mailbox=mailbox,
@@ -226,10 +266,28 @@ def _knows_bcc(message: Message) -> bool:
 def _truths_by_message(
     principal: Principal, messages: Sequence[Message], now: datetime
 ) -> dict[uuid.UUID, list[DeliveryTruth]]:
+    found = deliveries_by_message(principal, messages)
+    reports = reports_by_delivery(principal, [one for deliveries in found.values() for one in deliveries])
     return {
-        message_id: [DeliveryTruth(delivery, explain(delivery, now)) for delivery in deliveries]
-        for message_id, deliveries in deliveries_by_message(principal, messages).items()
+        message_id: [
+            DeliveryTruth(
+                delivery,
+                explain(delivery, now),
+                tuple(_show_report(principal, delivery, one, now) for one in reports.get(delivery.pk, ())),
+            )
+            for delivery in deliveries
+        ]
+        for message_id, deliveries in found.items()
     }
+
+
+def _show_report(
+    principal: Principal, delivery: Delivery, report: DeliveryReport, now: datetime
+) -> ShownReport:
+    # What a bounced delivery says of itself is what its report said.
+    is_said = delivery.state == DeliveryState.BOUNCED and report.action == ReportAction.FAILED
+    url = _url(principal, ContentKind.ORIGINAL, report.message, now)
+    return ShownReport(report, "" if is_said else told_by(report), url)
 
 
 def _attachments(principal: Principal, message: Message, now: datetime) -> list[Attachment]:

@@ -149,6 +149,7 @@ SMTP_TRUSTED_NETWORKS = ENVIRONMENT.smtp_trusted_networks
 WEBHOOK_ALLOWED_NETWORKS = ENVIRONMENT.webhook_allowed_networks
 MAIL_HOSTNAME = ENVIRONMENT.mail_hostname
 DNS_SERVERS = list(ENVIRONMENT.dns_servers)
+RETURN_PATH_DOMAIN = ENVIRONMENT.return_path_domain
 RELAY_URLS = list(ENVIRONMENT.relay_urls)
 CLAMD_URL = ENVIRONMENT.clamd_url
 RSPAMD_URL = ENVIRONMENT.rspamd_url
@@ -245,6 +246,7 @@ SPECTACULAR_SETTINGS = {
         "SigningKeyAlgorithm": "apps.outbound.models.KeyAlgorithm",
         "SigningKeyState": "apps.outbound.models.KeyState",
         "DnsVerdict": "apps.api.serializers.domains.VERDICTS",
+        "SuppressionReason": "apps.outbound.models.SuppressionReason",
     },
 }
 

@@ -18,6 +18,7 @@ from django.utils import timezone
 from apps.accounts.models import User
 from apps.accounts.principal import Principal
 from apps.mailboxes.models import Domain, Folder, Message
+from apps.outbound.bounces.suppressions import add_suppression
 from apps.outbound.errors import SubmissionInvalid
 from apps.outbound.limits.services import make_limit
 from apps.outbound.models import (
@@ -29,6 +30,7 @@ from apps.outbound.models import (
     Relay,
     SendingLimit,
     SigningKey,
+    Suppression,
 )
 from apps.outbound.replies import Reply, reply_to_ticket
 from apps.outbound.signing.rotation import create_keys
@@ -67,6 +69,7 @@ class Belongings:
     limit: SendingLimit
     refused: RefusedSubmission
     key: SigningKey
+    suppression: Suppression
 
     def values(self, reader: User) -> dict[str, Callable[[Address], object]]:
         """What each parameter of an address is filled with. `reader` is whom tokens are made for."""
@@ -85,6 +88,7 @@ class Belongings:
             "n": lambda _address: 1,
             "domain_id": lambda _address: self.key.domain_id,
             "key_id": lambda _address: self.key.pk,
+            "suppression_id": lambda _address: self.suppression.pk,
             "token": lambda address: self._token(address, reader),
         }
 
@@ -102,7 +106,7 @@ class Belongings:
         house = self.house
         rows = (house.organisation, house.support, house.alice, self.ticket, self.ticket.thread, self.answer)
         going_out = (self.waiting, self.failed, self.webhook, self.relay, self.refused)
-        ids = [str(row.pk) for row in (*rows, *going_out, self.key, self.key.domain)]
+        ids = [str(row.pk) for row in (*rows, *going_out, self.key, self.key.domain, self.suppression)]
         return [text.encode() for text in (*ids, MARK, "house.test", "customer.example")]
 
 
@@ -166,6 +170,9 @@ def belongings(house: House) -> Belongings:
         key=create_keys(Domain.objects.get(name=house.domain), ARRIVED_AT, algorithms=[KeyAlgorithm.ED25519])[
             0
         ],
+        suppression=add_suppression(
+            house.as_key, f"gone@{MARK.lower()}.example", evidence=MARK, now=timezone.now()
+        ),
     )
 
 

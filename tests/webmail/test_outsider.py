@@ -9,6 +9,7 @@ from django.urls import URLPattern, reverse
 from django.utils import timezone
 
 from apps.mailboxes.models import Domain, Message
+from apps.outbound.bounces.suppressions import add_suppression
 from apps.outbound.errors import SubmissionInvalid
 from apps.outbound.models import Delivery, KeyAlgorithm, RefusedSubmission
 from apps.outbound.signing.rotation import create_keys
@@ -31,6 +32,7 @@ OF_ONESELF = {
     "stop",
     "domains",
     "acknowledgements",
+    "suppressions",
 }
 # These are an admin's; to an agent of the same house they do not exist.
 OF_ADMINS = {"domains", "add-domain", "domain", "check-domain", "remove-domain", "rotate-keys", "change-key"}
@@ -41,7 +43,7 @@ OF_SENT_MAIL = {"cancel", "retry", "reschedule", "story"}
 POSTED = {"read", "move", "star", "answer", "change-ticket", "note", "answer-ticket", "cancel", "retry", "resubmit",
           "discard", "resolve", "hurry", "stop", "cancel-recipient", "reschedule", "readdress", "restore",
           "discard-refused", "restore-refused", "add-domain", "check-domain", "remove-domain", "rotate-keys",
-          "change-key", "change-acknowledgement"}  # fmt: skip
+          "change-key", "change-acknowledgement", "unsuppress"}  # fmt: skip
 
 
 def named_patterns() -> Iterator[URLPattern]:
@@ -70,6 +72,7 @@ def things_of(house: House) -> dict[str, object]:
         "refused_id": refused_by(house).pk,
         "domain_id": domain.pk,
         "key_id": key.pk,
+        "suppression_id": add_suppression(house.as_key, "gone@customer.example", now=timezone.now()).pk,
     }
 
 

@@ -15,7 +15,7 @@ from django.db import IntegrityError, transaction
 
 from apps.accounts.principal import Principal
 from apps.mime.address import InvalidAddress, normalise_address
-from apps.outbound.errors import LimitAdminsOnly, LimitInvalid, LimitReadOnly
+from apps.outbound.errors import AdminsOnly, LimitInvalid, LimitReadOnly
 from apps.outbound.models import EACH, LimitScope, Relay, SendingLimit
 
 BOUNDS = (
@@ -37,7 +37,7 @@ Bounding = Mapping[str, int | None]
 def make_limit(
     principal: Principal, *, scope: LimitScope, subject: str, bounds: Bounding, now: datetime
 ) -> SendingLimit:
-    """A limit on the organisation's own mail. Raises LimitInvalid, LimitAdminsOnly."""
+    """A limit on the organisation's own mail. Raises LimitInvalid, AdminsOnly."""
     _demand_admin(principal)
     row = SendingLimit(
         organisation_id=principal.organisation_id,
@@ -49,13 +49,13 @@ def make_limit(
 
 
 def change_limit(principal: Principal, row: SendingLimit, bounds: Bounding, now: datetime) -> SendingLimit:
-    """Change the bounds that are named; None takes one away. Raises LimitInvalid, LimitReadOnly, LimitAdminsOnly."""
+    """Change the bounds that are named; None takes one away. Raises LimitInvalid, LimitReadOnly, AdminsOnly."""
     _demand_own(principal, row)
     return _keep(row, bounds, now)
 
 
 def remove_limit(principal: Principal, row: SendingLimit) -> None:
-    """Bound nothing by it any more. Raises LimitReadOnly, LimitAdminsOnly."""
+    """Bound nothing by it any more. Raises LimitReadOnly, AdminsOnly."""
     _demand_own(principal, row)
     row.delete()
 
@@ -125,7 +125,7 @@ def _address(subject: str) -> str:
 def _demand_admin(principal: Principal) -> None:
     if not principal.is_admin:
         msg = "Only admins change limits."
-        raise LimitAdminsOnly(msg)
+        raise AdminsOnly(msg)
 
 
 def _demand_own(principal: Principal, row: SendingLimit) -> None:

@@ -38,6 +38,13 @@ from apps.outbound.models.relays import (
     RelayKind,
     RelaySecurity,
 )
+from apps.outbound.models.reports import (
+    DeliveryNotice,
+    DeliveryReport,
+    NoticeKind,
+    ReportAction,
+    ReportProof,
+)
 from apps.outbound.models.screening import (
     OutgoingScreening,
     ScreeningOutcome,
@@ -47,6 +54,10 @@ from apps.outbound.models.signing import (
     KeyState,
     MessageSignature,
     SigningKey,
+)
+from apps.outbound.models.suppressions import (
+    Suppression,
+    SuppressionReason,
 )
 
 __all__ = [
@@ -58,6 +69,8 @@ __all__ = [
     "CertificatePolicy",
     "Delivery",
     "DeliveryAttempt",
+    "DeliveryNotice",
+    "DeliveryReport",
     "DeliveryState",
     "EncryptedArchives",
     "IdempotencyKey",
@@ -66,6 +79,7 @@ __all__ = [
     "Lane",
     "LimitScope",
     "MessageSignature",
+    "NoticeKind",
     "OutgoingScreening",
     "Phase",
     "QuotaUse",
@@ -75,9 +89,13 @@ __all__ = [
     "Relay",
     "RelayKind",
     "RelaySecurity",
+    "ReportAction",
+    "ReportProof",
     "Route",
     "ScreeningOutcome",
     "SendingLimit",
     "SendingPolicy",
     "SigningKey",
+    "Suppression",
+    "SuppressionReason",
 ]

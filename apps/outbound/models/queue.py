@@ -45,14 +45,19 @@ class DeliveryState(models.TextChoices):
 
 WAITING = (DeliveryState.SCHEDULED, DeliveryState.QUEUED, DeliveryState.DEFERRED)
 UNFINISHED = (*WAITING, DeliveryState.SENDING, DeliveryState.UNCERTAIN)
-IN_ERROR = (DeliveryState.FAILED, DeliveryState.EXPIRED, DeliveryState.REJECTED, DeliveryState.BOUNCED)
+IN_ERROR = (
+    DeliveryState.FAILED,
+    DeliveryState.EXPIRED,
+    DeliveryState.REJECTED,
+    DeliveryState.BOUNCED,
+    DeliveryState.SUPPRESSED,
+)
 
 # What a message with many recipients is called: the first of these that any of its deliveries is in. Unfinished ones
 # come first, then those a person should look at; it is `cancelled` only when all of it was.
 LEAST_FINISHED_FIRST = (
     *UNFINISHED,
     *IN_ERROR,
-    DeliveryState.SUPPRESSED,
     DeliveryState.SENT,
     DeliveryState.DELIVERED,
     DeliveryState.CANCELLED,
@@ -116,6 +121,9 @@ class Delivery(TenantRow):
     delay_told_at = models.DateTimeField(
         null=True, blank=True, help_text=_("When the sender was told that it is late")
     )
+    failure_told_at = models.DateTimeField(
+        null=True, blank=True, help_text=_("When the sender was told that it will not arrive")
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     discarded_at = models.DateTimeField(
@@ -170,6 +178,14 @@ class Delivery(TenantRow):
                 condition=models.Q(state__in=["scheduled", "queued", "deferred", "sending", "uncertain"]),
             ),
             models.Index(fields=["organisation", "finished_at"], name="delivery_finished"),
+            models.Index(
+                fields=["finished_at"],
+                name="delivery_failure_untold",
+                condition=models.Q(
+                    state__in=["failed", "expired", "rejected", "bounced", "suppressed"],
+                    failure_told_at__isnull=True,
+                ),
+            ),
         ]
 
     def __str__(self) -> str:

@@ -16,7 +16,7 @@ from apps.accounts.principal import Principal
 from apps.events.services import publish
 from apps.organisations.sealing import seal
 from apps.outbound import transitions
-from apps.outbound.errors import RelayAdminsOnly, RelayInvalid, RelayReadOnly
+from apps.outbound.errors import AdminsOnly, RelayInvalid, RelayReadOnly
 from apps.outbound.models import CertificatePolicy, Lane, Relay, RelaySecurity
 from apps.outbound.relays.wishes import RelayWishes, checked
 from apps.outbound.wakeups import wake_on_commit
@@ -27,7 +27,7 @@ _CHECKED_LINES = {RelaySecurity.STARTTLS, RelaySecurity.TLS}
 
 
 def add_relay(principal: Principal, wishes: RelayWishes, now: datetime) -> Relay:
-    """A new relay, in use at once. Raises RelayInvalid, RelayAdminsOnly."""
+    """A new relay, in use at once. Raises RelayInvalid, AdminsOnly."""
     _demand_admin(principal)
     own = Relay.objects.filter(organisation=principal.organisation_id, removed_at__isnull=True)
     if own.count() >= MAX_RELAYS:
@@ -38,7 +38,7 @@ def add_relay(principal: Principal, wishes: RelayWishes, now: datetime) -> Relay
 
 
 def change_relay(principal: Principal, relay: Relay, wishes: RelayWishes, now: datetime) -> Relay:
-    """Change what is named. Raises RelayInvalid, RelayReadOnly, RelayAdminsOnly."""
+    """Change what is named. Raises RelayInvalid, RelayReadOnly, AdminsOnly."""
     _demand_own(principal, relay)
     columns = checked(wishes)
     _guard_password(relay, columns)
@@ -47,14 +47,14 @@ def change_relay(principal: Principal, relay: Relay, wishes: RelayWishes, now: d
 
 
 def pause_relay(principal: Principal, relay: Relay, now: datetime) -> Relay:
-    """Ask it no more; its mail goes over others, or waits. Raises RelayReadOnly, RelayAdminsOnly."""
+    """Ask it no more; its mail goes over others, or waits. Raises RelayReadOnly, AdminsOnly."""
     _demand_own(principal, relay)
     relay.is_active = False
     return _keep(principal, relay, "relay.paused", now)
 
 
 def resume_relay(principal: Principal, relay: Relay, now: datetime) -> Relay:
-    """Ask it again, and first for what waits for want of a relay. Raises RelayReadOnly, RelayAdminsOnly."""
+    """Ask it again, and first for what waits for want of a relay. Raises RelayReadOnly, AdminsOnly."""
     _demand_own(principal, relay)
     relay.is_active = True
     return _keep(principal, relay, "relay.resumed", now)
@@ -62,7 +62,7 @@ def resume_relay(principal: Principal, relay: Relay, now: datetime) -> Relay:
 
 def remove_relay(principal: Principal, relay: Relay, now: datetime) -> None:
     """Out of use for good, its password forgotten. The row stays: attempts went over it, and what is pinned to it must
-    not silently go another way. Raises RelayReadOnly, RelayAdminsOnly.
+    not silently go another way. Raises RelayReadOnly, AdminsOnly.
     """
     _demand_own(principal, relay)
     relay.is_active = False
@@ -73,7 +73,7 @@ def remove_relay(principal: Principal, relay: Relay, now: datetime) -> None:
 
 def _demand_admin(principal: Principal) -> None:
     if not principal.is_admin:
-        raise RelayAdminsOnly(_("Only admins change relays."))
+        raise AdminsOnly(_("Only admins change relays."))
 
 
 def _demand_own(principal: Principal, relay: Relay) -> None:

@@ -23,9 +23,8 @@ from django.utils.translation import gettext as _
 
 from apps.accounts.principal import Principal
 from apps.mime.address import InvalidAddress, normalise_address
-from apps.outbound.errors import (
+from apps.outbound.errors import AdminsOnly, (
     ConversationError,
-    RelayAdminsOnly,
     RelayInvalid,
     RelayRefused,
     RelayUnavailable,
@@ -74,9 +73,9 @@ class Trial:
 
 
 def demand_may_try(principal: Principal) -> None:
-    """A test uses the relay's password. Raises RelayAdminsOnly."""
+    """A test uses the relay's password. Raises AdminsOnly."""
     if not principal.is_admin:
-        raise RelayAdminsOnly(_("Only admins test relays."))
+        raise AdminsOnly(_("Only admins test relays."))
 
 
 async def try_relay(

@@ -23,7 +23,8 @@
     queued, deferred ──▶ queued                 a person: "over this relay, now"
     scheduled ──▶ scheduled, queued             a person: "at another time", "send now"
     sent, uncertain ──▶ bounced                 a bounce came back; `delivered` stays, nobody else bounces for us
-    failed, expired, rejected, bounced ──▶ queued   a person resubmits it from the error queue
+    uncertain ──▶ sent                          a report shows that it was accepted after all
+    failed, expired, rejected, bounced, suppressed ──▶ queued   a person resubmits it from the error queue
 
 While it is `sending` the row has a lease and a token; `pass_fence` sets the phase `committing`.
 
@@ -35,7 +36,13 @@ rather than an error. Rows are locked in the order of their ids, so that a worke
 """
 
 from apps.outbound.transitions.by_clock import expire_waiting, recover_lapsed, retry_uncertain
-from apps.outbound.transitions.by_mail import bounce, cancel_replied, replied_meanwhile, suppress_waiting
+from apps.outbound.transitions.by_mail import (
+    bounce,
+    cancel_replied,
+    confirm,
+    replied_meanwhile,
+    suppress_waiting,
+)
 from apps.outbound.transitions.by_people import (
     cancel_waiting,
     discard,
@@ -73,6 +80,7 @@ __all__ = [
     "cancel_replied",
     "cancel_these",
     "cancel_waiting",
+    "confirm",
     "decide_by_late_answer",
     "discard",
     "expire_waiting",

@@ -18,6 +18,12 @@ def bounce(delivery_id: uuid.UUID, change: Change, now: datetime) -> bool:
     return bool(apply_change(Delivery.objects.filter(pk=delivery_id, state__in=gone_out), change, now))
 
 
+def confirm(delivery_id: uuid.UUID, reason: str, now: datetime) -> bool:
+    """uncertain → sent: a server reports on a message that it must have accepted; whether it was."""
+    uncertain = Delivery.objects.filter(pk=delivery_id, state=DeliveryState.UNCERTAIN)
+    return bool(apply_change(uncertain, Change(DeliveryState.SENT, Cause.NONE, reason), now))
+
+
 def suppress_waiting(
     organisation_id: uuid.UUID, recipients: Collection[str], change: Change, now: datetime
 ) -> int:

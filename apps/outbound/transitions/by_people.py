@@ -26,9 +26,16 @@ def try_now(message_id: uuid.UUID, *, actor: str, now: datetime) -> int:
 
 
 def resubmit(deliveries: QuerySet[Delivery], *, lifetime: timedelta, actor: str, now: datetime) -> int:
-    """failed, expired, rejected, bounced → queued with a new lifetime and a fresh backoff; how many."""
+    """failed, expired, rejected, bounced, suppressed → queued, with a new lifetime, a fresh backoff, and the sender to
+    be told anew if it goes wrong again; how many."""
     stuck = deliveries.filter(state__in=IN_ERROR)
-    fresh = {"setbacks": 0, "expires_at": now + lifetime, "discarded_at": None}
+    fresh = {
+        "setbacks": 0,
+        "expires_at": now + lifetime,
+        "discarded_at": None,
+        "delay_told_at": None,
+        "failure_told_at": None,
+    }
     return apply_change(stuck, _due_again(now), now, actor, fresh)
 
 

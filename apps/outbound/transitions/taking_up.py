@@ -89,7 +89,7 @@ _TAKE = """, mine AS MATERIALIZED (
 )
 SELECT scope.seen, scope.last, d.id, d.lease_token, d.attempts_made, d.message_id, d.organisation_id, d.lane, d.route,
     m.sender_address, d.recipient, d.destination, m.size_bytes, d.setbacks, d.expires_at, d.pinned_relay_id,
-    d.cancel_if_replied
+    d.cancel_if_replied, m.kind
 FROM scope LEFT JOIN (taken AS d JOIN mailboxes_message AS m ON m.id = d.message_id) ON true
 ORDER BY d.created_at, d.id
 """
@@ -123,6 +123,7 @@ class TakenUp:
     expires_at: datetime
     pinned_relay_id: uuid.UUID | None
     cancel_if_replied: bool
+    kind: str
 
 
 @dataclass(frozen=True, slots=True)

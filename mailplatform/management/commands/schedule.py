@@ -17,6 +17,7 @@ from apps.blobs.services import offload, remove_orphans
 from apps.events.services import sequence_committed
 from apps.inbound.sweeper import sweep_received
 from apps.monitoring.heartbeat import Heartbeat
+from apps.outbound.bounces.notices import tell_of_late, tell_of_lost
 from apps.outbound.domains.tending import tend
 from apps.outbound.services import forget_old_idempotency_keys, forget_what_is_over
 from apps.outbound.signing.keyring import reseal_stale
@@ -42,6 +43,8 @@ def _clear_sessions() -> int:
 CLOCKS = (
     Clock("sweep deliveries", 1.0, sweep_deliveries),
     Clock("sweep received", 1.0, sweep_received),
+    Clock("tell of lost mail", 2.0, tell_of_lost),
+    Clock("tell of late mail", 30.0, tell_of_late),
     Clock("sequence events", 0.5, sequence_committed),
     Clock("plan acknowledgements", 0.5, plan_acknowledgements),
     Clock("sweep acknowledgements", 1.0, sweep_acknowledgements),

@@ -1,0 +1,139 @@
+"""What comes back about mail we sent: reports are filed with the mail they are about, and act on its delivery.
+
+    recognise   is it a report, and what does it say?            outside any transaction, pure
+    take_in     which deliveries, file it, act                   in the caller's transaction, which marks the row filed
+
+A report is kept whole, as a message of its conversation that is read already: no ticket opens or reopens for it. It
+lies beneath the mail it is about, in the mailbox that sent it, and the conversation shows what it says beside the
+recipient. What it changes is `effects`.
+
+What is no report goes the ordinary way, also when it came to a return path: holiday answers do (RFC 3834 §4), and are
+mail for whoever wrote (`writers_mailboxes`). So does a report about nothing we know: perhaps somebody writes in a
+mailbox's name from elsewhere, and a person should see what came of it. Only a bounce of a bounce goes nowhere (RFC 5321
+§4.5.5): it is filed in the Archive, read, and an event counts it.
+
+A crash before the caller's commit leaves nothing; the same mail comes again, and is the same report.
+"""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from django.utils.translation import gettext as _
+
+from apps.blobs.models import Blob
+from apps.events.services import publish
+from apps.mailboxes.models import Folder, Mailbox, MailboxEntry, Message, Side, Thread
+from apps.mailboxes.projection import PreparedMessage
+from apps.mailboxes.threads import ThreadChoice
+from apps.mime.message import MessageKind
+from apps.outbound.bounces import effects
+from apps.outbound.bounces.matching import Match, match, signed_deliveries
+from apps.outbound.bounces.reading import kind_of, read_report
+from apps.outbound.bounces.report import Report
+from apps.outbound.bounces.return_path import ReturnPaths, return_paths
+from apps.outbound.errors import ReportTooEarly
+from apps.outbound.models import Delivery, DeliveryState
+from apps.tickets.intake import QuietPlace, file_quietly
+
+_BENEATH = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A received mail that may be a report, for one organisation."""
+
+    organisation_id: uuid.UUID
+    recipients: Sequence[str]
+    prepared: PreparedMessage
+    raw_blob: Blob
+    received_at: datetime
+
+
+def recognise(prepared: PreparedMessage, raw: bytes, *, envelope_sender: str) -> Report | None:
+    """The report that a received mail is, or None. Never raises."""
+    return read_report(prepared.parsed, raw, envelope_sender=envelope_sender)
+
+
+def take_in(arrival: Arrival, report: Report, mailboxes: Sequence[Mailbox], now: datetime) -> Message | None:
+    """File a report and do what follows from it, in the caller's transaction. None: it is about nothing we know, and is
+    mail like any other for `mailboxes`.
+
+    Raises ReportTooEarly while a delivery it is about is still being sent: its own result must be written first.
+    """
+    matches = match(arrival.organisation_id, report, arrival.recipients, return_paths())
+    if any(one.delivery.state == DeliveryState.SENDING for one in matches):
+        raise ReportTooEarly(str(matches[0].delivery.pk))
+    if matches:
+        message = _file(arrival, report, matches)
+        for one in matches:
+            effects.apply(one, message, now)
+        return message
+    if report.returned.is_automatic:
+        return _file_bounce_of_a_bounce(arrival, mailboxes)
+    publish(arrival.organisation_id, "report.unmatched", dialect=report.dialect)
+    return None
+
+
+def _file(arrival: Arrival, report: Report, matches: Sequence[Match]) -> Message:
+    about = matches[0].delivery.message
+    because = _("It reports on “%(subject)s”.") % {"subject": about.subject or _("No subject")}
+    senders_copies = MailboxEntry.objects.filter(message=about, side=Side.SENDER)
+    return file_quietly(
+        _as_report(arrival.prepared, kind_of(report)),
+        choice=ThreadChoice(about.thread, because),
+        # Just beneath the mail it is about, so that lists go on showing that one.
+        places=[
+            QuietPlace(entry.mailbox_id, Folder(entry.folder), entry.sorted_at - _BENEATH)
+            for entry in senders_copies
+        ],
+        received_at=arrival.received_at,
+        raw_blob=arrival.raw_blob,
+    )
+
+
+def _file_bounce_of_a_bounce(arrival: Arrival, mailboxes: Sequence[Mailbox]) -> Message:
+    parsed = arrival.prepared.parsed
+    thread = Thread.objects.create(organisation_id=arrival.organisation_id, subject=parsed.subject)
+    message = file_quietly(
+        _as_report(arrival.prepared, MessageKind.BOUNCE),
+        choice=ThreadChoice(
+            thread, _("It is a bounce of an automatic mail, which nobody waits for."), begins=True
+        ),
+        places=[QuietPlace(one.pk, Folder.ARCHIVE, arrival.received_at) for one in mailboxes],
+        received_at=arrival.received_at,
+        raw_blob=arrival.raw_blob,
+    )
+    publish(arrival.organisation_id, "report.ignored", message_id=message.pk, why="bounce_of_a_bounce")
+    return message
+
+
+def _as_report(prepared: PreparedMessage, kind: MessageKind) -> PreparedMessage:
+    return replace(prepared, parsed=replace(prepared.parsed, kind=kind))
+
+
+# return paths as addresses
+
+
+def organisation_of(address: str, now: datetime, paths: ReturnPaths | None = None) -> uuid.UUID | None:
+    """Whose return path this is, as RCPT asks: one we signed, of a delivery we have, not too old; or None."""
+    paths = paths or return_paths()
+    delivery_id = paths.delivery_of(address)
+    if delivery_id is None:
+        return None
+    known = Delivery.objects.filter(pk=delivery_id, expires_at__gt=now - paths.good_for)
+    return known.values_list("organisation_id", flat=True).first()
+
+
+def writers_mailboxes(organisation_id: uuid.UUID, recipients: Sequence[str]) -> list[Mailbox]:
+    """The mailboxes that the mails went out from whose return paths are among `recipients`."""
+    delivery_ids = signed_deliveries(recipients, return_paths())
+    if not delivery_ids:
+        return []
+    sent = Delivery.objects.filter(organisation_id=organisation_id, pk__in=delivery_ids)
+    return list(
+        Mailbox.objects.filter(
+            entries__message__in=sent.values("message"), entries__side=Side.SENDER
+        ).distinct()
+    )

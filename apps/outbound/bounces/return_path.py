@@ -1,0 +1,122 @@
+"""The return path of one delivery: an address that says which recipient a bounce is about, and that we made it.
+
+    bounce+<delivery, 26 letters><signature, 16 letters>@house.test
+
+Mail that cannot be delivered goes back to MAIL FROM (RFC 5321 §4.4), and whoever reports a failure may quote as little
+of the mail as they like: the address alone tells (VERP, D. J. Bernstein 1997). The signature keeps strangers from
+inventing failures: 80 bits of HMAC-SHA256 over the delivery's id, under a key derived from SECRET_KEY. Base32 in lower
+case, because servers on the way may change the case of a local part; 49 octets of the 64 that RFC 5321 §4.5.3.1.1
+allows.
+
+The domain is the From's own, so that SPF aligns with it (RFC 7489 §3.1.2); RETURN_PATH_DOMAIN puts another in its place
+where one MX for bounces is wanted. It must lead to our listener.
+
+What answers by itself is sent from the null path (RFC 3834 §3.3): its bounce goes nowhere, and so no two machines can
+keep each other busy.
+
+Limits: a return path is good until `ReturnPaths.good_for` after the delivery's own lifetime; a report later than that
+is refused like an unknown address.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import re
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.conf import settings
+
+from apps.mailboxes.models import MessageKind
+from apps.mime.address import InvalidAddress, normalise_address
+
+PREFIX = "bounce+"
+NULL_PATH = ""
+_SIGNATURE_OCTETS = 10
+_TOKEN = re.compile(r"[a-z2-7]{42}")
+_KEY_LABEL = b"mailplatform.outbound.return-path.v1:"
+
+# RFC 3834 §3.3 and RFC 3464 §2: answers of machines, and reports of any kind.
+_FROM_THE_NULL_PATH = frozenset({MessageKind.AUTO_REPLY, MessageKind.BOUNCE, MessageKind.RECEIPT})
+
+
+def return_path_of(delivery_id: uuid.UUID, domain: str, secret: str) -> str:
+    """The signed return path of a delivery."""
+    octets = delivery_id.bytes
+    return f"{PREFIX}{_letters(octets)}{_letters(_signature(octets, secret))}@{domain}"
+
+
+def looks_like_return_path(address: str) -> bool:
+    """Whether an address has the shape of one of ours, genuine or not."""
+    local = address.rpartition("@")[0].lower()
+    return local.startswith(PREFIX) and _TOKEN.fullmatch(local.removeprefix(PREFIX)) is not None
+
+
+def delivery_of(address: str, secrets: Sequence[str]) -> uuid.UUID | None:
+    """Whose return path this is; None for what we did not sign with any of `secrets`."""
+    if not looks_like_return_path(address):
+        return None
+    token = address.rpartition("@")[0].lower().removeprefix(PREFIX)
+    octets, signature = _octets(token[:26]), _octets(token[26:])
+    if octets is None or signature is None:
+        return None
+    genuine = [hmac.compare_digest(signature, _signature(octets, secret)) for secret in secrets]
+    return uuid.UUID(bytes=octets) if any(genuine) else None
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnPaths:
+    """How this platform makes and knows its return paths. `domain` is "" where each From's own is used.
+
+    The first of `secrets` signs; the others were used before it (SECRET_KEY_FALLBACKS).
+    """
+
+    secrets: tuple[str, ...]
+    domain: str = ""
+    good_for: timedelta = timedelta(days=90)
+
+    def of(self, delivery_id: uuid.UUID, sender: str, kind: str = MessageKind.MAIL) -> str:
+        """What MAIL FROM says for a delivery of a message from `sender`; "" is the null path."""
+        if kind in _FROM_THE_NULL_PATH:
+            return NULL_PATH
+        try:
+            domain = self.domain or normalise_address(sender).rpartition("@")[2]
+        except InvalidAddress:
+            return NULL_PATH
+        return return_path_of(delivery_id, domain, self.secrets[0])
+
+    def delivery_of(self, address: str) -> uuid.UUID | None:
+        """Whose return path this is, or None."""
+        return delivery_of(address, self.secrets)
+
+    def __repr__(self) -> str:
+        return f"ReturnPaths(domain={self.domain!r})"
+
+
+def return_paths() -> ReturnPaths:
+    """The platform's, as its settings have them."""
+    return ReturnPaths(
+        secrets=(settings.SECRET_KEY, *map(str, settings.SECRET_KEY_FALLBACKS)),
+        domain=settings.RETURN_PATH_DOMAIN,
+    )
+
+
+def _signature(octets: bytes, secret: str) -> bytes:
+    key = hashlib.sha256(_KEY_LABEL + secret.encode()).digest()
+    return hmac.digest(key, octets, "sha256")[:_SIGNATURE_OCTETS]
+
+
+def _letters(octets: bytes) -> str:
+    return base64.b32encode(octets).decode().rstrip("=").lower()
+
+
+def _octets(letters: str) -> bytes | None:
+    try:
+        octets = base64.b32decode(letters.upper() + "=" * (-len(letters) % 8))
+    except binascii.Error:
+        return None
+    # 26 letters hold two bits more than an id: only one spelling of them is ours.
+    return octets if _letters(octets) == letters else None

@@ -1,0 +1,256 @@
+"""Addresses an organisation does not write to: put on the list, asked, taken off it.
+
+The list is asked twice: at submission, so that the sender learns at once, and when a worker takes the delivery up,
+because a bounce of one campaign's mail may come while thousands of the next still wait. Either way the delivery is
+`suppressed` with since when and why, stands in the error queue, and can be sent again once the suppression is removed.
+
+Why an address is put on it is `policy`'s to say. One row holds per address; what ended stays as history.
+"""
+
+import uuid
+from collections.abc import Collection
+from datetime import datetime
+
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from apps.accounts.principal import Principal
+from apps.events.services import publish
+from apps.mailboxes.errors import NotVisible
+from apps.mime.address import InvalidAddress, normalise_address
+from apps.mime.clean import clean_line
+from apps.outbound.bounces.policy import DEFAULT_SUPPRESSION_POLICY, SuppressionPolicy
+from apps.outbound.causes import Cause
+from apps.outbound.errors import AdminsOnly, SuppressionInvalid
+from apps.outbound.models import Delivery, DeliveryState, Suppression, SuppressionReason
+from apps.outbound.transitions import Change
+
+MAX_EVIDENCE_CHARS = 1000
+EXPIRED = "expiry"
+
+# The later in this order outweighs the earlier: a wish is more than a failure.
+_WEIGHT = (
+    SuppressionReason.HARD_BOUNCE,
+    SuppressionReason.MANUAL,
+    SuppressionReason.UNSUBSCRIBED,
+    SuppressionReason.COMPLAINT,
+)
+
+
+# asking
+
+
+def suppressed_among(
+    organisation_id: uuid.UUID, recipients: Collection[str], now: datetime | None = None
+) -> dict[str, Change]:
+    """Those of `recipients` (as written) that must not be written to, each with what becomes of its delivery."""
+    normal = {recipient: _normal(recipient) for recipient in recipients}
+    rows = in_force(organisation_id, now or timezone.now()).filter(address__in=set(normal.values()))
+    by_address = {row.address: row for row in rows}
+    return {
+        recipient: suppressed(by_address[address])
+        for recipient, address in normal.items()
+        if address in by_address
+    }
+
+
+def in_force(organisation_id: uuid.UUID, now: datetime) -> QuerySet[Suppression]:
+    """The suppressions of an organisation that hold now."""
+    unexpired = Q(expires_at__isnull=True) | Q(expires_at__gt=now)
+    return Suppression.objects.filter(unexpired, organisation_id=organisation_id, removed_at__isnull=True)
+
+
+def suppressed(row: Suppression) -> Change:
+    """What a suppression makes of a delivery."""
+    return Change(DeliveryState.SUPPRESSED, Cause.SUPPRESSED, sentence_of(row))
+
+
+def sentence_of(row: Suppression) -> str:
+    """Since when and why an address is not written to, and until when."""
+    since = timezone.localtime(row.created_at).strftime("%Y-%m-%d")
+    match row.reason:
+        case SuppressionReason.COMPLAINT:
+            told = _("Not sent: a mail to this address was reported as spam on %(since)s.")
+        case SuppressionReason.UNSUBSCRIBED:
+            told = _("Not sent: this address asked on %(since)s to get no more mail.")
+        case SuppressionReason.MANUAL:
+            told = _(
+                "Not sent: somebody of your team put this address on the list of suppressions on %(since)s."
+            )
+        case _:
+            told = _("Not sent: mail to this address bounced for good on %(since)s.")
+    sentence = told % {"since": since}
+    if row.evidence:
+        sentence = f"{sentence.removesuffix('.')} ({row.evidence.rstrip('. ')})."
+    if row.expires_at is not None:
+        until = timezone.localtime(row.expires_at).strftime("%Y-%m-%d")
+        sentence += " " + _(
+            "It may be tried again from %(until)s on, or when the suppression is removed."
+        ) % {"until": until}
+    else:
+        sentence += " " + _("Remove the suppression to send anyway.")
+    return sentence
+
+
+# putting on the list
+
+
+@transaction.atomic
+def suppress(
+    organisation_id: uuid.UUID,
+    address: str,
+    reason: SuppressionReason,
+    *,
+    now: datetime,
+    evidence: str = "",
+    delivery: Delivery | None = None,
+    actor: str = "",
+    expires_at: datetime | None = None,
+    policy: SuppressionPolicy = DEFAULT_SUPPRESSION_POLICY,
+) -> Suppression:
+    """Write to this address no more. A hard bounce holds as long as the policy says; the others until removed.
+
+    An address that is on the list already keeps the weightier of the two reasons.
+    """
+    normal = _normal(address)
+    known = _standing(organisation_id, normal)
+    if known is not None and not known.holds(now):
+        # It ran out; what comes now is a new one, and the old one history.
+        Suppression.objects.filter(pk=known.pk).update(removed_at=known.expires_at, removed_by=EXPIRED)
+        known = None
+    if known is not None and _WEIGHT.index(SuppressionReason(known.reason)) >= _WEIGHT.index(reason):
+        return known
+    if known is not None:
+        Suppression.objects.filter(pk=known.pk).update(removed_at=now, removed_by="replaced")
+    if reason == SuppressionReason.HARD_BOUNCE:
+        expires_at = policy.holds_until(now, earlier=_earlier_bounces(organisation_id, normal))
+    row = Suppression(
+        organisation_id=organisation_id,
+        address=normal,
+        reason=reason,
+        evidence=clean_line(evidence, MAX_EVIDENCE_CHARS),
+        delivery=delivery,
+        created_at=now,
+        created_by=actor,
+        expires_at=expires_at,
+    )
+    try:
+        with transaction.atomic():
+            row.save(force_insert=True)
+    except IntegrityError:
+        # Two reports on one address at the same time: the other was quicker, and the address is on the list.
+        return Suppression.objects.get(
+            organisation_id=organisation_id, address=normal, removed_at__isnull=True
+        )
+    publish(
+        organisation_id,
+        "suppression.added",
+        message_id=delivery.message_id if delivery else None,
+        delivery_id=delivery.pk if delivery else None,
+        actor=actor,
+        suppression=str(row.pk),
+        reason=reason,
+    )
+    return row
+
+
+def _standing(organisation_id: uuid.UUID, normal: str) -> Suppression | None:
+    """The address's row that nobody ended, locked."""
+    rows = Suppression.objects.select_for_update().filter(
+        organisation_id=organisation_id, address=normal, removed_at__isnull=True
+    )
+    return rows.first()
+
+
+def _earlier_bounces(organisation_id: uuid.UUID, normal: str) -> int:
+    return Suppression.objects.filter(
+        organisation_id=organisation_id, address=normal, reason=SuppressionReason.HARD_BOUNCE
+    ).count()
+
+
+# what people do
+
+
+def suppressions_for(principal: Principal, *, query: str = "", reason: str = "") -> QuerySet[Suppression]:
+    """The organisation's list, newest first, as far as it stands. Everybody who sends may see what is not sent."""
+    rows = Suppression.objects.filter(organisation_id=principal.organisation_id, removed_at__isnull=True)
+    if query:
+        rows = rows.filter(address__icontains=query.strip().lower())
+    if reason:
+        rows = rows.filter(reason=reason)
+    return rows.order_by("-created_at", "-id")
+
+
+def suppression_for(principal: Principal, suppression_id: uuid.UUID | str) -> Suppression:
+    """One that stands. Raises NotVisible."""
+    try:
+        return suppressions_for(principal).get(pk=suppression_id)
+    except (Suppression.DoesNotExist, ValidationError, ValueError) as error:
+        raise NotVisible(str(suppression_id)) from error
+
+
+def may_change_suppressions(principal: Principal) -> bool:
+    """Admins, and keys with their role: to send to who complained is the organisation's decision."""
+    return principal.is_admin
+
+
+def add_suppression(
+    principal: Principal,
+    address: str,
+    *,
+    reason: SuppressionReason = SuppressionReason.MANUAL,
+    evidence: str = "",
+    expires_at: datetime | None = None,
+    now: datetime,
+) -> Suppression:
+    """Put an address on the list by hand. Raises SuppressionInvalid naming the field, AdminsOnly."""
+    _demand_admin(principal)
+    try:
+        normal = normalise_address(address.strip())
+    except InvalidAddress as error:
+        raise SuppressionInvalid("address", _("This is no address: %(why)s.") % {"why": error}) from error
+    if expires_at is not None and expires_at <= now:
+        raise SuppressionInvalid("expires_at", _("This time has passed."))
+    return suppress(
+        principal.organisation_id,
+        normal,
+        reason,
+        now=now,
+        evidence=evidence,
+        actor=principal.actor,
+        expires_at=expires_at,
+    )
+
+
+@transaction.atomic
+def remove_suppression(principal: Principal, suppression: Suppression, *, now: datetime) -> None:
+    """Take an address off the list; what was suppressed can be sent again. Doing it twice changes nothing. Raises
+    AdminsOnly."""
+    _demand_admin(principal)
+    standing = Suppression.objects.filter(
+        pk=suppression.pk, organisation_id=principal.organisation_id, removed_at__isnull=True
+    )
+    if standing.update(removed_at=now, removed_by=principal.actor):
+        publish(
+            suppression.organisation_id,
+            "suppression.removed",
+            actor=principal.actor,
+            suppression=str(suppression.pk),
+            reason=suppression.reason,
+        )
+
+
+def _demand_admin(principal: Principal) -> None:
+    if not may_change_suppressions(principal):
+        msg = _("Only an admin may change the list of suppressions.")
+        raise AdminsOnly(msg)
+
+
+def _normal(address: str) -> str:
+    try:
+        return normalise_address(address)
+    except InvalidAddress:
+        return address.lower()
