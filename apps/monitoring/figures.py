@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 
 from apps.blobs.models import SpooledBytes
 from apps.events.models import Event
-from apps.outbound.models import Delivery
+from apps.outbound.models import Delivery, DeliveryReport, Suppression
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,34 @@ register(
         "Recipients of outgoing messages, by the state of their delivery.",
         _deliveries_by_state,
         label="state",
+    )
+)
+
+
+def _reports_by_action() -> dict[str, float]:
+    rows = DeliveryReport.objects.order_by().values("action").annotate(n=Count("id"))
+    return {row["action"]: float(row["n"]) for row in rows}
+
+
+def _suppressions_by_reason() -> dict[str, float]:
+    rows = Suppression.objects.filter(removed_at__isnull=True).values("reason").annotate(n=Count("id"))
+    return {row["reason"]: float(row["n"]) for row in rows}
+
+
+register(
+    Figure(
+        "mail_reports",
+        "Reports that came back about recipients of ours (bounces, delays, complaints), by what they say.",
+        _reports_by_action,
+        label="action",
+    )
+)
+register(
+    Figure(
+        "mail_suppressions",
+        "Addresses on the list of those not written to, by the reason.",
+        _suppressions_by_reason,
+        label="reason",
     )
 )
 register(

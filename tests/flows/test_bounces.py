@@ -8,6 +8,7 @@ from apps.inbound.ingest import ingest_due
 from apps.inbound.models import ReceivedMessage
 from apps.mailboxes.models import MailboxEntry, Message, MessageKind
 from apps.mailboxes.selectors import message_for, raw_of
+from apps.monitoring.figures import exposition
 from apps.outbound.bounces.notices import sentence_of
 from apps.outbound.bounces.suppressions import remove_suppression, suppressions_for
 from apps.outbound.models import (
@@ -72,6 +73,9 @@ def test_a_bounce_at_the_return_path_is_told_suppresses_and_can_be_undone(
     assert report.message.thread_id == delivery.message.thread_id
     assert raw_of(message_for(house.as_alice, report.message_id)).startswith(b"From: MAILER-DAEMON")
     assert not Ticket.objects.exists()
+    figures = exposition().decode()
+    assert 'mail_reports{action="failed"} 1.0' in figures
+    assert 'mail_suppressions{reason="hard_bounce"} 1.0' in figures
 
     again = only_delivery(send(house.as_alice, "Elena <ELENA@customer.example>"))
     assert (again.state, again.cause) == (DeliveryState.SUPPRESSED, "suppressed")
