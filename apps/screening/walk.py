@@ -71,6 +71,8 @@ class _Walk:
             self._signatures(raw, (), is_file=False)
             self._parts(raw, (), depth=0)
         except TooMuch as bound:
+            if self._only_plain:
+                raise _NotPlain from bound  # its bounds are for speed, and no reason to refuse a mail
             self._found(Outcome.FORBIDDEN, bound.code, self._at)
         except (OutOfTime, SignatureScanFailed):
             self._found(Outcome.UNSCANNABLE, "scan_timed_out", self._at)
@@ -111,15 +113,19 @@ class _Walk:
 
     def _uuencoded(self, data: bytes, where: Where, *, depth: int) -> None:
         """Files written into the text, as before MIME; some programs still show them as attachments."""
-        for n, begin in enumerate(_UUENCODED.finditer(data)):
-            if self._only_plain:
-                raise _NotPlain
+        begins = list(_UUENCODED.finditer(data))
+        if not begins:
+            return
+        if self._only_plain:
+            raise _NotPlain
+        # Each up to where the next begins, so that a thousand of them are still read once.
+        ends = [*(begin.start() for begin in begins[1:]), len(data)]
+        for begin, end in zip(begins, ends, strict=True):
             self._budget.take_member()
-            decoded, defect = decode_transfer(data[begin.start() :], "uuencode")
-            if defect or n > MAX_PLAIN_PARTS:
-                continue
-            self._budget.take_bytes(len(decoded))
-            self._item(decoded, (*where, begin[1].decode("utf-8", "replace").strip()), depth=depth + 1)
+            decoded, defect = decode_transfer(data[begin.start() : end], "uuencode")
+            if not defect:
+                self._budget.take_bytes(len(decoded))
+                self._item(decoded, (*where, begin[1].decode("utf-8", "replace").strip()), depth=depth + 1)
 
     # what a file holds
 

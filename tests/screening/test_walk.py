@@ -224,7 +224,15 @@ def test_plain_mail_needs_no_process_and_everything_else_does() -> None:
     assert look_through_plain(mail_with(("report.pdf", PDF))) is None
     assert look_through_plain(raw_mail(text="x" * 200_000)) is None
     assert look_through_plain(raw_mail(text="begin 644 a.exe\n`\nend\n")) is None
+    assert look_through_plain(parts_of_text(15)) == []
+    assert look_through_plain(parts_of_text(30)) is None
+    assert look_through(parts_of_text(30)) == []
     assert look_through_plain(raw_mail(text="PK\x03\x04 is how archives begin")) is None
+
+
+def parts_of_text(count: int) -> bytes:
+    part = b"--b\r\nContent-Type: text/plain\r\n\r\nhello\r\n"
+    return b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + part * count + b"--b--\r\n"
 
 
 def test_a_clock_that_runs_out_is_no_clean_verdict() -> None:
