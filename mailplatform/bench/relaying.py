@@ -151,6 +151,7 @@ async def _run_ours(measured: _Load, product: Product, remote_port: int, mails: 
     await _expect_none(remote_port, "the product")
     # The rest of the wait is idle: what it costs is next to nothing beside the drain.
     sent_before, cpu_before = await product.count_sent(), read_cpu_seconds(product)
+    await asyncio.sleep(max(0.0, due_clock - time.monotonic()))
     arrivals = await _wait_arrived(remote_port, count)
     await product.wait_quiet()
     if (sent := await product.count_sent() - sent_before) != count:
