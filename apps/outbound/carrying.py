@@ -47,6 +47,8 @@ from apps.outbound.wire.payload import Payload
 log = structlog.get_logger(__name__)
 
 RECORD_AGAIN_SECONDS = 0.5
+# The first conversations need not wait until a hundred bodies are read.
+READ_TOGETHER = 32
 
 
 @dataclass(slots=True)
@@ -76,7 +78,7 @@ class Carrier:
         self._bodies = Bodies(self._read, bound_bytes=policy.bytes_in_flight, kept_bytes=policy.bytes_kept)
         batch, linger = policy.batch, policy.linger_seconds
         self._permits = GroupCommit[Claim, Change | None](self._permit, most=batch)
-        self._readings = GroupCommit[uuid.UUID, Payload](self._read_all, most=batch)
+        self._readings = GroupCommit[uuid.UUID, Payload](self._read_all, most=READ_TOGETHER, at_once=2)
         self._fences = GroupCommit[Held, None](self._fence_all, most=batch, linger_seconds=linger)
         self._results = GroupCommit[Result, None](self._record_all, most=batch, linger_seconds=linger)
 

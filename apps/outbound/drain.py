@@ -42,7 +42,9 @@ NOTHING = Claims([], hidden=False, walked_to="")
 # A drain stays for what is due within this; for what comes later the sweeper wakes one.
 STAY_SECONDS = 2.0
 # Due, and yet nobody may take it: another worker is at it, or its destination has no place left.
+# Longer after each look in vain.
 LOOK_AGAIN_SECONDS = 0.1
+LOOK_AGAIN_AT_LAST_SECONDS = 1.0
 # Longer than this, and all that waits for a destination is put off at once instead of one claim after the other.
 PUT_OFF_AFTER = timedelta(seconds=5)
 PUT_OFF_BATCH = 2000
@@ -62,6 +64,7 @@ class Drain:
         self._woken = asyncio.Event()
         self._stopping = False
         self._walked_to = ""
+        self._looks_in_vain = 0
 
     def wake(self) -> None:
         """Something may be due: look again before ending."""
@@ -104,6 +107,7 @@ class Drain:
         while not self._stopping:
             self._woken.clear()
             if self._places.free and await self._look(group):
+                self._looks_in_vain = 0
                 await self._let_places_gather()
             elif not await self._worth_looking_again():
                 return
@@ -163,7 +167,10 @@ class Drain:
         seconds = (due_at - timezone.now()).total_seconds()
         if seconds > STAY_SECONDS:
             return None
-        return max(seconds, LOOK_AGAIN_SECONDS if seconds <= 0 else 0.001)
+        if seconds > 0:
+            return max(seconds, 0.001)
+        self._looks_in_vain += 1
+        return min(LOOK_AGAIN_SECONDS * 2.0 ** min(self._looks_in_vain, 8), LOOK_AGAIN_AT_LAST_SECONDS)
 
     def _take_on(self, group: asyncio.TaskGroup, claims: Claims) -> int:
         for claim in claims.claims:

@@ -7,7 +7,7 @@ alone hardly waits.
 A batch that fails is asked again one by one, so that one bad row harms nobody else. Only when PostgreSQL is away does
 the whole batch get that answer at once: one by one it would be away just as well.
 
-Limits: one batch at a time for each kind of question; what is asked meanwhile waits for it.
+Limits: a batch or two at a time for each kind of question; what is asked meanwhile waits for one of them.
 """
 
 import asyncio
@@ -32,21 +32,27 @@ class GroupCommit(Generic[Q, A]):
         answer: Callable[[list[Q]], Awaitable[Sequence[A | Exception]]],
         *,
         most: int,
+        at_once: int = 1,
         linger_seconds: float = 0,
     ) -> None:
         self._answer = answer
         self._most = most
         self._linger_seconds = linger_seconds
         self._asked: list[tuple[Q, asyncio.Future[A]]] = []
-        self._running: asyncio.Task[None] | None = None
+        self._at_once = at_once
+        self._running = 0
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def ask(self, question: Q) -> A:
         """The answer to one question. One that is cancelled before its batch leaves is not asked."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[A] = loop.create_future()
         self._asked.append((question, future))
-        if self._running is None:
-            self._running = loop.create_task(self._run())
+        if self._running < self._at_once:
+            self._running += 1
+            task = loop.create_task(self._run())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
         return await future
 
     async def _run(self) -> None:
@@ -56,7 +62,8 @@ class GroupCommit(Generic[Q, A]):
                 batch, self._asked = self._asked[: self._most], self._asked[self._most :]
                 await self._settle([one for one in batch if not one[1].done()])
         finally:
-            self._running = None
+            # In the same step as the last look: a question asked after it starts a run of its own.
+            self._running -= 1
 
     async def _settle(self, batch: list[tuple[Q, "asyncio.Future[A]"]]) -> None:
         if not batch:

@@ -57,9 +57,13 @@ virtual_uid_maps = static:{uid}
 virtual_gid_maps = static:{gid}
 relayhost = [127.0.0.1]:{remote_port}
 smtp_connection_cache_destinations = static:all
+"""
+_CONCURRENCY = """\
 initial_destination_concurrency = {connections}
 default_destination_concurrency_limit = {connections}
+default_process_limit = {processes}
 """
+_USUAL_PROCESS_LIMIT = 100
 _MASTER = """\
 127.0.0.1:{port} inet n - n - - smtpd
 cleanup unix n - n - 0 cleanup
@@ -94,14 +98,19 @@ class Postfix:
     folder: Path
     port: int
     log: Log
+    main: str = ""
     _master: Child | None = None
 
-    def start(self, *, queue_manager: bool = True) -> None:
+    def start(self, *, connections: int, queue_manager: bool = True) -> None:
         """Start anew; without its queue manager it takes mail and moves none of it. Raises BenchFailed.
 
         Not by a reload: a service that is reloaded while it starts is left alone for a minute.
         """
         self.stop()
+        # A process for each connection, beside those that take mail in.
+        processes = max(_USUAL_PROCESS_LIMIT, connections + 50)
+        concurrency = _CONCURRENCY.format(connections=connections, processes=processes)
+        (self.folder / "etc" / "main.cf").write_text(self.main + concurrency)
         services = _MASTER.format(port=self.port) + (_QUEUE_MANAGER if queue_manager else "")
         (self.folder / "etc" / "master.cf").write_text(services)
         self._master = Child(
@@ -133,32 +142,31 @@ def running_postfix(port: int, remote_port: int, *, connections: int, log: Log) 
     # Not below the data folder: nobody must be able to walk to its maildir.
     postfix = Postfix(Path(tempfile.mkdtemp(prefix="mailplatform-postfix-")), port, log)
     try:
-        _lay_out(postfix.folder, port, remote_port, connections)
-        postfix.start()
+        postfix.main = _lay_out(postfix.folder, port, remote_port)
+        postfix.start(connections=connections)
         yield postfix
     finally:
         postfix.stop()
         shutil.rmtree(postfix.folder)
 
 
-def _lay_out(folder: Path, port: int, remote_port: int, connections: int) -> None:
+def _lay_out(folder: Path, port: int, remote_port: int) -> str:
+    """Make its folders; what main.cf begins with."""
     folder.chmod(0o755)
     for name in ("etc", "spool", "data", "maildir"):
         (folder / name).mkdir()
     nobody = pwd.getpwnam(_NOBODY)
     os.chown(folder / "maildir", nobody.pw_uid, nobody.pw_gid)
     os.chown(folder / "data", pwd.getpwnam("postfix").pw_uid, -1)
-    (folder / "etc" / "main.cf").write_text(
-        _MAIN.format(
-            folder=folder,
-            daemons=_DAEMONS,
-            domain=DOMAIN,
-            uid=nobody.pw_uid,
-            gid=nobody.pw_gid,
-            remote_port=remote_port,
-            connections=connections,
-        )
+    main = _MAIN.format(
+        folder=folder,
+        daemons=_DAEMONS,
+        domain=DOMAIN,
+        uid=nobody.pw_uid,
+        gid=nobody.pw_gid,
+        remote_port=remote_port,
     )
+    (folder / "etc" / "main.cf").write_text(main)
     (folder / "etc" / "master.cf").write_text(_MASTER.format(port=port) + _QUEUE_MANAGER)
     # Makes the spool's folders, with the owners that Postfix wants.
     check = subprocess.run(
@@ -171,6 +179,7 @@ def _lay_out(folder: Path, port: int, remote_port: int, connections: int) -> Non
     )
     if check.returncode:
         raise BenchFailed(f"postfix check: {' '.join(check.stderr.split())}")
+    return main
 
 
 async def wait_delivered(postfix: Postfix, count: int) -> float:

@@ -55,6 +55,7 @@ class Arrivals:
     count: int
     first_at: float
     last_at: float
+    signed: int
 
     @property
     def rate(self) -> float:
@@ -71,5 +72,11 @@ async def start_over(remote_port: int, *, delay_ms: int) -> None:
 
 async def read_arrivals(control: Session) -> Arrivals:
     (reply,) = await control.ask(b"XTAKEN\r\n")
-    _code, count, first_at, last_at = reply.split()
-    return Arrivals(int(count), float(first_at), float(last_at))
+    _code, count, first_at, last_at, signed = reply.split()
+    return Arrivals(int(count), float(first_at), float(last_at), int(signed))
+
+
+async def read_numbered(control: Session) -> dict[int, float]:
+    """When each of the newest thousand mails was taken, by its number."""
+    (reply,) = await control.ask(b"XWHEN\r\n")
+    return {int(number): float(at) for number, at in (one.split(b"=") for one in reply.split()[1:])}

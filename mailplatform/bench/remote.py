@@ -3,19 +3,25 @@
 `python -m mailplatform.bench.remote PORT` listens on 127.0.0.1. Each reply leaves so long after its command was read,
 in the order of the commands, as over a long line: commands sent together are answered together. Two commands of our own
 steer it, over any connection: `XDELAY milliseconds` (of later connections' replies), and `XTAKEN`, which answers
-`250 count first last` (monotonic seconds) of the mails taken since the last `XDELAY`.
+`250 count first last signed` (monotonic seconds; how many bore a DKIM signature) of the mails taken since the last
+`XDELAY`. `XWHEN` answers `250 number=seconds …`: when the newest thousand numbered mails (see `mails`) were taken.
 """
 
 import asyncio
+import re
 import signal
 import sys
 import time
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field
 from typing import cast
 
 import uvloop
 
 _END = b"\r\n.\r\n"
+_HEAD_BYTES = 8192
+_NUMBER = re.compile(rb"\r\nSubject: Parcel [0-9a-f]+-(\d{6})\r\n")
+_NEWEST = 1000
 _EHLO = (
     b"250-remote.invalid\r\n250-PIPELINING\r\n250-SIZE 100000000\r\n250-8BITMIME\r\n"
     b"250-ENHANCEDSTATUSCODES\r\n250 SMTPUTF8\r\n"
@@ -30,15 +36,22 @@ class Taken:
     count: int = 0
     first_at: float = 0.0
     last_at: float = 0.0
+    signed: int = 0
+    numbered: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=_NEWEST))
 
-    def take(self) -> None:
+    def take(self, head: bytes) -> None:
+        """`head`: a mail's first bytes, in which its header is."""
         self.last_at = time.monotonic()
         self.first_at = self.first_at or self.last_at
         self.count += 1
+        self.signed += b"\r\nDKIM-Signature:" in head
+        if number := _NUMBER.search(head):
+            self.numbered.append((int(number[1]), self.last_at))
 
     def start_over(self, delay_seconds: float) -> None:
         self.delay_seconds = delay_seconds
-        self.count, self.first_at, self.last_at = 0, 0.0, 0.0
+        self.count, self.first_at, self.last_at, self.signed = 0, 0.0, 0.0, 0
+        self.numbered.clear()
 
 
 class Remote(asyncio.Protocol):
@@ -67,9 +80,10 @@ class Remote(asyncio.Protocol):
         if end < 0:
             self._searched = len(self._buffer)
             return False
+        head = bytes(self._buffer[: min(end, _HEAD_BYTES)])
         del self._buffer[: end + len(_END)]
         self._in_data = False
-        self._taken.take()
+        self._taken.take(head)
         self._answer(b"250 2.0.0 Taken\r\n")
         return True
 
@@ -95,7 +109,11 @@ class Remote(asyncio.Protocol):
                 self._answer(b"250 2.0.0 Set\r\n")
             case b"XTAKEN":
                 taken = self._taken
-                self._answer(f"250 {taken.count} {taken.first_at!r} {taken.last_at!r}\r\n".encode())
+                answer = f"250 {taken.count} {taken.first_at!r} {taken.last_at!r} {taken.signed}\r\n"
+                self._answer(answer.encode())
+            case b"XWHEN":
+                when = " ".join(f"{number}={at!r}" for number, at in self._taken.numbered)
+                self._answer(f"250 {when}\r\n".encode())
             case _:
                 self._answer(b"250 2.0.0 Good\r\n")
         del self._buffer[: end + 2]

@@ -23,7 +23,7 @@ from mailplatform.bench.memory import read_memory, tabulate_memory
 from mailplatform.bench.peers import Postfix, running_postfix, why_not
 from mailplatform.bench.posting import measure_post
 from mailplatform.bench.programs import running_program
-from mailplatform.bench.relaying import CONNECTIONS, measure_relay
+from mailplatform.bench.relaying import CONNECTIONS, measure_relay, measure_road
 from mailplatform.bench.stack import Product, running_product
 from mailplatform.bench.visibility import measure_visible
 from mailplatform.embedded.log import Log
@@ -121,6 +121,7 @@ async def _families(
         yield await measure_visible(product)
     if "relay" in only:
         yield await measure_relay(product, remote_port, postfix)
+        yield await measure_road(product, remote_port)
     if "post" in only:
         yield await measure_post(product)
     if "memory" in only:

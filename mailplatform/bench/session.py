@@ -45,14 +45,13 @@ class Session(asyncio.Protocol):
         return replies
 
     async def send(self, sender: bytes, recipient: bytes, mail: bytes, *, pipelined: bool) -> None:
-        """One mail with one recipient; `pipelined` sends MAIL and RCPT together (RFC 2920)."""
-        envelope = (b"MAIL FROM:<%b>\r\n" % sender, b"RCPT TO:<%b>\r\n" % recipient)
+        """One mail with one recipient; `pipelined` sends MAIL, RCPT and DATA together (RFC 2920)."""
+        commands = (b"MAIL FROM:<%b>\r\n" % sender, b"RCPT TO:<%b>\r\n" % recipient, b"DATA\r\n")
         if pipelined:
-            await self.ask(*envelope)
+            await self.ask(*commands)
         else:
-            for command in envelope:
+            for command in commands:
                 await self.ask(command)
-        await self.ask(b"DATA\r\n")
         await self.ask(mail + (b".\r\n" if mail.endswith(b"\r\n") else b"\r\n.\r\n"))
 
     async def close(self) -> None:

@@ -59,6 +59,15 @@ class WorkProcess:
 @contextmanager
 def worker(folder: Path, relay_url: str) -> Iterator[WorkProcess]:
     """A running worker on this test's database; whatever is left of it is killed at the end."""
+    running = start_worker(folder, relay_url, "manage.py", "work")
+    try:
+        yield running
+    finally:
+        running.kill()
+
+
+def start_worker(folder: Path, relay_url: str, *arguments: str) -> WorkProcess:
+    """A worker on this test's database, which the caller must kill."""
     path = folder / f"work-{time.monotonic_ns()}.log"
     with path.open("wb") as log:
         process = subprocess.Popen(
@@ -67,20 +76,16 @@ def worker(folder: Path, relay_url: str) -> Iterator[WorkProcess]:
                 "env",
                 f"DATABASE_URL={database_url()}",
                 f"RELAY_URL={relay_url}",
+                "DJANGO_SETTINGS_MODULE=mailplatform.settings",
                 sys.executable,
-                "manage.py",
-                "work",
+                *arguments,
             ],
             cwd=settings.BASE_DIR,
             stdout=log,
             stderr=log,
             start_new_session=True,
         )
-    try:
-        yield WorkProcess(process, path)
-    finally:
-        process.kill()
-        process.wait(10)
+    return WorkProcess(process, path)
 
 
 def database_url() -> str:

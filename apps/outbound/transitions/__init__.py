@@ -3,7 +3,7 @@
     submission ──▶ scheduled ─────────────┐ due
          │                                ▼
          ├───────▶ queued ──────────▶ sending ──▶ sent        a relay said 250
-         │           ▲  ▲   take        │  ├────▶ delivered   laid into our own Inbox
+         │           ▲  ▲   take up      │  ├────▶ delivered   laid into our own Inbox
          │           │  │                │  ├────▶ failed      the other side said no for good
          │           │  └─ lapsed, or ───┤  ├────▶ rejected    it cannot be sent as it is, or a scanner says it must not
          │           │     given back    │  ├────▶ expired     the next try would come too late

@@ -25,7 +25,9 @@ from apps.outbound.models import Lane
 # How many times as many as can be taken are looked at.
 WINDOW = 8
 LARGEST_WINDOW = 800
+# A walk stops at so many destinations, and looks at so many of each.
 HOPS = 64
+AT_A_STOP = 8
 
 # `statement_timestamp()` is stable, so an index is read up to it and no further; a lease needs the time that passes.
 _OLDEST = """
@@ -63,7 +65,7 @@ WITH RECURSIVE walk AS (
             SELECT id, due_at FROM outbound_delivery
             WHERE lane = %(lane)s AND state IN ('scheduled', 'queued', 'deferred')
                 AND destination = walk.destination AND due_at <= statement_timestamp()
-            ORDER BY due_at LIMIT LEAST(%(limit)s, COALESCE(known.places, %(each)s))
+            ORDER BY due_at LIMIT LEAST(%(at_a_stop)s, COALESCE(known.places, %(each)s))
         ) AS first
     ) AS due
 )"""
@@ -146,7 +148,9 @@ def take_oldest(lane: Lane, room: Room, *, lease: timedelta) -> Takings:
 
 def take_by_destination(lane: Lane, room: Room, *, after: str, lease: timedelta) -> Takings:
     """The same, walking the destinations that come after one in the order of the alphabet."""
-    seen, last, taken = _take(_BY_DESTINATION + _TAKE, lane, room, lease, {"after": after, "hops": HOPS})
+    seen, last, taken = _take(
+        _BY_DESTINATION + _TAKE, lane, room, lease, {"after": after, "hops": HOPS, "at_a_stop": AT_A_STOP}
+    )
     went_on = seen == HOPS
     return Takings(taken, hidden=went_on, last=last if went_on else "")
 

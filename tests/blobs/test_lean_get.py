@@ -1,0 +1,70 @@
+"""Many objects at once over a few lines, with a signature of our own making."""
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+from django.conf import settings
+
+from apps.blobs.errors import BlobMissing, ObjectStoreUnavailable
+from apps.blobs.lean_get import LeanGet
+from apps.blobs.object_store import REGION, ObjectStore, object_store
+from tests.servers import Servers
+
+
+@pytest.fixture
+def stored() -> Iterator[dict[str, bytes]]:
+    """Objects of all sizes, an empty one and one with an odd name among them."""
+    object_store().ensure_bucket()
+    names = [f"lean/{uuid.uuid4()}" for _ in range(40)] + ["lean/with space+plus=ü"]
+    contents = {name: b"x\r\n" * (n * 997) for n, name in enumerate(names)}
+    for name, content in contents.items():
+        object_store().put(name, content)
+    yield contents
+    for name in contents:
+        object_store().delete(name)
+
+
+def lean(**changes: str) -> LeanGet:
+    access = {name: str(value) for name, value in settings.OBJECT_STORE.items()} | changes
+    return LeanGet(region=REGION, connections=4, **access)
+
+
+def test_many_objects_come_over_a_few_lines_and_the_lines_are_kept(stored: dict[str, bytes]) -> None:
+    reader = lean()
+    assert dict(reader.get_many(list(stored))) == stored
+    assert len(reader._idle) == 4
+    assert dict(reader.get_many(list(stored))) == stored
+
+
+def test_what_is_missing_is_not_told_and_spoils_nothing(stored: dict[str, bytes]) -> None:
+    some = list(stored)[:6]
+    found = dict(lean().get_many([*some[:3], "lean/nothing here", *some[3:]]))
+    assert found == {name: stored[name] for name in some}
+
+
+def test_a_wrong_key_gets_nothing(stored: dict[str, bytes]) -> None:
+    assert dict(lean(secret_key="wrong").get_many(list(stored)[:3])) == {}
+
+
+def test_the_store_names_what_is_missing(stored: dict[str, bytes]) -> None:
+    with pytest.raises(BlobMissing):
+        object_store().get_many([*stored, "lean/nothing here"])
+
+
+def test_without_an_endpoint_of_its_own_boto3_reads(stored: dict[str, bytes]) -> None:
+    store = ObjectStore(**settings.OBJECT_STORE)
+    store._lean = None
+    some = list(stored)[:3]
+    assert store.get_many(some) == {name: stored[name] for name in some}
+
+
+def test_lines_that_the_server_has_closed_are_no_harm(stored: dict[str, bytes], servers: Servers) -> None:
+    store = ObjectStore(**settings.OBJECT_STORE)
+    some = list(stored)[:3]
+    store.get_many(some)
+    servers.s3.stop()
+    with pytest.raises(ObjectStoreUnavailable):
+        store.get_many(some)
+    servers.s3.restart()
+    assert store.get_many(some) == {name: stored[name] for name in some}
