@@ -3,7 +3,7 @@
 from django.urls import path, register_converter
 
 from apps.webmail.converters import FolderConverter
-from apps.webmail.views import conversations, outgoing, sign_in, tickets, writing
+from apps.webmail.views import conversations, outgoing, relays, sign_in, tickets, writing
 
 register_converter(FolderConverter, "folder")
 
@@ -36,4 +36,11 @@ urlpatterns = [
     path("errors/<uuid:delivery_id>/resubmit/", outgoing.resubmit, name="resubmit"),
     path("errors/<uuid:delivery_id>/discard/", outgoing.discard, name="discard"),
     path("queue/", outgoing.queue, name="queue"),
+    path("relays/", relays.relays, name="relays"),
+    path("relays/new/", relays.add, name="add-relay"),
+    path("relays/<uuid:relay_id>/", relays.relay, name="relay"),
+    path("relays/<uuid:relay_id>/test/", relays.test, name="test-relay"),
+    path("relays/<uuid:relay_id>/pause/", relays.pause, name="pause-relay"),
+    path("relays/<uuid:relay_id>/resume/", relays.resume, name="resume-relay"),
+    path("relays/<uuid:relay_id>/remove/", relays.remove, name="remove-relay"),
 ]

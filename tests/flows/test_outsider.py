@@ -156,9 +156,9 @@ def test_what_belongs_to_somebody_else_is_not_there(
 @pytest.mark.parametrize("address", [one for one in ADDRESSES if one.parameters], ids=str)
 def test_the_same_addresses_answer_their_owner(address: Address, belongings: Belongings) -> None:
     house = belongings.house
-    path = address.path(belongings.values(house.alice))
+    path = address.path(belongings.values(house.admin))
     answers = {
-        method: ask(address, path, method, user=house.alice, secret=house.secret).status_code
+        method: ask(address, path, method, user=house.admin, secret=house.secret).status_code
         for method in ("GET", "POST", "PATCH")
     }
     assert set(answers.values()) - {401, 403, 404, 405}, f"{path} answered its owner {answers}"

@@ -8,7 +8,7 @@ from django.test import Client
 from django.urls import URLPattern, reverse
 
 from apps.mailboxes.models import Message
-from apps.outbound.models import Delivery
+from apps.outbound.models import Delivery, Relay
 from apps.tickets.models import Ticket
 from apps.webmail import urls
 from tests.arrivals import arrive
@@ -16,11 +16,11 @@ from tests.outbound.sending import send
 from tests.people import House
 
 # Pages about the person who asks; the outsider has their own.
-OF_ONESELF = {"home", "rail", "compose", "outbox", "errors", "queue"}
+OF_ONESELF = {"home", "rail", "compose", "outbox", "errors", "queue", "relays", "add-relay"}
 FOR_EVERYBODY = {"sign-in", "sign-out"}
 OF_SENT_MAIL = {"cancel", "retry"}
 POSTED = {"read", "move", "star", "answer", "change-ticket", "note", "answer-ticket", "cancel", "retry", "resubmit",
-          "discard", "resolve"}  # fmt: skip
+          "discard", "resolve", "test-relay", "pause-relay", "resume-relay", "remove-relay"}  # fmt: skip
 
 
 def named_patterns() -> Iterator[URLPattern]:
@@ -44,6 +44,9 @@ def things_of(house: House) -> dict[str, object]:
         "ticket_id": Ticket.objects.get(mailbox=house.support, thread=message.thread_id).pk,
         "delivery_id": delivery.pk,
         "sent_id": delivery.message_id,
+        "relay_id": Relay.objects.create(
+            organisation=house.organisation, name="Relay of house.test", host="127.0.0.1", port=9
+        ).pk,
     }
 
 
