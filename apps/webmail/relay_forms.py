@@ -31,6 +31,13 @@ class TypedRelay:
     allow_private_networks: bool = False
 
     @classmethod
+    def new(cls, kind: str) -> "TypedRelay":
+        """What usually fits one of this kind: submission (RFC 6409) at a smarthost, port 25 at recipients' servers."""
+        if kind == RelayKind.DIRECT:
+            return cls(kind=kind, port="25", security=RelaySecurity.OPPORTUNISTIC)
+        return cls()
+
+    @classmethod
     def of(cls, relay: Relay) -> "TypedRelay":
         return cls(
             name=relay.name,
@@ -50,13 +57,15 @@ class TypedRelay:
         )
 
     @classmethod
-    def typed_in(cls, posted: QueryDict) -> "TypedRelay":
+    def typed_in(cls, posted: QueryDict, *, kind: str = "") -> "TypedRelay":
+        """`kind` is that of a relay which has one already."""
+
         def text(name: str) -> str:
             return str(posted.get(name, "")).strip()
 
         return cls(
             name=text("name"),
-            kind=text("kind") or RelayKind.SMARTHOST,
+            kind=kind or text("kind") or RelayKind.SMARTHOST,
             host=text("host"),
             port=text("port"),
             security=text("security"),
@@ -74,8 +83,7 @@ class TypedRelay:
     def wishes(self, posted: QueryDict) -> RelayWishes:
         """What it asks for. Raises RelayInvalid for numbers that are none.
 
-        An empty password keeps the one that is there: it is not shown, so nobody can have left it in place. What a
-        direct relay has no use for is let go with its fields, which the page does not show then.
+        An empty password keeps the one that is there: it is not shown, so nobody can have left it in place.
         """
         is_direct = self.kind == RelayKind.DIRECT
         wishes = RelayWishes(

@@ -78,7 +78,7 @@ def test_relays_are_seen_tested_and_mended(
     expect(page.get_by_role("status").first).to_contain_text("Saved")
 
     page.goto("/relays/new/")
-    page.get_by_label("Direct to the recipients' servers").check()
+    page.get_by_role("link", name="Direct to the recipients' servers").click()
     expect(page.get_by_label("Password")).to_be_hidden()
     photograph("relay-new")
     reconcile_relays([])

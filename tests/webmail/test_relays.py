@@ -91,12 +91,12 @@ def test_an_empty_password_keeps_the_one_there_is(admin: Client) -> None:
     assert relay.host == "smtp.provider.example"
 
 
-def test_a_smarthost_that_becomes_direct_lets_its_server_go(admin: Client) -> None:
-    admin.post(reverse("webmail:add-relay"), TYPED)
+def test_a_direct_relay_has_no_server_and_no_password(admin: Client) -> None:
+    offered = admin.get(reverse("webmail:add-relay"), {"kind": "direct"}).content.decode()
+    assert 'value="25"' in offered
+    typed = {"kind": "direct", "security": "opportunistic", "port": "25"}
+    assert admin.post(reverse("webmail:add-relay"), TYPED | typed).status_code == 302
     relay = Relay.objects.get()
-    changes = {"kind": "direct", "security": "opportunistic", "password": "", "port": "25"}
-    assert admin.post(address("relay", relay), TYPED | changes).status_code == 302
-    relay.refresh_from_db()
     assert (relay.is_direct, relay.host, relay.username, relay.has_secret) == (True, "", "", False)
 
 

@@ -48,7 +48,9 @@ def add(request: HttpRequest, principal: Principal) -> HttpResponse:
     if request.method != "POST":
         if not principal.is_admin:
             return HttpResponseRedirect(reverse("webmail:relays"))
-        return _page(request, principal, "relay_new", form=RelayForm(TypedRelay()))
+        return _page(
+            request, principal, "relay_new", form=RelayForm(TypedRelay.new(request.GET.get("kind", "")))
+        )
     typed = TypedRelay.typed_in(request.POST)
     try:
         relay = add_relay(principal, typed.wishes(request.POST), timezone.now())
@@ -68,7 +70,7 @@ def relay(request: HttpRequest, principal: Principal, relay_id: uuid.UUID) -> Ht
     form = RelayForm(TypedRelay.of(found), has_secret=found.has_secret)
     if request.method != "POST":
         return _relay_page(request, principal, found, form)
-    typed = TypedRelay.typed_in(request.POST)
+    typed = TypedRelay.typed_in(request.POST, kind=found.kind)
     try:
         change_relay(principal, found, typed.wishes(request.POST), timezone.now())
     except RelayInvalid as error:
