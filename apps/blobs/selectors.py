@@ -6,7 +6,6 @@ Redis that is away costs a trip to S3 and nothing else.
 
 import uuid
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 from django.core.cache import cache
@@ -20,7 +19,6 @@ log = structlog.get_logger(__name__)
 # Redis evicts nothing, because it holds wake-ups too: what is cached must be small and leave soon by itself.
 CACHE_BOUND_BYTES = 64 * 1024
 CACHE_SECONDS = 120
-READ_THREADS = 8
 
 
 def read(blob: Blob) -> bytes:
@@ -53,11 +51,9 @@ def read_many(blobs: Iterable[Blob]) -> dict[uuid.UUID, bytes]:
     contents |= _cached_many([blob for pk, blob in wanted.items() if pk not in contents])
     rest = [blob for pk, blob in wanted.items() if pk not in contents]
     if rest:
-        with ThreadPoolExecutor(READ_THREADS, thread_name_prefix="blobs") as pool:
-            fetched = list(pool.map(lambda blob: object_store().get(blob.object_key), rest))
-        for blob, content in zip(rest, fetched, strict=True):
-            contents[blob.pk] = content
-            _remember(blob, content)
+        fetched = object_store().get_many([blob.object_key for blob in rest])
+        contents |= {blob.pk: fetched[blob.object_key] for blob in rest}
+        _remember_many([(blob, contents[blob.pk]) for blob in rest])
     return contents
 
 
@@ -80,6 +76,15 @@ def _cached(blob: Blob) -> bytes | None:
         log.warning("blob_cache_unavailable", error=type(error).__name__)
         return None
     return content if isinstance(content, bytes) else None
+
+
+def _remember_many(read: Iterable[tuple[Blob, bytes]]) -> None:
+    small = {f"blob:{blob.pk}": content for blob, content in read if blob.size_bytes <= CACHE_BOUND_BYTES}
+    try:
+        if small:
+            cache.set_many(small, CACHE_SECONDS)
+    except RedisError as error:
+        log.warning("blob_cache_unavailable", error=type(error).__name__)
 
 
 def _remember(blob: Blob, content: bytes) -> None:

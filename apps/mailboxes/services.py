@@ -1,7 +1,7 @@
 """Changes to mailboxes and to where messages lie in them."""
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
@@ -69,6 +69,17 @@ def move_sender_copy(message: Message, folder: Folder) -> None:
     entries = MailboxEntry.objects.filter(message=message, side=Side.SENDER).exclude(folder=folder)
     mailbox_ids = list(entries.values_list("mailbox_id", flat=True))
     if entries.update(folder=folder):
+        announce(mailbox_ids)
+
+
+def take_out_of_outbox(message_ids: Collection[uuid.UUID]) -> None:
+    """Outbox → Sent for the senders' copies of messages a worker took up; those that are elsewhere stay there."""
+    waiting = MailboxEntry.objects.filter(
+        message__in=message_ids, side=Side.SENDER, folder=Folder.OUTBOX
+    ).order_by()
+    # Most are there no more: a message is taken up once for each recipient and try.
+    if mailbox_ids := set(waiting.values_list("mailbox_id", flat=True)):
+        waiting.update(folder=Folder.SENT)
         announce(mailbox_ids)
 
 

@@ -34,3 +34,9 @@ class Cause(StrEnum):
     GAVE_UP = "gave_up"
     CANCELLED = "cancelled"
     RESOLVED_BY_PERSON = "resolved_by_person"
+
+    DESTINATION_LIMIT = "destination_limit"
+
+    # wished for, or asked of us by the queue itself
+    REPLIED = "replied"
+    UNCERTAIN_RETRIED = "uncertain_retried"

@@ -1,6 +1,6 @@
 """Claims: who may work on a delivery, until when, and what came of it.
 
-    claim_due        lease and token, an attempt's row; the sender's copy goes from Outbox to Sent
+    claim_due        lease and token, an attempt's row
     keep_alive       every quarter of the lease, while the worker lives
     commit_to_send   the fence: committed immediately before the final dot, or no dot
     record_result    the next state and the evidence, in one transaction
@@ -9,26 +9,48 @@ Every step needs the claim's token and changes nothing with an older one. What a
 that lapses and a delivery that is queued again; at or after it a delivery that is `uncertain`; after `record_result`
 nothing at all.
 
+What a worker does for many claims goes into one commit: hundreds of conversations wait for the same fsync.
+
 Nothing here speaks SMTP, and no transaction is open while somebody does.
 """
 
 import uuid
-from collections.abc import Collection
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 
 from django.db import transaction
 
 from apps.mailboxes.addresses import find_owned
-from apps.mailboxes.models import Folder, Mailbox, Message
-from apps.mailboxes.services import move_sender_copy
+from apps.mailboxes.models import Mailbox, Message
 from apps.mime.address import normalise_address
 from apps.outbound import transitions
 from apps.outbound.causes import Cause
 from apps.outbound.errors import LeaseLost
-from apps.outbound.models import Delivery, DeliveryAttempt, DeliveryState, Lane, Route
-from apps.outbound.transitions import Change
+from apps.outbound.evidence import Account, Evidence, write_evidence
+from apps.outbound.models import WAITING, Delivery, DeliveryAttempt, DeliveryState, Lane, Route
+from apps.outbound.transitions import Change, Held, Room, TakenUp, take_by_destination, take_oldest
+from apps.outbound.transitions.settling import settle
+from apps.outbound.wire.conversation import Envelope
 from apps.tickets.intake import deliver_locally
+
+__all__ = [
+    "Claim",
+    "Claims",
+    "Evidence",
+    "LeasePolicy",
+    "Result",
+    "claim_due",
+    "claim_within",
+    "commit_all_to_send",
+    "commit_to_send",
+    "deliver_here",
+    "keep_alive",
+    "next_due_at",
+    "no_such_address",
+    "record_result",
+    "record_results",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,64 +74,78 @@ class Claim:
     message_id: uuid.UUID
     organisation_id: uuid.UUID
     route: Route
-    lane: Lane
     sender: str
     recipient: str
-    destination: str
-    pinned_relay_id: uuid.UUID | None
     size_bytes: int
     setbacks: int
     expires_at: datetime
+    lane: Lane = Lane.INTERACTIVE
+    destination: str = ""
+    pinned_relay_id: uuid.UUID | None = None
+    cancel_if_replied: bool = False
+    return_path: str = ""
 
     @classmethod
-    def of(cls, delivery: Delivery) -> "Claim":
-        if delivery.lease_token is None:
-            msg = f"delivery {delivery.pk} is not leased"
-            raise ValueError(msg)
-        return cls(
-            delivery_id=delivery.pk,
-            token=delivery.lease_token,
-            number=delivery.attempts_made,
-            message_id=delivery.message_id,
-            organisation_id=delivery.organisation_id,
-            route=Route(delivery.route),
-            lane=Lane(delivery.lane),
-            sender=delivery.message.sender_address,
-            recipient=delivery.recipient,
-            destination=delivery.destination,
-            pinned_relay_id=delivery.pinned_relay_id,
-            size_bytes=delivery.message.size_bytes,
-            setbacks=delivery.setbacks,
-            expires_at=delivery.expires_at,
-        )
+    def of(cls, taken: TakenUp) -> "Claim":
+        columns = {one.name: getattr(taken, one.name) for one in fields(taken)}
+        return cls(**columns | {"route": Route(taken.route), "lane": Lane(taken.lane)})
+
+    @property
+    def envelope(self) -> Envelope:
+        return Envelope(self.return_path or self.sender, self.recipient)
+
+    def held(self, relay_id: uuid.UUID | None = None) -> Held:
+        return Held(self.delivery_id, self.token, relay_id)
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
-    """What an attempt met: the server's words, and where the time went."""
+class Result:
+    """What a claim came to."""
 
-    relay_id: uuid.UUID | None = None
-    code: int | None = None
-    enhanced: str = ""
-    text: str = ""
-    server: str = ""
-    tls: str = ""
-    phases_ms: dict[str, int] = field(default_factory=dict)
+    claim: Claim
+    change: Change
+    evidence: Evidence = field(default_factory=Evidence)
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """Claims, and where to look further: see `transitions.taking_up`."""
+
+    claims: list[Claim]
+    hidden: bool
+    walked_to: str
 
 
 def claim_due(lane: Lane, *, limit: int, policy: LeasePolicy = DEFAULT_LEASE_POLICY) -> list[Claim]:
-    """Lease up to `limit` due deliveries of a lane to this worker, oldest first.
+    """Lease up to `limit` due deliveries of a lane to this worker, the oldest first, in turns of their destinations.
 
     An empty list is ordinary: another worker was quicker, or nothing is due. Leases run on PostgreSQL's clock and are
     renewed by `keep_alive`. A claim's token fences: `commit_to_send` and `record_result` with an older token change
     nothing and raise LeaseLost.
     """
+    return claim_within(lane, Room(limit, limit), policy=policy).claims
+
+
+def claim_within(
+    lane: Lane, room: Room, *, walk_from: str | None = None, policy: LeasePolicy = DEFAULT_LEASE_POLICY
+) -> Claims:
+    """`claim_due` for one who holds claims already and must leave room for other destinations.
+
+    With `walk_from` the lane is walked from after that destination on.
+    """
     with transaction.atomic():
-        taken = transitions.take_up(lane, limit=limit, lease=policy.lease)
-        first_taken = {one.message_id: one.message for one in taken if one.attempts_made == 1}
-        for _message_id, message in sorted(first_taken.items()):
-            move_sender_copy(message, Folder.SENT)
-    return [Claim.of(one) for one in taken]
+        if walk_from is None:
+            takings = take_oldest(lane, room, lease=policy.lease)
+        else:
+            takings = take_by_destination(lane, room, after=walk_from, lease=policy.lease)
+        settle({one.message_id for one in takings.deliveries})
+    return Claims([Claim.of(one) for one in takings.deliveries], takings.hidden, takings.last)
+
+
+def next_due_at(lane: Lane) -> datetime | None:
+    """When the first of those that wait in a lane is due, be it long ago; None when nobody waits."""
+    waiting = Delivery.objects.filter(lane=lane, state__in=WAITING).order_by("due_at")
+    return waiting.values_list("due_at", flat=True).first()
 
 
 def keep_alive(
@@ -121,7 +157,14 @@ def keep_alive(
 
 def commit_to_send(claim: Claim) -> None:
     """Pass the fence: it is committed that the dot may have been sent. Raises LeaseLost; then send none."""
-    transitions.pass_fence(claim.delivery_id, claim.token)
+    if not transitions.pass_fence([claim.held()]):
+        raise LeaseLost(claim.delivery_id)
+
+
+def commit_all_to_send(held: Sequence[Held]) -> list[LeaseLost | None]:
+    """`commit_to_send` for many in one commit, with the relays they go over; for each None, or what it would raise."""
+    passed = transitions.pass_fence(held)
+    return [None if one.token in passed else LeaseLost(one.delivery_id) for one in held]
 
 
 def record_result(claim: Claim, change: Change, evidence: Evidence, now: datetime) -> None:
@@ -130,26 +173,43 @@ def record_result(claim: Claim, change: Change, evidence: Evidence, now: datetim
     An answer that comes after the lease lapsed still decides a delivery that became `uncertain` meanwhile, because the
     server's word is better than nobody's. Raises LeaseLost when somebody else has acted since.
     """
-    change = replace(change, relay_id=evidence.relay_id)
+    (lost,) = record_results([Result(claim, change, evidence)], now)
+    if lost is not None:
+        raise lost
+
+
+def record_results(results: Sequence[Result], now: datetime) -> list[LeaseLost | None]:
+    """`record_result` for many in one transaction; for each None, or what it would raise."""
+    changes = {
+        one.claim.token: replace(one.change, relay_id=one.evidence.relay_id or one.change.relay_id)
+        for one in results
+    }
     with transaction.atomic():
-        try:
-            transitions.leave_sending(claim.delivery_id, claim.token, change, now)
-        except LeaseLost:
-            if _is_recorded(claim, change):
-                return
-            if not transitions.decide_by_late_answer(claim.delivery_id, claim.number, change, now):
-                raise
-        DeliveryAttempt.objects.filter(delivery=claim.delivery_id, number=claim.number).update(
-            finished_at=now,
-            outcome=change.state,
-            relay=evidence.relay_id,
-            code=evidence.code,
-            enhanced=evidence.enhanced,
-            text=evidence.text or change.reason,
-            server=evidence.server,
-            tls=evidence.tls,
-            phases_ms=evidence.phases_ms,
+        left = transitions.leave_sending(
+            [(one.claim.held(), changes[one.claim.token]) for one in results], now
         )
+        answers = [
+            None
+            if one.claim.token in left or _settle_late(one.claim, changes[one.claim.token], now)
+            else LeaseLost(one.claim.delivery_id)
+            for one in results
+        ]
+        write_evidence(
+            [
+                Account(one.claim.delivery_id, one.claim.number, changes[one.claim.token], one.evidence)
+                for one, lost in zip(results, answers, strict=True)
+                if lost is None
+            ],
+            now,
+        )
+    return answers
+
+
+def _settle_late(claim: Claim, change: Change, now: datetime) -> bool:
+    """A result whose lease is gone: whether it was recorded already, or decides what became uncertain."""
+    return _is_recorded(claim, change) or transitions.decide_by_late_answer(
+        claim.delivery_id, claim.number, change, now
+    )
 
 
 def _is_recorded(claim: Claim, change: Change) -> bool:

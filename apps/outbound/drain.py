@@ -1,8 +1,11 @@
 """Empties one lane in one process: claims in batches, hundreds of conversations in flight on one event loop.
 
-A drain runs while there is something to do. It claims up to a batch whenever it has room, carries each claim in a
-task of its own, renews all leases together, and ends when nothing is due and nothing is in flight. A wake-up during
-that makes it look again.
+A drain runs while there is something to do. It claims up to a batch whenever it has places free, carries each claim in
+a task of its own, renews all leases together, and ends when nothing is in flight and nothing is due within a moment.
+A wake-up during that makes it look again.
+
+No destination gets all places (`places`), and when those that wait for a full one hide all others, the lane is walked
+destination by destination (`transitions.taking_up`).
 
 Told to stop, it claims no more and gives back what has not passed the fence; what has passed it gets a grace to
 hear the server's answer, because without it the delivery is `uncertain`. Being killed is the same without the
@@ -13,66 +16,38 @@ could not be claimed or fenced is left to its lease.
 """
 
 import asyncio
-import random
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
+from django.db import transaction
 from django.utils import timezone
 
-from apps.blobs.errors import BlobMissing, ObjectStoreUnavailable
-from apps.mailboxes.models import Message
-from apps.mailboxes.selectors import raw_of
-from apps.outbound.bodies import Bodies
-from apps.outbound.causes import Cause
+from apps.outbound.carrying import Carried, Carrier
 from apps.outbound.database_threads import DATABASE_AWAY, DatabaseThreads
-from apps.outbound.delivery import (
-    Claim,
-    Evidence,
-    LeasePolicy,
-    claim_due,
-    commit_to_send,
-    deliver_here,
-    keep_alive,
-    record_result,
-)
-from apps.outbound.errors import LeaseLost
-from apps.outbound.models import DeliveryState, Lane, Relay, Route
-from apps.outbound.relay import Attempt, RelayPolicy, RelayRoad
+from apps.outbound.delivery import Claims, claim_within, keep_alive, next_due_at
+from apps.outbound.drain_policy import DrainPolicy
+from apps.outbound.models import Lane, Relay
+from apps.outbound.places import Places
+from apps.outbound.relay import RelayRoad
 from apps.outbound.relays.catalogue import known_relays
-from apps.outbound.retry import DEFAULT_RETRY_POLICY, RetryPolicy, Trouble
-from apps.outbound.transitions import Change
-from apps.outbound.verdict import Judge, accepted
-from apps.outbound.wire.payload import Payload
+from apps.outbound.transitions import Room, put_off_destination
+from apps.outbound.waiting import Wait
+
+__all__ = ["Drain", "DrainPolicy"]
 
 log = structlog.get_logger(__name__)
 
-RECORD_AGAIN_SECONDS = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class DrainPolicy:
-    """Bounds of one process's drain of one lane. Times are seconds."""
-
-    claims: int = 50
-    in_flight: int = 200
-    bytes_in_flight: int = 64 * 1024 * 1024
-    database_threads: int = 4
-    grace: float = 3
-    record_patience: float = 120
-    lease: LeasePolicy = field(default_factory=LeasePolicy)
-    relay: RelayPolicy = field(default_factory=RelayPolicy)
-    retry: RetryPolicy = DEFAULT_RETRY_POLICY
-
-
-@dataclass(slots=True)
-class _Held:
-    """A claim being carried. `fenced` is true once the dot may have been sent."""
-
-    claim: Claim
-    fenced: bool = False
-    task: "asyncio.Task[None] | None" = None
+NOTHING = Claims([], hidden=False, walked_to="")
+# A drain stays for what is due within this; for what comes later the sweeper wakes one.
+STAY_SECONDS = 2.0
+# Due, and yet nobody may take it: another worker is at it, or its destination has no place left.
+LOOK_AGAIN_SECONDS = 0.1
+# Longer than this, and all that waits for a destination is put off at once instead of one claim after the other.
+PUT_OFF_AFTER = timedelta(seconds=5)
+PUT_OFF_BATCH = 2000
 
 
 class Drain:
@@ -84,12 +59,13 @@ class Drain:
         self._lane = lane
         self._policy = policy or DrainPolicy()
         self._database = DatabaseThreads(self._policy.database_threads)
-        self._road = road or RelayRoad(self._policy.relay)
-        self._judge = Judge(self._policy.retry, random.SystemRandom())
-        self._bodies = Bodies(self._read, bound_bytes=self._policy.bytes_in_flight)
-        self._held: dict[uuid.UUID, _Held] = {}
+        self._carrier = Carrier(self._database, self._policy, self._close_destination, road)
+        self._places = Places(self._policy.in_flight)
+        self._held: dict[uuid.UUID, Carried] = {}
+        self._put_offs: dict[str, asyncio.Task[None]] = {}
         self._woken = asyncio.Event()
         self._stopping = False
+        self._walked_to = ""
 
     def wake(self) -> None:
         """Something may be due: look again before ending."""
@@ -99,15 +75,15 @@ class Drain:
         """Claim no more, give back what can be given back, and end within the grace."""
         self._stopping = True
         self._woken.set()
-        for held in self._held.values():
-            if held.task is not None and not held.fenced:
-                held.task.cancel()
-        asyncio.get_running_loop().call_later(self._policy.grace, self._cut_off)
+        for carried in self._held.values():
+            if carried.task is not None and not carried.fenced:
+                carried.task.cancel()
+        asyncio.get_running_loop().call_later(self._policy.grace_seconds, self._cut_off)
 
     def _cut_off(self) -> None:
-        for held in self._held.values():
-            if held.task is not None:
-                held.task.cancel()
+        for carried in self._held.values():
+            if carried.task is not None:
+                carried.task.cancel()
 
     @property
     def is_woken(self) -> bool:
@@ -123,7 +99,7 @@ class Drain:
                 await self._until_empty_handed()
                 keeper.cancel()
         finally:
-            await self._road.close()
+            await self._carrier.close()
             self._database.close()
 
     # claiming
@@ -131,166 +107,134 @@ class Drain:
     async def _carry_all(self, group: asyncio.TaskGroup) -> None:
         while not self._stopping:
             self._woken.clear()
-            room = self._policy.in_flight - len(self._held)
-            claims = await self._claim(min(room, self._policy.claims)) if room > 0 else []
-            for claim in claims:
-                self._take_on(group, claim)
-            if not claims and not await self._worth_looking_again():
+            if self._places.free and await self._look(group):
+                await self._let_places_gather()
+            elif not await self._worth_looking_again():
                 return
 
-    async def _claim(self, limit: int) -> Sequence[Claim]:
+    async def _look(self, group: asyncio.TaskGroup) -> bool:
+        """Claim once; whether it is worth looking on at once."""
+        claims = await self._claim(None)
+        taken = self._take_on(group, claims)
+        if not claims.hidden or not self._places.free:
+            return taken > 0
+        walked_from = self._walked_to
+        claims = await self._claim(walked_from)
+        self._walked_to = claims.walked_to
+        taken += self._take_on(group, claims)
+        return taken > 0 or walked_from != "" or self._walked_to != ""
+
+    async def _claim(self, walk_from: str | None) -> Claims:
+        room = self._places.room(self._policy.claims, timezone.now())
         try:
-            relays, claims = await self._database(self._look, limit)
+            relays, claims = await self._database(self._claim_now, room, walk_from)
         except DATABASE_AWAY as error:
             log.warning("nothing_claimed", lane=self._lane.value, error=type(error).__name__)
-            return []
-        if claims:
-            self._road.use(relays)
+            return NOTHING
+        if claims.claims:
+            self._carrier.use(relays)
         return claims
 
-    def _look(self, limit: int) -> tuple[Sequence[Relay], list[Claim]]:
-        claims = claim_due(self._lane, limit=limit, policy=self._policy.lease)
-        return (known_relays() if claims else ()), claims
+    def _claim_now(self, room: Room, walk_from: str | None) -> tuple[Sequence[Relay], Claims]:
+        claims = claim_within(self._lane, room, walk_from=walk_from, policy=self._policy.lease)
+        return (known_relays() if claims.claims else ()), claims
+
+    async def _let_places_gather(self) -> None:
+        """A claim for a single place costs as much as one for a hundred."""
+        if self._places.free < self._policy.claims:
+            await asyncio.sleep(self._policy.gather_seconds)
 
     async def _worth_looking_again(self) -> bool:
-        """Wait until a wake-up comes or a place becomes free; false once nothing is in flight and nobody woke us."""
-        if self._held:
-            await self._woken.wait()
-        return self._woken.is_set()
+        """Wait for a wake-up, a free place or what is due soon; false when none of that is to come."""
+        seconds = await self._seconds_until_due() if self._places.free and not self._woken.is_set() else None
+        if not self._held and seconds is None:
+            return self._woken.is_set()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
+        except TimeoutError:
+            pass
+        return True
 
-    def _take_on(self, group: asyncio.TaskGroup, claim: Claim) -> None:
-        held = self._held[claim.token] = _Held(claim)
-        held.task = group.create_task(self._carry(held))
-        held.task.add_done_callback(lambda _task: self._put_down(held))
-        if self._stopping:
-            held.task.cancel()
+    async def _seconds_until_due(self) -> float | None:
+        """None when nothing is due soon enough to stay for it."""
+        try:
+            due_at = await self._database(next_due_at, self._lane)
+        except DATABASE_AWAY:
+            return None
+        if due_at is None:
+            return None
+        seconds = (due_at - timezone.now()).total_seconds()
+        if seconds > STAY_SECONDS:
+            return None
+        return max(seconds, LOOK_AGAIN_SECONDS if seconds <= 0 else 0.001)
 
-    def _put_down(self, held: _Held) -> None:
-        was_full = len(self._held) >= self._policy.in_flight
-        self._held.pop(held.claim.token, None)
-        if was_full or not self._held:
+    def _take_on(self, group: asyncio.TaskGroup, claims: Claims) -> int:
+        for claim in claims.claims:
+            carried = self._held[claim.token] = Carried(claim)
+            self._places.take(claim.token, claim.destination)
+            carried.task = group.create_task(self._carrier.carry(carried))
+            carried.task.add_done_callback(partial(self._put_down, carried))
+            if self._stopping:
+                carried.task.cancel()
+        return len(claims.claims)
+
+    def _put_down(self, carried: Carried, _task: "asyncio.Task[None]") -> None:
+        del self._held[carried.claim.token]
+        if self._places.give_back(carried.claim.token) or not self._held:
             self._woken.set()
 
     async def _until_empty_handed(self) -> None:
-        tasks = [held.task for held in self._held.values() if held.task is not None]
+        tasks = [carried.task for carried in self._held.values() if carried.task is not None]
+        tasks += self._put_offs.values()
         if tasks:
             await asyncio.wait(tasks)
+
+    # holding what is claimed
 
     async def _keep_leases(self) -> None:
         while True:
             await asyncio.sleep(self._policy.lease.renew_every.total_seconds())
             if not self._held:
                 continue
+            held = list(self._held)
             try:
-                kept = await self._database(keep_alive, list(self._held), policy=self._policy.lease)
+                kept = await self._database(keep_alive, held, policy=self._policy.lease)
             except DATABASE_AWAY as error:
                 log.warning("leases_not_renewed", lane=self._lane.value, error=type(error).__name__)
                 continue
-            for token in self._held.keys() - kept:
+            for token in set(held) - kept:
                 # The fence would find out; a long upload need not go on until then.
-                held = self._held[token]
-                if held.task is not None and not held.fenced:
-                    held.task.cancel()
+                carried = self._held.get(token)
+                if carried is not None and carried.task is not None and not carried.fenced:
+                    carried.task.cancel()
 
-    # carrying one claim
+    # destinations that take nothing now
 
-    async def _carry(self, held: _Held) -> None:
-        """Whatever happens to one delivery must not end the others."""
+    def _close_destination(self, wait: Wait, destination: str) -> None:
+        """Claim nothing for it until then, and put off all that waits for it when that is long."""
+        self._places.close(destination, wait.until)
+        is_long = wait.until - timezone.now() > PUT_OFF_AFTER
+        if is_long and destination not in self._put_offs and not self._stopping:
+            task = asyncio.get_running_loop().create_task(self._put_off(wait, destination))
+            self._put_offs[destination] = task
+            task.add_done_callback(lambda _task: self._put_offs.pop(destination))
+
+    async def _put_off(self, wait: Wait, destination: str) -> None:
         try:
-            await self._bring_on(held)
-        except Exception:
-            log.exception("delivery_left_to_its_lease", delivery=str(held.claim.delivery_id))
-
-    async def _bring_on(self, held: _Held) -> None:
-        """Bring one delivery to its next state."""
-        claim = held.claim
-        try:
-            if claim.route == Route.LOCAL:
-                await self._database(deliver_here, claim, timezone.now())
-            else:
-                await self._send(held)
-        except LeaseLost:
-            log.info("lease_lost", delivery=str(claim.delivery_id))
-        except ObjectStoreUnavailable:
-            await self._put_off(
-                held, Cause.STORE_UNAVAILABLE, "The message's bytes cannot be read: S3 does not answer."
-            )
-        except BlobMissing:
-            await self._record(
-                held,
-                Change(
-                    DeliveryState.REJECTED,
-                    Cause.BYTES_MISSING,
-                    "The message's bytes are nowhere to be found.",
-                ),
-            )
-        except asyncio.CancelledError:
-            if held.fenced:
-                raise
-            await self._put_off(
-                held, Cause.WORKER_STOPPED, "Its worker was stopped before the message was complete."
-            )
+            while not self._stopping:
+                moved = await self._database(_put_off_some, wait, destination, timezone.now())
+                if moved < PUT_OFF_BATCH:
+                    return
         except DATABASE_AWAY as error:
-            log.warning("delivery_interrupted", delivery=str(claim.delivery_id), error=type(error).__name__)
-            await self._put_off(
-                held, Cause.PLATFORM_FAULT, "The database did not answer before the message was complete."
-            )
+            log.warning("destination_not_put_off", error=type(error).__name__)
         except Exception:
-            log.exception("delivery_failed_by_us", delivery=str(claim.delivery_id))
-            await self._put_off(
-                held, Cause.PLATFORM_FAULT, "An unforeseen fault of ours; the log has the details."
-            )
-
-    async def _send(self, held: _Held) -> None:
-        claim = held.claim
-
-        async def fence() -> None:
-            await self._database(commit_to_send, claim)
-            held.fenced = True
-
-        async with self._bodies.borrow(claim.message_id, claim.size_bytes) as payload:
-            attempt = await self._road.attempt(claim, payload, fence)
-        await self._record(held, self._change_after(attempt, claim), attempt.evidence)
-
-    def _change_after(self, attempt: Attempt, claim: Claim) -> Change:
-        if attempt.reply is not None:
-            return accepted(attempt.reply, attempt.evidence.server)
-        if attempt.waits is not None:
-            # Nobody could be asked: no setback.
-            wait = attempt.waits
-            return Change(DeliveryState.DEFERRED, wait.cause, wait.reason, due_at=wait.until)
-        if attempt.error is None:
-            msg = "an attempt ends with a reply or an error"
-            raise AssertionError(msg)
-        return self._judge.after(attempt.error, claim, timezone.now())
-
-    async def _put_off(self, held: _Held, cause: Cause, reason: str) -> None:
-        """Our own trouble, before any dot: the delivery is due again in a moment, and nothing counts against it."""
-        if held.fenced:
-            # Nobody can tell; the lease lapses and the sweeper calls it `uncertain`.
-            return
-        change = self._judge.put_off(held.claim, timezone.now(), Trouble.OURSELVES, cause, reason)
-        await self._record(held, change, Evidence())
-
-    async def _record(self, held: _Held, change: Change, evidence: Evidence | None = None) -> None:
-        """Write a result, as often as it takes while PostgreSQL is away: nobody else knows it."""
-        claim = held.claim
-        give_up_at = asyncio.get_running_loop().time() + self._policy.record_patience
-        while True:
-            try:
-                await self._database(record_result, claim, change, evidence or Evidence(), timezone.now())
-            except LeaseLost:
-                log.info("result_came_too_late", delivery=str(claim.delivery_id), state=change.state.value)
-            except DATABASE_AWAY as error:
-                if asyncio.get_running_loop().time() < give_up_at:
-                    await asyncio.sleep(RECORD_AGAIN_SECONDS)
-                    continue
-                log.error("result_not_recorded", delivery=str(claim.delivery_id), error=type(error).__name__)
-            return
-
-    async def _read(self, message_id: uuid.UUID) -> Payload:
-        return await self._database(_payload_of, message_id)
+            log.exception("destination_not_put_off")
 
 
-def _payload_of(message_id: uuid.UUID) -> Payload:
-    return Payload.of(raw_of(Message.objects.select_related("raw").get(pk=message_id)))
+def _put_off_some(wait: Wait, destination: str, now: datetime) -> int:
+    spread = min(timedelta(minutes=5), max(timedelta(seconds=5), (wait.until - now) / 2))
+    with transaction.atomic():
+        return put_off_destination(
+            destination, wait.until, wait.cause, wait.reason, spread=spread, limit=PUT_OFF_BATCH
+        )

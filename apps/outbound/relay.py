@@ -90,22 +90,16 @@ class RelayRoad:
         """Know these from now on."""
         self._relays = relays
 
-    async def attempt(
-        self, claim: Claim, payload: Payload, fence: Fence, *, return_path: str | None = None
-    ) -> Attempt:
-        """Send one claim's message over the first relay that can. Raises only what `fence` raises.
-
-        `return_path` is SMTP's sender where it is not the message's own.
-        """
+    async def attempt(self, claim: Claim, payload: Payload, fence: Fence) -> Attempt:
+        """Send one claim's message over the first relay that can. Raises only what `fence` raises."""
         await self._close_what_is_idle()
         try:
             relays = candidates(mail_of(claim), self._relays)
         except NoRelayServes as error:
             return Attempt(Evidence(text=error.public), error=error)
-        envelope = Envelope(claim.sender if return_path is None else return_path, claim.recipient)
 
         def send(way: _Way) -> Awaitable[Attempt]:
-            return way.attempt(claim.destination, envelope, payload, fence)
+            return way.attempt(claim.destination, claim.envelope, payload, fence)
 
         tried: list[tuple[Relay, Attempt]] = []
         for relay in relays:

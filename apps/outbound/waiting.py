@@ -32,6 +32,11 @@ class Wait:
     reason: str
     gap: timedelta | None = None
 
+    @property
+    def is_of_destination(self) -> bool:
+        """Whether everybody at that destination waits, whoever writes to them and over whichever relay."""
+        return self.cause == Cause.DESTINATION_LIMIT
+
 
 class Schedule:
     """Gives each of those who wait for one limit a moment of its own."""

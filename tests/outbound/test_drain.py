@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+import uuid
 from dataclasses import replace
 from datetime import timedelta
 
@@ -11,8 +12,7 @@ from django.utils import timezone
 
 from apps.blobs.errors import BlobMissing, ObjectStoreUnavailable
 from apps.mailboxes.models import Message
-from apps.mailboxes.selectors import raw_of
-from apps.outbound import drain as drain_module
+from apps.outbound import reading
 from apps.outbound.causes import Cause
 from apps.outbound.drain import Drain
 from apps.outbound.models import Delivery, DeliveryState, Lane
@@ -146,11 +146,11 @@ def test_without_any_relay_mail_waits_and_says_why(house: House, transactional_d
 def test_bytes_that_cannot_be_read_now_cost_no_setback(
     house: House, relay: RemoteServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def away(_message: object) -> bytes:
+    def away(_blobs: object) -> dict[uuid.UUID, bytes]:
         raise ObjectStoreUnavailable
 
     with monkeypatch.context() as patched:
-        patched.setattr(drain_module, "raw_of", away)
+        patched.setattr(reading, "read_many", away)
         delivery = send_one(house)
     assert (delivery.state, delivery.cause, delivery.setbacks) == ("deferred", Cause.STORE_UNAVAILABLE, 0)
     make_due()
@@ -161,10 +161,10 @@ def test_bytes_that_cannot_be_read_now_cost_no_setback(
 def test_bytes_that_are_gone_end_in_the_error_queue(
     house: House, relay: RemoteServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def gone(_message: object) -> bytes:
+    def gone(_blobs: object) -> dict[uuid.UUID, bytes]:
         raise BlobMissing
 
-    monkeypatch.setattr(drain_module, "raw_of", gone)
+    monkeypatch.setattr(reading, "read_many", gone)
     delivery = send_one(house)
     assert (delivery.state, delivery.cause) == (DeliveryState.REJECTED, Cause.BYTES_MISSING)
 
@@ -175,12 +175,12 @@ def test_a_fault_of_ours_in_one_delivery_spares_the_others_and_is_told(
     poisoned = send(house.as_key, "poison@x.example").message.pk
     send(house.as_key, "elena@x.example")
 
-    def explode_for_one(message: Message) -> bytes:
+    def explode_for_one(message: Message, content: bytes) -> bytes:
         if message.pk == poisoned:
             raise RecursionError
-        return raw_of(message)
+        return content
 
-    monkeypatch.setattr(drain_module, "raw_of", explode_for_one)
+    monkeypatch.setattr(reading, "dress", explode_for_one)
     drain()
     states = dict(Delivery.objects.values_list("recipient", "cause"))
     assert states == {"poison@x.example": Cause.PLATFORM_FAULT, "elena@x.example": ""}

@@ -28,7 +28,8 @@ class Closed(Exception):
 class Manners:
     """What the server offers. `users` makes it ask for AUTH; `latency_seconds` is before every answer.
 
-    With `messages_per_connection` it hangs up, without a word, after that many.
+    With `messages_per_connection` it hangs up, without a word, after that many. `data_without_recipients` is a server
+    that says 354 although it refused them all.
     """
 
     pipelining: bool = True
@@ -41,6 +42,7 @@ class Manners:
     mechanisms: tuple[str, ...] = ("PLAIN", "LOGIN")
     latency_seconds: float = 0
     messages_per_connection: int | None = None
+    data_without_recipients: bool = False
 
 
 class Host(Protocol):
@@ -157,7 +159,7 @@ class Session:
             self.recipients.append(recipient)
 
     async def _data(self, _nothing: str) -> None:
-        if not self.recipients:
+        if not self.recipients and not self.manners.data_without_recipients:
             await self._say(Answer(503, "5.5.1 RCPT first"))
             return
         if not await self._answer(Phase.DATA, Answer(354, "go ahead")):
@@ -165,11 +167,11 @@ class Session:
         content = await self._read_message()
         message = TakenMessage(str(self.sender), tuple(self.recipients), content, self.number)
         self._begin()
-        await self._end_of_data(message, message.recipients[0])
+        await self._end_of_data(message, message.recipients[0] if message.recipients else None)
 
     async def _read_message(self) -> bytes:
         lines: list[bytes] = []
-        step = self.server.step_at(Phase.BODY, self.recipients[0])
+        step = self.server.step_at(Phase.BODY, self.recipients[0] if self.recipients else None)
         while (line := await self.reader.readline()) != b".\r\n":
             if not line.endswith(b"\r\n"):
                 raise Closed
@@ -179,7 +181,7 @@ class Session:
                 step = None
         return b"".join(lines)
 
-    async def _end_of_data(self, message: TakenMessage, recipient: str) -> None:
+    async def _end_of_data(self, message: TakenMessage, recipient: str | None) -> None:
         step = self.server.step_at(Phase.DOT, recipient)
         if (isinstance(step, HangUp) and step.after_taking) or (isinstance(step, Stall) and step.taking):
             self.server.messages.append(message)

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     """Relays belong to organisations, know what they are for, and may lead straight to the recipients' servers."""
 
-    dependencies = [("organisations", "0001_initial"), ("outbound", "0003_fill_destinations")]
+    dependencies = [("organisations", "0001_initial"), ("outbound", "0004_serve_claims_from_indexes")]
 
     operations = [
         migrations.RenameField("relay", "position", "priority"),

@@ -144,6 +144,16 @@ class Delivery(TenantRow):
                 condition=models.Q(state__in=["scheduled", "queued", "deferred"]),
             ),
             models.Index(
+                fields=["lane", "destination", "due_at"],
+                name="delivery_by_destination",
+                condition=models.Q(state__in=["scheduled", "queued", "deferred"]),
+            ),
+            models.Index(
+                fields=["organisation", "recipient"],
+                name="delivery_waiting_for",
+                condition=models.Q(state__in=["scheduled", "queued", "deferred"]),
+            ),
+            models.Index(
                 fields=["lease_expires_at"], name="delivery_lease", condition=models.Q(state="sending")
             ),
             models.Index(

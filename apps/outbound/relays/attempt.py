@@ -1,5 +1,6 @@
 """What a road is told and what it answers: its bounds, and how one recipient fared."""
 
+import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -10,7 +11,8 @@ from apps.outbound.waiting import Wait
 from apps.outbound.wire.conversation import Timeouts
 from apps.outbound.wire.smtp_reply import Reply
 
-Fence = Callable[[], Awaitable[None]]
+# Told over which relay the dot is about to leave: a second try of what nobody can tell goes over the same one.
+Fence = Callable[[uuid.UUID], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +22,7 @@ class RelayPolicy:
     `connections_per_server` is for the recipients' own servers, where nobody has agreed to take more.
     """
 
-    connections: int = 50
+    connections: int = 200
     connections_per_server: int = 5
     messages_per_connection: int = 100
     idle_seconds: float = 10

@@ -19,6 +19,8 @@ import time
 import uuid
 from collections import deque
 from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
 
 from django.utils import timezone
 
@@ -33,6 +35,9 @@ from apps.outbound.waiting import Wait
 from apps.outbound.wire.conversation import Conversation, Envelope
 from apps.outbound.wire.endpoint import Endpoint, without_tls
 from apps.outbound.wire.payload import Payload
+
+# When the rest is over they may all go, so they are hardly spread: only not to come back in the same instant.
+COME_BACK_APART = timedelta(milliseconds=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +102,7 @@ class Lines:
             f"after it failed several times: {rest.because}"
         )
         evidence = Evidence(relay_id=self._server.relay_id, text=reason)
-        return Attempt(evidence, waits=Wait(rest.until, cause, reason))
+        return Attempt(evidence, waits=Wait(rest.until, cause, reason, gap=COME_BACK_APART))
 
     async def _tell(self, attempt: Attempt) -> None:
         name = self._server.health_name
@@ -136,7 +141,7 @@ class Lines:
         try:
             if not conversation.messages_begun:
                 await conversation.open()
-            reply = await conversation.send(envelope, payload, fence)
+            reply = await conversation.send(envelope, payload, partial(fence, self._server.relay_id))
         except ConversationError as error:
             error.by_destination = self._server.is_destination
             if isinstance(error, RelayRefused):

@@ -4,17 +4,24 @@ No client we know can: their DATA runs through. Ours asks a `fence` between the 
 dot, and the fence commits "from here on nobody can tell" before the dot may leave. The order of a message, and what
 a break at each step means:
 
-    MAIL, RCPT, DATA, the bytes    nothing was accepted: RelayRefused or RelayUnavailable
+    MAIL, RCPT, DATA               nothing was accepted: RelayRefused or RelayUnavailable
+    the bytes                      the same
     fence                          it raises: the line is cut without a dot, and nothing was accepted
     dot                            an answer decides; without one it is ReplyLost (RFC 1047)
 
 Before the dot every byte of the message has left our buffers, and a line known to be dead is noticed, so that
 `ReplyLost` is raised only when the dot may have arrived.
 
+Where the server offers PIPELINING (RFC 2920 §3.1), MAIL, RCPT and DATA leave together, a forgotten refusal's RSET
+before them, so that a message takes two round trips. DATA may stand last in such a group, and its answer must be read
+whatever the others were: a server that refuses the only recipient is bound to refuse DATA too (503 or 554). One that
+says 354 nevertheless now waits for a message to nobody. RFC 2920 would end that with a dot; we cut the line instead,
+because no dot of ours leaves without a fence. A refusal is told at once, and the answers still owed are read before
+the next message.
+
 Limits: over TLS the last bytes may still stand in asyncio's buffers when the fence is passed, and a line that
-breaks just then is called `ReplyLost` without need. One recipient to a message; MAIL and RCPT are pipelined (RFC
-2920), DATA is not, because a refused recipient with an accepted DATA would have to be ended with a dot. No
-CHUNKING, no DSN.
+breaks just then is called `ReplyLost` without need. One recipient to a message. The next message's commands wait for
+the answer to the dot. No CHUNKING, no DSN.
 """
 
 import asyncio
@@ -81,6 +88,7 @@ class Conversation:
         self._reader: asyncio.StreamReader
         self._writer: asyncio.StreamWriter
         self._needs_reset = False
+        self._owed: list[str] = []
         self.usable = False
         self.peer_address = ""
         self.greeting = ""
@@ -145,11 +153,11 @@ class Conversation:
         self.messages_begun += 1
         try:
             self._check_abilities(envelope, payload)
-            await self._reset_after_refusal()
             await self._begin(envelope, payload)
             await self._transmit(payload.data)
-            async with self._timed("fence"):
-                await fence()
+            started = time.monotonic()
+            await fence()
+            self.phases_ms["fence"] = _milliseconds_since(started)
             self._check_alive("fence")
             return await self._finish()
         except RelayRefused as refusal:
@@ -264,13 +272,6 @@ class Conversation:
 
     # one message
 
-    async def _reset_after_refusal(self) -> None:
-        # Not at once: a refusal is news that should not wait for a server which may be slow to forget.
-        if self._needs_reset:
-            async with self._phase("rset", self._timeouts.command):
-                self._demand(await self._ask(b"RSET"), "rset")
-            self._needs_reset = False
-
     def _check_abilities(self, envelope: Envelope, payload: Payload) -> None:
         """Refuse here what the server has said it cannot take."""
         if not envelope.is_ascii and "SMTPUTF8" not in self._extensions:
@@ -294,36 +295,74 @@ class Conversation:
             )
 
     async def _begin(self, envelope: Envelope, payload: Payload) -> None:
+        """Everything up to 354."""
+        await self._hear_what_is_owed()
+        group = [("rset", b"RSET")] if self._needs_reset else []
+        group += [
+            ("mail", self._mail_command(envelope, payload)),
+            ("rcpt", b"RCPT TO:<" + _path(envelope.recipient) + b">"),
+            ("data", b"DATA"),
+        ]
+        together = "PIPELINING" in self._extensions
+        if together:
+            self._writer.write(b"".join(command + b"\r\n" for _phase, command in group))
+            self._owed = [phase for phase, _command in group]
+        for phase, command in group:
+            if not together:
+                self._writer.write(command + b"\r\n")
+                self._owed = [phase]
+            reply = await self._hear(phase)
+            if not (reply.code == 354 if phase == "data" else reply.positive):
+                self._refuse(reply, phase)
+            if phase == "rset":
+                self._needs_reset = False
+
+    def _mail_command(self, envelope: Envelope, payload: Payload) -> bytes:
         mail = b"MAIL FROM:<" + _path(envelope.sender) + b">"
         if "SIZE" in self._extensions:
             mail += b" SIZE=%d" % payload.size_bytes
         if "8BITMIME" in self._extensions:
             mail += b" BODY=8BITMIME"
-        if not envelope.is_ascii:
-            mail += b" SMTPUTF8"
-        rcpt = b"RCPT TO:<" + _path(envelope.recipient) + b">"
-        together = "PIPELINING" in self._extensions
-        async with self._phase("mail", self._timeouts.command):
-            await self._tell(mail + b"\r\n" + rcpt if together else mail)
-            first = await read_reply(self._reader)
-        if not together:
-            self._demand(first, "mail")
-        async with self._phase("rcpt", self._timeouts.command):
-            second = await read_reply(self._reader) if together else await self._ask(rcpt)
-        self._demand(first, "mail")
-        self._demand(second, "rcpt")
-        async with self._phase("data", self._timeouts.data):
-            reply = await self._ask(b"DATA")
-        if reply.code != 354:
-            self._refuse(reply, "data")
+        return mail if envelope.is_ascii else mail + b" SMTPUTF8"
+
+    async def _hear(self, phase: str) -> Reply:
+        """The answer to a command that was sent before."""
+        started = time.monotonic()
+        try:
+            async with asyncio.timeout(self._timeouts.data if phase == "data" else self._timeouts.command):
+                reply = await read_reply(self._reader)
+        except BREAKS as error:
+            raise self._broken(phase, error) from error
+        finally:
+            self.phases_ms[phase] = _milliseconds_since(started)
+        self._owed.remove(phase)
+        return reply
+
+    async def _hear_what_is_owed(self) -> None:
+        """Read what the server says to commands that were sent together with a refused one, and is of no account now.
+
+        Not when they are refused: a refusal is news that should not wait for a server which may be slow.
+        """
+        for phase in list(self._owed):
+            try:
+                reply = await self._hear(phase)
+            except RelayUnavailable as error:
+                raise RelayUnavailable("rset", error.public) from error
+            if phase == "data" and reply.code < 400:
+                raise RelayUnavailable("rset", f"{self._endpoint} wanted a message for nobody")
+            self.phases_ms = {}
 
     async def _transmit(self, data: bytes) -> None:
         started = time.monotonic()
-        for start in range(0, len(data), BLOCK_BYTES):
-            async with self._phase("body", self._timeouts.block):
-                self._writer.write(data[start : start + BLOCK_BYTES])
-                await self._writer.drain()
-        self.phases_ms["body"] = _milliseconds_since(started)
+        try:
+            for start in range(0, len(data), BLOCK_BYTES):
+                async with asyncio.timeout(self._timeouts.block):
+                    self._writer.write(data[start : start + BLOCK_BYTES])
+                    await self._writer.drain()
+        except BREAKS as error:
+            raise self._broken("body", error) from error
+        finally:
+            self.phases_ms["body"] = _milliseconds_since(started)
         self._check_alive("body")
 
     def _check_alive(self, phase: str) -> None:
@@ -333,15 +372,17 @@ class Conversation:
             )
 
     async def _finish(self) -> Reply:
+        started = time.monotonic()
         try:
-            async with self._timed("dot"), asyncio.timeout(self._timeouts.dot):
+            async with asyncio.timeout(self._timeouts.dot):
                 self._writer.write(b".\r\n")
-                await self._writer.drain()
                 reply = await read_reply(self._reader)
         except BREAKS as error:
             raise ReplyLost(
                 "dot", f"{self._endpoint} took the message but its answer never came: {_account(error)}"
             ) from error
+        finally:
+            self.phases_ms["dot"] = _milliseconds_since(started)
         if reply.positive:
             return reply
         if reply.code < 400:
@@ -368,23 +409,19 @@ class Conversation:
         raise RelayUnavailable(phase, f"{self._endpoint} gave an unexpected answer: {reply}")
 
     @contextlib.asynccontextmanager
-    async def _timed(self, phase: str) -> AsyncIterator[None]:
+    async def _phase(self, phase: str, seconds: float) -> AsyncIterator[None]:
+        """A timed phase before the dot: silence or a broken line in it means that nothing was accepted."""
         started = time.monotonic()
         try:
-            yield
+            async with asyncio.timeout(seconds):
+                yield
+        except BREAKS as error:
+            raise self._broken(phase, error) from error
         finally:
             self.phases_ms[phase] = _milliseconds_since(started)
 
-    @contextlib.asynccontextmanager
-    async def _phase(self, phase: str, seconds: float) -> AsyncIterator[None]:
-        """A timed phase before the dot: silence or a broken line in it means that nothing was accepted."""
-        try:
-            async with self._timed(phase), asyncio.timeout(seconds):
-                yield
-        except BREAKS as error:
-            raise RelayUnavailable(
-                phase, f"{self._endpoint} is unavailable ({phase}): {_account(error)}"
-            ) from error
+    def _broken(self, phase: str, error: BaseException) -> RelayUnavailable:
+        return RelayUnavailable(phase, f"{self._endpoint} is unavailable ({phase}): {_account(error)}")
 
 
 def _path(address: str) -> bytes:

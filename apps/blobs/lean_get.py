@@ -1,0 +1,171 @@
+"""GETs of many objects at once, signed and sent by hand: what the hot path reads with.
+
+boto3's GET costs 1.4 ms of Python, of which the network is the least part; a worker that sends a thousand mails a
+second has one millisecond for everything. The signature (AWS Signature Version 4) of a GET without parameters is two
+hashes and one HMAC, over a key that holds for a day. Requests go out on a handful of lines before the first answer is
+read, so that the store works on all of them while one thread reads them in turn.
+
+Only what is plain is done here: a bucket by path at an endpoint of its own, an answer 200 with its length. Of
+everything else nothing is told but that it must be asked for in the ordinary way, where errors have names.
+"""
+
+import hashlib
+import hmac
+import re
+import socket
+import ssl
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from io import BufferedReader
+from urllib.parse import quote, urlsplit
+
+CONNECT_SECONDS = 2.0
+ANSWER_SECONDS = 20.0
+# Servers close what is idle; a line that has rested longer than this is not trusted.
+IDLE_SECONDS = 4.0
+_EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
+_SIGNED = "host;x-amz-content-sha256;x-amz-date"
+_LENGTH = re.compile(rb"content-length: *(\d+)\r\n", re.IGNORECASE)
+_MAX_HEADER_LINES = 100
+
+
+@dataclass(slots=True)
+class _Line:
+    """A connection, and since when nobody uses it."""
+
+    socket: socket.socket
+    reader: BufferedReader
+    rests_since: float = 0.0
+
+    def close(self) -> None:
+        self.reader.close()
+        self.socket.close()
+
+
+class LeanGet:
+    """Objects of one bucket. Threads share it."""
+
+    def __init__(
+        self,
+        *,
+        endpoint_url: str,
+        bucket: str,
+        access_key: str,
+        secret_key: str,
+        region: str,
+        connections: int,
+    ) -> None:
+        parts = urlsplit(endpoint_url)
+        self._host = parts.netloc
+        self._address = (parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
+        self._tls = ssl.create_default_context() if parts.scheme == "https" else None
+        self._prefix = f"{parts.path.rstrip('/')}/{bucket}/"
+        self._access_key = access_key
+        self._secret_key = secret_key
+        self._region = region
+        self._connections = connections
+        self._idle: deque[_Line] = deque(maxlen=connections)
+        self._key_of_day: tuple[str, bytes] = ("", b"")
+
+    def get_many(self, keys: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+        """The bytes of those that could be had without ado, in no particular order."""
+        for start in range(0, len(keys), self._connections):
+            asked = [(key, self._ask(key)) for key in keys[start : start + self._connections]]
+            for key, line in asked:
+                content = self._hear(line) if line is not None else None
+                if content is not None:
+                    yield key, content
+
+    def _ask(self, key: str) -> _Line | None:
+        """A line on which the answer will come."""
+        try:
+            line = self._take_idle() or self._open()
+        except OSError:
+            return None
+        try:
+            line.socket.sendall(self._request(key))
+        except OSError:
+            line.close()
+            return None
+        return line
+
+    def _hear(self, line: _Line) -> bytes | None:
+        try:
+            content = self._read_answer(line.reader)
+        except OSError:
+            content = None
+        if content is None or len(self._idle) == self._connections:
+            line.close()
+            return content
+        line.rests_since = time.monotonic()
+        self._idle.append(line)
+        return content
+
+    @staticmethod
+    def _read_answer(reader: BufferedReader) -> bytes | None:
+        """The body of a plain 200; None for anything else, after which the line is of no use."""
+        if not reader.readline(4096).startswith(b"HTTP/1.1 200 "):
+            return None
+        length = None
+        for _line in range(_MAX_HEADER_LINES):
+            header = reader.readline(8192)
+            if header == b"\r\n":
+                break
+            if match := _LENGTH.fullmatch(header):
+                length = int(match.group(1))
+        else:
+            return None
+        if length is None:
+            return None
+        content = reader.read(length)
+        return content if len(content) == length else None
+
+    def _take_idle(self) -> _Line | None:
+        while True:
+            try:
+                line = self._idle.pop()
+            except IndexError:
+                return None
+            if time.monotonic() - line.rests_since < IDLE_SECONDS:
+                return line
+            line.close()
+
+    def _open(self) -> _Line:
+        connection = socket.create_connection(self._address, CONNECT_SECONDS)
+        try:
+            connection.settimeout(ANSWER_SECONDS)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._tls is not None:
+                connection = self._tls.wrap_socket(connection, server_hostname=self._address[0])
+            return _Line(connection, connection.makefile("rb"))
+        except BaseException:
+            connection.close()
+            raise
+
+    def _request(self, key: str) -> bytes:
+        path = self._prefix + quote(key, safe="/-_.~")
+        at = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        scope = f"{at[:8]}/{self._region}/s3/aws4_request"
+        canonical = (
+            f"GET\n{path}\n\nhost:{self._host}\nx-amz-content-sha256:{_EMPTY_SHA256}\nx-amz-date:{at}\n\n"
+            f"{_SIGNED}\n{_EMPTY_SHA256}"
+        )
+        to_sign = f"AWS4-HMAC-SHA256\n{at}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+        signature = hmac.digest(self._key_for(at[:8]), to_sign.encode(), "sha256").hex()
+        return (
+            f"GET {path} HTTP/1.1\r\nHost: {self._host}\r\nx-amz-content-sha256: {_EMPTY_SHA256}\r\n"
+            f"x-amz-date: {at}\r\nAuthorization: AWS4-HMAC-SHA256 Credential={self._access_key}/{scope}, "
+            f"SignedHeaders={_SIGNED}, Signature={signature}\r\n\r\n"
+        ).encode()
+
+    def _key_for(self, day: str) -> bytes:
+        known_day, key = self._key_of_day
+        if known_day != day:
+            key = f"AWS4{self._secret_key}".encode()
+            for part in (day, self._region, "s3", "aws4_request"):
+                key = hmac.digest(key, part.encode(), "sha256")
+            self._key_of_day = (day, key)
+        return key

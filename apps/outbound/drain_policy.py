@@ -1,0 +1,31 @@
+"""The bounds of one process's drain of one lane."""
+
+from dataclasses import dataclass, field
+
+from apps.outbound.delivery import LeasePolicy
+from apps.outbound.relay import RelayPolicy
+from apps.outbound.retry import DEFAULT_RETRY_POLICY, RetryPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class DrainPolicy:
+    """How much at a time, and how long to wait for what.
+
+    `claims` are taken up together and `batch` asked or written together; `linger_seconds` is how long the first of a
+    batch waits for company, `gather_seconds` how long free places do. What has passed the fence when the drain is
+    stopped has `grace_seconds` to hear its answer, and a result is tried to be written for `record_patience_seconds`.
+    """
+
+    claims: int = 100
+    in_flight: int = 256
+    batch: int = 100
+    bytes_in_flight: int = 64 * 1024 * 1024
+    bytes_kept: int = 8 * 1024 * 1024
+    database_threads: int = 6
+    linger_seconds: float = 0.002
+    gather_seconds: float = 0.005
+    grace_seconds: float = 3
+    record_patience_seconds: float = 120
+    lease: LeasePolicy = field(default_factory=LeasePolicy)
+    relay: RelayPolicy = field(default_factory=RelayPolicy)
+    retry: RetryPolicy = DEFAULT_RETRY_POLICY

@@ -1,0 +1,170 @@
+"""Which of the due deliveries a worker takes up next: the oldest first, and no destination to the exclusion of others.
+
+The oldest due ones of a lane are looked at through a window, and taken in turns: of each destination the first, then of
+each the second, and so on, none beyond the places it has left. So a fresh recipient behind a hundred that wait for one
+server is taken with the first of those.
+
+When the whole window is of destinations that have no place left (a server that stalls, and a hundred thousand that wait
+for it), the oldest would hide all others. Then the lane is walked destination by destination instead, from where the
+last walk ended, a bounded number of them at a time. Both ways go through one partial index each and cost the same
+however many wait: `delivery_due` (lane, due_at), `delivery_by_destination` (lane, destination, due_at).
+
+Several workers choose at the same time: what another has locked is skipped and the next in turn is taken.
+"""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from django.db import connection
+
+from apps.organisations.models import new_id
+from apps.outbound.models import Lane
+
+# How many times as many as can be taken are looked at.
+WINDOW = 8
+LARGEST_WINDOW = 800
+HOPS = 64
+
+# `statement_timestamp()` is stable, so an index is read up to it and no further; a lease needs the time that passes.
+_OLDEST = """
+WITH seen AS MATERIALIZED (
+    SELECT id, destination, due_at FROM outbound_delivery
+    WHERE lane = %(lane)s AND state IN ('scheduled', 'queued', 'deferred') AND due_at <= statement_timestamp()
+    ORDER BY due_at LIMIT %(window)s
+), scope AS (
+    SELECT count(*) AS seen, '' AS last FROM seen
+), candidates AS (
+    SELECT ranked.id, ranked.due_at, ranked.turn
+    FROM (SELECT *, row_number() OVER (PARTITION BY destination ORDER BY due_at) AS turn FROM seen) AS ranked
+    LEFT JOIN unnest(%(destinations)s::text[], %(places)s::int[]) AS known (destination, places) USING (destination)
+    WHERE ranked.turn <= COALESCE(known.places, %(each)s)
+)"""
+_BY_DESTINATION = """
+WITH RECURSIVE walk AS (
+    (SELECT destination, 1 AS hop FROM outbound_delivery
+     WHERE lane = %(lane)s AND state IN ('scheduled', 'queued', 'deferred') AND destination > %(after)s
+     ORDER BY lane, destination LIMIT 1)
+    UNION ALL
+    SELECT (SELECT next.destination FROM outbound_delivery AS next
+            WHERE lane = %(lane)s AND state IN ('scheduled', 'queued', 'deferred')
+                AND next.destination > walk.destination
+            ORDER BY lane, destination LIMIT 1), hop + 1
+    FROM walk WHERE walk.destination IS NOT NULL AND hop < %(hops)s
+), scope AS (
+    SELECT count(destination) AS seen, COALESCE(max(destination), '') AS last FROM walk
+), candidates AS (
+    SELECT due.id, due.due_at, due.turn
+    FROM walk
+    LEFT JOIN unnest(%(destinations)s::text[], %(places)s::int[]) AS known (destination, places) USING (destination)
+    CROSS JOIN LATERAL (
+        SELECT id, due_at, row_number() OVER (ORDER BY due_at) AS turn FROM (
+            SELECT id, due_at FROM outbound_delivery
+            WHERE lane = %(lane)s AND state IN ('scheduled', 'queued', 'deferred')
+                AND destination = walk.destination AND due_at <= statement_timestamp()
+            ORDER BY due_at LIMIT LEAST(%(limit)s, COALESCE(known.places, %(each)s))
+        ) AS first
+    ) AS due
+)"""
+_TAKE = """, mine AS MATERIALIZED (
+    SELECT d.id FROM candidates JOIN outbound_delivery AS d USING (id)
+    WHERE d.state IN ('scheduled', 'queued', 'deferred') AND d.due_at <= statement_timestamp()
+    ORDER BY candidates.turn, candidates.due_at LIMIT %(limit)s FOR UPDATE OF d SKIP LOCKED
+), taken AS (
+    UPDATE outbound_delivery AS d SET
+        state = 'sending', phase = '', due_at = NULL, cause = '', reason = '', lease_token = gen_random_uuid(),
+        lease_expires_at = clock_timestamp() + make_interval(secs => %(lease_seconds)s),
+        attempts_made = attempts_made + 1
+    FROM mine WHERE d.id = mine.id
+    RETURNING d.*
+), noted AS (
+    INSERT INTO outbound_deliveryattempt
+        (id, delivery_id, number, token, started_at, outcome, enhanced, text, server, tls, phases_ms)
+    SELECT (%(attempt_ids)s::uuid[])[(row_number() OVER ())::int], id, attempts_made, lease_token, clock_timestamp(),
+        '', '', '', '', '', '{}'
+    FROM taken
+)
+SELECT scope.seen, scope.last, d.id, d.lease_token, d.attempts_made, d.message_id, d.organisation_id, d.lane, d.route,
+    m.sender_address, d.recipient, d.destination, m.size_bytes, d.setbacks, d.expires_at, d.pinned_relay_id,
+    d.cancel_if_replied
+FROM scope LEFT JOIN (taken AS d JOIN mailboxes_message AS m ON m.id = d.message_id) ON true
+ORDER BY d.created_at, d.id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How many may be taken: `limit` in all, of a destination the places it has left, `each` where none are named."""
+
+    limit: int
+    each: int
+    places: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TakenUp:
+    """A delivery that was taken up, with what sending it needs."""
+
+    delivery_id: uuid.UUID
+    token: uuid.UUID
+    number: int
+    message_id: uuid.UUID
+    organisation_id: uuid.UUID
+    lane: str
+    route: str
+    sender: str
+    recipient: str
+    destination: str
+    size_bytes: int
+    setbacks: int
+    expires_at: datetime
+    pinned_relay_id: uuid.UUID | None
+    cancel_if_replied: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Takings:
+    """What was taken up. `hidden` tells that there may be more, which places that are all taken keep from being seen;
+    `last` is where a walk ended, "" at the end of the lane.
+    """
+
+    deliveries: list[TakenUp]
+    hidden: bool
+    last: str = ""
+
+
+def take_oldest(lane: Lane, room: Room, *, lease: timedelta) -> Takings:
+    """Due → sending, each with a new token and the row of its attempt.
+
+    In a transaction, in which the messages must be settled afterwards: `settling.settle`.
+    """
+    window = max(room.limit, min(WINDOW * room.limit, LARGEST_WINDOW))
+    seen, _last, taken = _take(_OLDEST + _TAKE, lane, room, lease, {"window": window})
+    return Takings(taken, hidden=seen == window and len(taken) < room.limit)
+
+
+def take_by_destination(lane: Lane, room: Room, *, after: str, lease: timedelta) -> Takings:
+    """The same, walking the destinations that come after one in the order of the alphabet."""
+    seen, last, taken = _take(_BY_DESTINATION + _TAKE, lane, room, lease, {"after": after, "hops": HOPS})
+    went_on = seen == HOPS
+    return Takings(taken, hidden=went_on, last=last if went_on else "")
+
+
+def _take(
+    statement: str, lane: Lane, room: Room, lease: timedelta, more: dict[str, int | str]
+) -> tuple[int, str, list[TakenUp]]:
+    parameters = {
+        "lane": lane.value,
+        "limit": room.limit,
+        "each": room.each,
+        "destinations": list(room.places),
+        "places": list(room.places.values()),
+        "attempt_ids": [new_id() for _ in range(room.limit)],
+        "lease_seconds": lease.total_seconds(),
+        **more,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        rows = cursor.fetchall()
+    return rows[0][0], rows[0][1], [TakenUp(*row[2:]) for row in rows if row[2] is not None]

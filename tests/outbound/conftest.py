@@ -1,0 +1,17 @@
+"""What only the tests of this room need."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+import uvloop
+
+Loops = dict[str, Callable[[], asyncio.AbstractEventLoop]]
+
+
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> Loops:
+    """Conversations are tried on both loops: workers run on uvloop, and nothing else does."""
+    loops: Loops = {"asyncio": asyncio.new_event_loop}
+    if item.path.stem == "test_conversation":
+        loops["uvloop"] = uvloop.new_event_loop
+    return loops
