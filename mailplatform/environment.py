@@ -20,6 +20,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator, mo
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from apps.outbound.limits.provider_table import read_table
 from mailplatform.embedded.access import FILE_NAME, EmbeddedAccess, S3Access, write_secret_file
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
@@ -97,6 +98,9 @@ class Environment(BaseSettings):
     s3_secret_key: str = Field(default="", repr=False)
 
     worker_threads: Annotated[int, Field(ge=1, le=256)] = 8
+    # How many worker processes send: the share of each limit that one keeps to while Redis is away.
+    sending_processes: Annotated[int, Field(ge=1, le=1024)] = 4
+    provider_limits_file: Path | None = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     debug: bool = False
 
@@ -140,6 +144,18 @@ class Environment(BaseSettings):
         for url in _split_list(value):
             _check_url(url, _SCHEMES["relay_url"])
         return value
+
+    @field_validator("provider_limits_file")
+    @classmethod
+    def _check_provider_limits(cls, value: Path | None) -> Path | None:
+        if value is None:
+            return None
+        path = (PROJECT_ROOT / value.expanduser()).resolve()
+        try:
+            read_table(path)
+        except OSError as error:
+            raise ValueError(f"cannot be read: {error.strerror}") from error
+        return path
 
     @field_validator("web_origin", "content_origin")
     @classmethod

@@ -26,6 +26,9 @@ from apps.blobs.errors import ObjectStoreUnavailable
 from apps.mailboxes.errors import NotVisible
 from apps.outbound.errors import (
     IdempotencyConflict,
+    LimitAdminsOnly,
+    LimitInvalid,
+    LimitReadOnly,
     NotPossibleNow,
     RelayAdminsOnly,
     RelayInvalid,
@@ -142,11 +145,11 @@ def too_large() -> Problem:
 _FORESEEN: tuple[tuple[tuple[type[Exception], ...], Callable[[Any], Problem]], ...] = (
     ((Http404, NotVisible), lambda _error: not_found()),
     (
-        (SubmissionInvalid, TicketInvalid, RelayInvalid),
+        (SubmissionInvalid, TicketInvalid, RelayInvalid, LimitInvalid),
         lambda error: invalid(FieldError(error.field, "invalid", error.reason)),
     ),
-    ((RelayAdminsOnly,), lambda error: Problem(403, "admins_only", str(error))),
-    ((RelayReadOnly,), lambda error: Problem(409, "read_only", str(error))),
+    ((RelayAdminsOnly, LimitAdminsOnly), lambda error: Problem(403, "admins_only", str(error))),
+    ((RelayReadOnly, LimitReadOnly), lambda error: Problem(409, "read_only", str(error))),
     ((IdempotencyConflict,), lambda error: Problem(409, "idempotency_conflict", str(error))),
     ((NotPossibleNow,), lambda error: Problem(409, "not_possible_now", str(error))),
     ((RequestDataTooBig,), lambda _error: too_large()),

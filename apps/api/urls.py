@@ -3,7 +3,7 @@
 from django.urls import path, re_path
 from django.views.generic import RedirectView
 
-from apps.api.views import documentation, mailboxes, messages, queue, relays, tickets
+from apps.api.views import documentation, limits, mailboxes, messages, queue, relays, tickets
 
 app_name = "api"
 
@@ -42,5 +42,7 @@ urlpatterns = [
     path("v1/relays/<uuid:relay_id>/test", relays.RelayTestView.as_view(), name="test-relay"),
     path("v1/relays/<uuid:relay_id>/pause", relays.PauseRelayView.as_view(), name="pause-relay"),
     path("v1/relays/<uuid:relay_id>/resume", relays.ResumeRelayView.as_view(), name="resume-relay"),
+    path("v1/limits", limits.LimitsView.as_view(), name="limits"),
+    path("v1/limits/<uuid:limit_id>", limits.LimitView.as_view(), name="limit"),
     re_path(r"^", documentation.nowhere, name="nowhere"),
 ]

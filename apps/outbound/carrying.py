@@ -35,6 +35,7 @@ from apps.outbound.delivery import (
 from apps.outbound.drain_policy import DrainPolicy
 from apps.outbound.errors import LeaseLost
 from apps.outbound.group_commit import GroupCommit
+from apps.outbound.limits.gate import open_gate
 from apps.outbound.models import DeliveryState, Relay, Route
 from apps.outbound.reading import read_payloads
 from apps.outbound.relay import Attempt, RelayRoad
@@ -73,7 +74,7 @@ class Carrier:
         self._database = database
         self._policy = policy
         self._closed = closed
-        self._road = road or RelayRoad(policy.relay)
+        self._road = road or RelayRoad(policy.relay, gate=open_gate(database))
         self._judge = Judge(policy.retry, random.SystemRandom())
         self._schedule = Schedule(random.SystemRandom().random)
         self._bodies = Bodies(self._read, bound_bytes=policy.bytes_in_flight, kept_bytes=policy.bytes_kept)
@@ -160,7 +161,7 @@ class Carrier:
 
     def _wait(self, wait: Wait, claim: Claim, now: datetime) -> Change:
         """Deferred until its turn, as somebody who was never tried."""
-        about = claim.destination if wait.is_of_destination else wait.reason
+        about = claim.destination if wait.is_of_destination else wait.key or wait.reason
         at = self._schedule.place(wait, about, now)
         if wait.is_of_destination:
             self._closed(wait, claim.destination)

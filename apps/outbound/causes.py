@@ -24,6 +24,15 @@ class Cause(StrEnum):
     # waiting: relays
     NO_RELAY_SERVES = "no_relay_serves"
     RELAY_REFUSED = "relay_refused"
+    # waiting: limits, ours and theirs
+    SENDER_LIMIT = "sender_limit"
+    ORGANISATION_LIMIT = "organisation_limit"
+    RELAY_LIMIT = "relay_limit"
+    DESTINATION_LIMIT = "destination_limit"
+    PROVIDER_LIMIT = "provider_limit"
+    GREYLISTED = "greylisted"
+    MAILBOX_FULL = "mailbox_full"
+    REPUTATION_BLOCK = "reputation_block"
 
     # at rest
     REPLY_LOST = "reply_lost"
@@ -34,8 +43,6 @@ class Cause(StrEnum):
     GAVE_UP = "gave_up"
     CANCELLED = "cancelled"
     RESOLVED_BY_PERSON = "resolved_by_person"
-
-    DESTINATION_LIMIT = "destination_limit"
 
     # wished for, or asked of us by the queue itself
     REPLIED = "replied"

@@ -44,6 +44,23 @@ class LeaseLost(OutboundError):
         self.delivery_id = delivery_id
 
 
+class LimitInvalid(OutboundError):
+    """A limit cannot be as it was asked for; `field` names what to change. Edges answer 422."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason
+
+
+class LimitReadOnly(OutboundError):
+    """The limit holds for everybody, and only the operator changes it. Edges answer 409."""
+
+
+class LimitAdminsOnly(OutboundError):
+    """The caller sees limits but may not change them. Edges answer 403."""
+
+
 class RelayAddressInvalid(OutboundError):
     """A relay's URL cannot be used. The text never shows its password."""
 

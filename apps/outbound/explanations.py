@@ -6,10 +6,11 @@ sentence, and one that is not known here is shown with what the row holds.
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from apps.outbound.causes import Cause
 from apps.outbound.models import WAITING, Delivery, DeliveryState
@@ -23,6 +24,25 @@ _ICONS: dict[str, Icon] = {
     DeliveryState.QUEUED: "wait",
     DeliveryState.SENDING: "wait",
     DeliveryState.DEFERRED: "wait",
+}
+
+
+# What stands before the evidence, by cause; others are told by their evidence alone.
+_WHY: dict[str, Any] = {
+    Cause.RELAY_UNAVAILABLE: gettext_lazy("Our relay could not take it: %(reason)s."),
+    Cause.RELAY_REFUSED: gettext_lazy("Our relay refused us: %(reason)s."),
+    Cause.NO_RELAY_SERVES: gettext_lazy("No relay of ours may take it: %(reason)s."),
+    Cause.RECIPIENT_UNAVAILABLE: gettext_lazy("The recipient's side put it off: %(reason)s."),
+    Cause.SENDER_LIMIT: gettext_lazy("Waiting for a limit: %(reason)s."),
+    Cause.ORGANISATION_LIMIT: gettext_lazy("Waiting for a limit: %(reason)s."),
+    Cause.RELAY_LIMIT: gettext_lazy("Waiting for a limit: %(reason)s."),
+    Cause.DESTINATION_LIMIT: gettext_lazy("Waiting for a limit: %(reason)s."),
+    Cause.PROVIDER_LIMIT: gettext_lazy("The provider had enough for now: %(reason)s."),
+    Cause.GREYLISTED: gettext_lazy(
+        "The recipient's server takes strangers only on the second try: %(reason)s."
+    ),
+    Cause.MAILBOX_FULL: gettext_lazy("The recipient's mailbox is full: %(reason)s."),
+    Cause.REPUTATION_BLOCK: gettext_lazy("The provider distrusts our address for now: %(reason)s."),
 }
 
 
@@ -61,16 +81,7 @@ def _waiting(delivery: Delivery, now: datetime) -> str:
             return _("Waiting: undo window until %(at)s.") % {"at": at}
         case Cause.SCHEDULE:
             return _("Waiting: it is to be sent at %(at)s.") % {"at": at}
-        case Cause.RELAY_UNAVAILABLE:
-            why = _("Our relay could not take it: %(reason)s.")
-        case Cause.RELAY_REFUSED:
-            why = _("Our relay refused us: %(reason)s.")
-        case Cause.NO_RELAY_SERVES:
-            why = _("No relay of ours may take it: %(reason)s.")
-        case Cause.RECIPIENT_UNAVAILABLE:
-            why = _("The recipient's side put it off: %(reason)s.")
-        case _:
-            why = "%(reason)s."
+    why = str(_WHY.get(delivery.cause, "%(reason)s."))
     told = why % {"reason": (delivery.reason or delivery.cause).rstrip(".")}
     return f"{told} {_('Next try at %(at)s.') % {'at': at}}"
 

@@ -47,6 +47,14 @@ _ACTIONS = {
     Cause.STORE_UNAVAILABLE: "Look at the object store (S3): messages' bytes cannot be read.",
     Cause.WORKER_LOST: "Look at the workers' log: one was killed while it was sending.",
     Cause.PLATFORM_FAULT: "Look at the workers' log: something unforeseen went wrong here.",
+    Cause.SENDER_LIMIT: "Nothing to do: they go as fast as the sender's limit allows. Raise it if it is too low.",
+    Cause.ORGANISATION_LIMIT: "Nothing to do: they go as fast as the organisation's limit allows.",
+    Cause.RELAY_LIMIT: "Nothing to do: they go as fast as the relay's limit allows. Another relay would help.",
+    Cause.DESTINATION_LIMIT: "Nothing to do: they go as fast as the limit for their destination allows.",
+    Cause.PROVIDER_LIMIT: "Nothing to do yet: the provider had enough, and we go slower. Another relay would help.",
+    Cause.GREYLISTED: "Nothing to do: the recipients' servers take strangers on the second try.",
+    Cause.MAILBOX_FULL: "Tell the recipients another way: their mailboxes are full.",
+    Cause.REPUTATION_BLOCK: "See why the provider distrusts us: SPF, DKIM, complaints. Another relay may do better.",
     Cause.REPLY_LOST: "Decide for each of these whether it was sent; only then is it tried again.",
 }
 

@@ -26,14 +26,15 @@ from django.conf import settings
 from django.utils import timezone
 from redis.asyncio import Redis
 
+from apps.outbound.causes import Cause
 from apps.outbound.delivery import Claim, Evidence
-from apps.outbound.errors import ConversationError, NoRelayServes, RelayUnavailable
+from apps.outbound.errors import ConversationError, NoRelayServes, RelayRefused, RelayUnavailable
+from apps.outbound.limits.gate import LimitGate
 from apps.outbound.models import Relay
 from apps.outbound.relays.attempt import Attempt, Fence, RelayPolicy
 from apps.outbound.relays.breaker import BreakerPolicy
 from apps.outbound.relays.direct import Directions, DirectWay, usual_directions
 from apps.outbound.relays.endpoints import endpoint_of
-from apps.outbound.relays.gate import Gate, OpenGate
 from apps.outbound.relays.health import Answer, Health
 from apps.outbound.relays.routing import Mail, candidates
 from apps.outbound.relays.smarthost import SmarthostWay
@@ -75,12 +76,12 @@ class RelayRoad:
         *,
         directions: Callable[[], Directions] = usual_directions,
         health: Health | None = None,
-        gate: Gate | None = None,
+        gate: LimitGate | None = None,
     ) -> None:
         self._policy = policy or RelayPolicy()
         self._directions = directions
         self._health = health or Health(_breakers(self._policy), _connect)
-        self._gate = gate or OpenGate()
+        self._gate = gate
         self._ways: dict[uuid.UUID, _Open] = {}
         self._relays: Sequence[Relay] = ()
         self._retired: list[_Way] = []
@@ -91,7 +92,10 @@ class RelayRoad:
         self._relays = relays
 
     async def attempt(self, claim: Claim, payload: Payload, fence: Fence) -> Attempt:
-        """Send one claim's message over the first relay that can. Raises only what `fence` raises."""
+        """Send one claim's message over the first relay that can.
+
+        Raises what `fence` raises, and what the database raises where limits have to be read.
+        """
         await self._close_what_is_idle()
         try:
             relays = candidates(mail_of(claim), self._relays)
@@ -101,6 +105,17 @@ class RelayRoad:
         def send(way: _Way) -> Awaitable[Attempt]:
             return way.attempt(claim.destination, claim.envelope, payload, fence)
 
+        since = time.monotonic()
+        while True:
+            attempt = await self._round(claim, relays, send)
+            # A relay that has room in a moment is waited for here.
+            if attempt.waits is None or self._gate is None or not _is_of_limits(attempt.waits):
+                return attempt
+            if not await self._gate.linger(attempt.waits, since):
+                return attempt
+
+    async def _round(self, claim: Claim, relays: Sequence[Relay], send: _Send) -> Attempt:
+        """Each candidate once, until one has said something that is final."""
         tried: list[tuple[Relay, Attempt]] = []
         for relay in relays:
             attempt = await self._through_gate(claim, relay, send)
@@ -113,19 +128,26 @@ class RelayRoad:
         """Say goodbye on all lines."""
         ways = [*self._retired, *(one.way for one in self._ways.values())]
         await asyncio.gather(*(way.close_idle() for way in ways))
-        await self._gate.close()
+        if self._gate is not None:
+            await self._gate.close()
         await self._health.close()
 
     async def _through_gate(self, claim: Claim, relay: Relay, send: _Send) -> Attempt:
-        permit = await self._gate.admit(claim, relay)
+        """The limits are asked before, and told afterwards: a server's answer may tell of one of its own."""
+        if self._gate is None:
+            return await self._over(relay, send)
+        try:
+            permit = await self._gate.admit(claim, relay)
+        except RelayRefused as error:
+            return Attempt(_refusal(relay, error), error=error)
         if isinstance(permit, Wait):
             return Attempt(Evidence(relay_id=relay.pk, text=permit.reason), waits=permit)
         attempt: Attempt | None = None
         try:
             attempt = await self._over(relay, send)
-            return attempt
         finally:
             await permit.give_back(attempt)
+        return attempt
 
     async def _over(self, relay: Relay, send: _Send) -> Attempt:
         try:
@@ -144,9 +166,9 @@ class RelayRoad:
             return known.way
         way: _Way
         if relay.is_direct:
-            way = DirectWay(relay, self._policy, self._directions(), self._health)
+            way = DirectWay(relay, self._policy, self._directions(), self._health, self._gate)
         else:
-            way = SmarthostWay(relay, endpoint_of(relay), self._policy, self._health)
+            way = SmarthostWay(relay, endpoint_of(relay), self._policy, self._health, self._gate)
         if known is not None:
             # Its conversations go on; what they leave idle is closed with the rest.
             self._retired.append(known.way)
@@ -205,6 +227,15 @@ def _with_earlier(evidence: Evidence, earlier: Sequence[tuple[Relay, Attempt]]) 
 
 def _because_of_both(wait: Wait, failed: Attempt) -> Wait:
     return replace(wait, reason=f"{wait.reason}; another relay failed: {failed.evidence.text}")
+
+
+def _is_of_limits(wait: Wait) -> bool:
+    """Whether it is a limit that is waited for, and not a server that rests."""
+    return wait.cause not in {Cause.RELAY_UNAVAILABLE, Cause.RECIPIENT_UNAVAILABLE}
+
+
+def _refusal(relay: Relay, error: RelayRefused) -> Evidence:
+    return Evidence(relay_id=relay.pk, code=error.code, enhanced=error.enhanced, text=error.public)
 
 
 def _answer(attempt: Attempt, now: datetime) -> Answer:

@@ -25,12 +25,15 @@ FORGET_AFTER = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Nothing may be sent before `until`. `gap` is the limit's own pace where it is known."""
+    """Nothing may be sent before `until`. `gap` is the limit's own pace where it is known; `key` names it, however
+    its numbers change meanwhile.
+    """
 
     until: datetime
     cause: Cause
     reason: str
     gap: timedelta | None = None
+    key: str = ""
 
     @property
     def is_of_destination(self) -> bool:

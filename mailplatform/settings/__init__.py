@@ -129,6 +129,8 @@ CHANNEL_LAYERS = {
 REDIS_URL = ENVIRONMENT.redis_url
 BROKER_URL = ENVIRONMENT.broker_url
 WORKER_THREADS = ENVIRONMENT.worker_threads
+SENDING_PROCESSES = ENVIRONMENT.sending_processes
+PROVIDER_LIMITS_FILE = ENVIRONMENT.provider_limits_file
 
 OBJECT_STORE = {
     "endpoint_url": ENVIRONMENT.s3_endpoint_url,

@@ -90,6 +90,20 @@ def test_a_bad_value_is_one_line_that_names_its_variable(
     assert "hush" not in str(raised.value)
 
 
+def test_a_table_of_providers_limits_that_cannot_be_used_stops_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = tmp_path / "limits.toml"
+    monkeypatch.setenv("PROVIDER_LIMITS_FILE", str(table))
+    with pytest.raises(EnvironmentInvalid, match="PROVIDER_LIMITS_FILE: cannot be read: No such file"):
+        load_environment()
+    table.write_text("[[limit]]\nprovider = 'x'")
+    with pytest.raises(EnvironmentInvalid, match="PROVIDER_LIMITS_FILE: entry 1: kind is missing"):
+        load_environment()
+    table.write_text("limit = []")
+    assert load_environment().provider_limits_file == table
+
+
 def test_a_damaged_embedded_json_is_named_without_its_content(tmp_path: Path) -> None:
     (tmp_path / "embedded.json").write_text('{"postgres": {"password": "hush"')
     with pytest.raises(EnvironmentInvalid, match=r"embedded\.json is damaged") as raised:

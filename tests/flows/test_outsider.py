@@ -16,8 +16,10 @@ from django.test import Client
 from django.utils import timezone
 
 from apps.accounts.models import User
+from apps.accounts.principal import Principal
 from apps.mailboxes.models import Folder, Message
-from apps.outbound.models import Delivery, DeliveryState, Relay
+from apps.outbound.limits.services import make_limit
+from apps.outbound.models import Delivery, DeliveryState, LimitScope, Relay, SendingLimit
 from apps.outbound.replies import Reply, reply_to_ticket
 from apps.outbound.submission import SubmittedAttachment
 from apps.tickets.models import HeldMessage, Ticket
@@ -47,6 +49,7 @@ class Belongings:
     waiting: Delivery
     failed: Delivery
     relay: Relay
+    limit: SendingLimit
 
     def values(self, reader: User) -> dict[str, Callable[[Address], object]]:
         """What each parameter of an address is filled with. `reader` is whom tokens are made for."""
@@ -58,6 +61,7 @@ class Belongings:
             "delivery_id": lambda _address: self.failed.pk,
             "relay_id": lambda _address: self.relay.pk,
             "folder": lambda _address: Folder.INBOX,
+            "limit_id": lambda _address: self.limit.pk,
             "n": lambda _address: 1,
             "token": lambda address: self._token(address, reader),
         }
@@ -117,6 +121,13 @@ def belongings(house: House) -> Belongings:
             host="127.0.0.1",
             port=9,
             security="none",
+        ),
+        limit=make_limit(
+            Principal.of_key(house.key),
+            scope=LimitScope.SENDER,
+            subject="support@house.test",
+            bounds={"per_hour": 1000},
+            now=timezone.now(),
         ),
     )
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from django.db import connection
 
-from tests.outbound.sending import Submitted
+from apps.outbound.submission import Submitted
 
 RECIPIENTS_EACH = 10
 

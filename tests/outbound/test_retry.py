@@ -50,3 +50,39 @@ def test_our_own_trouble_does_not_make_waits_grow() -> None:
 def test_no_try_is_made_after_the_lifetime() -> None:
     soon = NOW + timedelta(seconds=1)
     assert next_try(NOW, trouble=Trouble.RECIPIENT, setbacks=0, expires_at=soon, chance=seeded(1)) is None
+
+
+@pytest.mark.parametrize(
+    ("trouble", "first", "longest"),
+    [
+        (Trouble.GREYLISTING, (60, 300), 900),
+        (Trouble.MAILBOX_FULL, (1800, 3600), 6 * 3600),
+        (Trouble.POLICY_BLOCK, (900, 1800), 4 * 3600),
+    ],
+)
+def test_each_trouble_has_a_patience_of_its_own(
+    trouble: Trouble, first: tuple[float, float], longest: float
+) -> None:
+    waits = [wait_seconds(trouble, 0, seed) for seed in range(200)]
+    assert first[0] <= min(waits) and max(waits) <= first[1]
+    assert max(wait_seconds(trouble, 30, seed) for seed in range(200)) > 0.9 * longest
+
+
+@given(stated=st.integers(1, 80_000), seed=st.integers())
+def test_a_wait_the_server_stated_is_kept_at_least(stated: int, seed: int) -> None:
+    asked = timedelta(seconds=stated)
+    at = next_try(
+        NOW,
+        trouble=Trouble.RECIPIENT,
+        setbacks=0,
+        expires_at=LATER,
+        chance=seeded(seed),
+        stated=asked,
+    )
+    assert at is not None
+    assert asked <= at - NOW <= max(asked * 1.1, timedelta(minutes=1))
+
+
+def test_the_sender_is_told_of_a_delay_long_before_the_delivery_expires() -> None:
+    assert DEFAULT_RETRY_POLICY.delay_told_after == timedelta(hours=4)
+    assert DEFAULT_RETRY_POLICY.lifetime == timedelta(days=5)

@@ -12,10 +12,11 @@ from django.utils import timezone
 from apps.outbound.causes import Cause
 from apps.outbound.delivery import Claims, Evidence, claim_due, claim_within, record_result
 from apps.outbound.models import Delivery, DeliveryAttempt, DeliveryState, Lane, Relay, SendingPolicy
+from apps.outbound.submission import Submitted
 from apps.outbound.sweeper import sweep_deliveries
 from apps.outbound.transitions import Change, Room, put_off_destination
 from tests.outbound.crowd import crowd
-from tests.outbound.sending import Submitted, send
+from tests.outbound.sending import send
 from tests.people import House
 
 LANE = Lane.INTERACTIVE

@@ -3,6 +3,11 @@
 from apps.outbound.models.idempotency import (
     IdempotencyKey,
 )
+from apps.outbound.models.limits import (
+    EACH,
+    LimitScope,
+    SendingLimit,
+)
 from apps.outbound.models.policy import (
     EncryptedArchives,
     SendingPolicy,
@@ -28,6 +33,7 @@ from apps.outbound.models.relays import (
 )
 
 __all__ = [
+    "EACH",
     "IN_ERROR",
     "LEAST_FINISHED_FIRST",
     "UNFINISHED",
@@ -39,11 +45,13 @@ __all__ = [
     "EncryptedArchives",
     "IdempotencyKey",
     "Lane",
+    "LimitScope",
     "Phase",
     "RecipientField",
     "Relay",
     "RelayKind",
     "RelaySecurity",
     "Route",
+    "SendingLimit",
     "SendingPolicy",
 ]

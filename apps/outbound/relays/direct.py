@@ -21,6 +21,7 @@ import structlog
 
 from apps.outbound.delivery import Evidence
 from apps.outbound.errors import RelayRefused, RelayUnavailable
+from apps.outbound.limits.gate import LimitGate
 from apps.outbound.models import CertificatePolicy, Relay, RelaySecurity
 from apps.outbound.relays.attempt import Attempt, Fence, RelayPolicy
 from apps.outbound.relays.health import Health
@@ -57,7 +58,15 @@ def usual_directions() -> Directions:
 class DirectWay:
     """One direct relay in one process."""
 
-    def __init__(self, relay: Relay, policy: RelayPolicy, directions: Directions, health: Health) -> None:
+    def __init__(
+        self,
+        relay: Relay,
+        policy: RelayPolicy,
+        directions: Directions,
+        health: Health,
+        gate: LimitGate | None = None,
+    ) -> None:
+        self._gate = gate
         self._relay = relay
         self._policy = policy
         self._directions = directions
@@ -105,14 +114,14 @@ class DirectWay:
         lines = self._lines.get(endpoint)
         if lines is None:
             named = Server(
-                relay_id=self._relay.pk,
+                relay=self._relay,
                 health_name=f"{self._relay.pk}/{server.host}",
                 title=server.host,
                 endpoint=endpoint,
                 connections=self._policy.connections_per_server,
                 is_destination=True,
             )
-            lines = self._lines[endpoint] = Lines(named, self._policy, self._health)
+            lines = self._lines[endpoint] = Lines(named, self._policy, self._health, self._gate)
         return lines
 
     def _unable(self, error: RelayUnavailable | RelayRefused) -> Attempt:

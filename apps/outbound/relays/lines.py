@@ -16,7 +16,6 @@ Nothing is sent twice: a message goes over a second line only when the first one
 
 import asyncio
 import time
-import uuid
 from collections import deque
 from dataclasses import dataclass
 from datetime import timedelta
@@ -27,7 +26,8 @@ from django.utils import timezone
 from apps.outbound.causes import Cause
 from apps.outbound.delivery import Evidence
 from apps.outbound.errors import ConversationError, RelayRefused
-from apps.outbound.models import RelaySecurity
+from apps.outbound.limits.gate import LimitGate, LinePermit
+from apps.outbound.models import Relay, RelaySecurity
 from apps.outbound.relays.attempt import Attempt, Fence, RelayPolicy, speaks_against_server
 from apps.outbound.relays.health import Health, Rest
 from apps.outbound.verdict import is_relays_trouble
@@ -44,7 +44,7 @@ COME_BACK_APART = timedelta(milliseconds=5)
 class Server:
     """Which server it is: for the shared health board, for people, and whose trouble its troubles are."""
 
-    relay_id: uuid.UUID
+    relay: Relay
     health_name: str
     title: str
     endpoint: Endpoint
@@ -55,11 +55,15 @@ class Server:
 class Lines:
     """This process's connections to one server."""
 
-    def __init__(self, server: Server, policy: RelayPolicy, health: Health) -> None:
+    def __init__(
+        self, server: Server, policy: RelayPolicy, health: Health, gate: LimitGate | None = None
+    ) -> None:
         self._server = server
         self._endpoint = server.endpoint
         self._policy = policy
         self._health = health
+        self._gate = gate
+        self._permits: dict[Conversation, LinePermit] = {}
         self._slots = asyncio.Semaphore(server.connections)
         self._idle: deque[tuple[Conversation, float]] = deque()
         self._plain_until = 0.0
@@ -93,7 +97,7 @@ class Lines:
         ended = []
         while self._idle and self._idle[0][1] <= long_ago:
             ended.append(self._idle.popleft()[0])
-        await asyncio.gather(*(conversation.close() for conversation in ended))
+        await asyncio.gather(*(self._end(conversation) for conversation in ended))
 
     def _left_alone(self, rest: Rest) -> Attempt:
         cause = Cause.RECIPIENT_UNAVAILABLE if self._server.is_destination else Cause.RELAY_UNAVAILABLE
@@ -101,14 +105,14 @@ class Lines:
             f"{self._server.title} is left alone until {rest.until:%H:%M:%S} UTC "
             f"after it failed several times: {rest.because}"
         )
-        evidence = Evidence(relay_id=self._server.relay_id, text=reason)
+        evidence = Evidence(relay_id=self._server.relay.pk, text=reason)
         return Attempt(evidence, waits=Wait(rest.until, cause, reason, gap=COME_BACK_APART))
 
     async def _tell(self, attempt: Attempt) -> None:
         name = self._server.health_name
         if attempt.error is not None and speaks_against_server(attempt.error):
             await self._health.failed(name, attempt.error.public, timezone.now())
-        else:
+        elif attempt.waits is None:
             await self._health.worked(name)
 
     async def _first_that_lives(self, envelope: Envelope, payload: Payload, fence: Fence) -> Attempt:
@@ -140,8 +144,11 @@ class Lines:
     ) -> Attempt:
         try:
             if not conversation.messages_begun:
+                wait = await self._permit(conversation)
+                if wait is not None:
+                    return Attempt(Evidence(relay_id=self._server.relay.pk, text=wait.reason), waits=wait)
                 await conversation.open()
-            reply = await conversation.send(envelope, payload, partial(fence, self._server.relay_id))
+            reply = await conversation.send(envelope, payload, partial(fence, self._server.relay.pk))
         except ConversationError as error:
             error.by_destination = self._server.is_destination
             if isinstance(error, RelayRefused):
@@ -153,19 +160,33 @@ class Lines:
             await self._give_back(conversation)
         return Attempt(self._evidence(conversation, reply.code, reply.enhanced, reply.text), reply=reply)
 
+    async def _permit(self, conversation: Conversation) -> Wait | None:
+        """A connection counts for as long as it is open, idle or not."""
+        if self._gate is None:
+            return None
+        permit = await self._gate.open_line(self._server.relay)
+        if isinstance(permit, Wait):
+            return permit
+        self._permits[conversation] = permit
+        return None
+
     async def _give_back(self, conversation: Conversation) -> None:
-        if not conversation.usable:
-            return
-        if conversation.messages_begun < self._policy.messages_per_connection:
+        if conversation.usable and conversation.messages_begun < self._policy.messages_per_connection:
             self._idle.append((conversation, time.monotonic()))
         else:
-            await conversation.close()
+            await self._end(conversation)
+
+    async def _end(self, conversation: Conversation) -> None:
+        await conversation.close()
+        permit = self._permits.pop(conversation, None)
+        if permit is not None:
+            await permit.give_back()
 
     def _evidence(
         self, conversation: Conversation, code: int | None = None, enhanced: str = "", text: str = ""
     ) -> Evidence:
         return Evidence(
-            relay_id=self._server.relay_id,
+            relay_id=self._server.relay.pk,
             code=code,
             enhanced=enhanced,
             text=text,
@@ -183,9 +204,8 @@ def _where(endpoint: Endpoint, address: str) -> str:
 
 
 def _went_stale(attempt: Attempt) -> bool:
-    """Whether a reused line was dead at its first command."""
-    return (
-        attempt.error is not None
-        and attempt.error.phase in {"rset", "mail"}
-        and is_relays_trouble(attempt.error)
-    )
+    """Whether a reused line was dead at its first command. A server that says no is alive, unless it is closing."""
+    error = attempt.error
+    if isinstance(error, RelayRefused) and error.code != 421:
+        return False
+    return error is not None and error.phase in {"rset", "mail"} and is_relays_trouble(error)

@@ -1,0 +1,136 @@
+"""What a limit is made of, what is asked of the limiter and what it answers: values that know no Redis and no rows."""
+
+import uuid
+from dataclasses import dataclass, fields
+from typing import Any
+
+from apps.outbound.causes import Cause
+from apps.outbound.models import LimitScope
+
+SECOND_MS = 1000
+MINUTE_MS = 60 * SECOND_MS
+HOUR_MS = 60 * MINUTE_MS
+# The last 24 hours, whatever the time zone: nobody waits for a midnight, and no midnight lets two days' mail through.
+DAY_MS = 24 * HOUR_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """At most `limit` messages in any `length_ms`.
+
+    `of_beginnings` counts a message from when it may begin; otherwise it counts until one window after it ended, so
+    that no clock, not even the other side's, sees more in any window.
+    """
+
+    length_ms: int
+    limit: int
+    of_beginnings: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """One thing's limits; None is no bound."""
+
+    connections: int | None = None
+    per_second: int | None = None
+    per_minute: int | None = None
+    per_hour: int | None = None
+    per_day: int | None = None
+    gap_ms: int | None = None
+    recipients_per_transaction: int | None = None
+    max_size_bytes: int | None = None
+
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        """Shortest first.
+
+        A second is shorter than many conversations: counted to their end, a limit per second would become one per
+        conversation. So it bounds how fast messages begin.
+        """
+        made = (
+            (SECOND_MS, self.per_second, True),
+            (MINUTE_MS, self.per_minute, False),
+            (HOUR_MS, self.per_hour, False),
+            (DAY_MS, self.per_day, False),
+        )
+        return tuple(Window(length, limit, begun) for length, limit, begun in made if limit is not None)
+
+    @property
+    def paces(self) -> bool:
+        """Whether anything here depends on what else is being sent. A size does not."""
+        return bool(self.windows or self.connections is not None or self.gap_ms)
+
+    def tightest(self, other: "Bounds") -> "Bounds":
+        """What keeps both."""
+        return Bounds(
+            **{
+                one.name: _tighter(
+                    getattr(self, one.name), getattr(other, one.name), wide_is_tight=one.name == "gap_ms"
+                )
+                for one in fields(Bounds)
+            }
+        )
+
+
+def _tighter(one: int | None, other: int | None, *, wide_is_tight: bool) -> int | None:
+    given = [value for value in (one, other) if value is not None]
+    if not given:
+        return None
+    return max(given) if wide_is_tight else min(given)
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """One thing a message counts for: its key in Redis, its bounds, and what people call it.
+
+    `is_own`: one organisation made it for its own mail, and nobody else's waits for it.
+    """
+
+    key: str
+    scope: LimitScope
+    name: str
+    bounds: Bounds = Bounds()
+    is_own: bool = False
+
+    @property
+    def cause(self) -> Cause:
+        if self.is_own and self.scope == LimitScope.DESTINATION:
+            return Cause.ORGANISATION_LIMIT
+        return CAUSES[self.scope]
+
+    def as_json(self) -> dict[str, Any]:
+        """As the script reads it; zero is no bound there."""
+        return {
+            "k": self.key,
+            "connections": self.bounds.connections or 0,
+            "gap": self.bounds.gap_ms or 0,
+            "windows": [[one.length_ms, one.limit, one.of_beginnings] for one in self.bounds.windows],
+        }
+
+
+CAUSES = {
+    LimitScope.RELAY: Cause.RELAY_LIMIT,
+    LimitScope.SENDER: Cause.SENDER_LIMIT,
+    LimitScope.ORGANISATION: Cause.ORGANISATION_LIMIT,
+    LimitScope.DESTINATION: Cause.DESTINATION_LIMIT,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Demands:
+    """All that one message counts for over one relay. `version` is that of the rules they were read from."""
+
+    parts: tuple[Demand, ...]
+    version: int = 0
+
+    @property
+    def needs_counts(self) -> bool:
+        return any(part.bounds.windows for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """It may begin now. Give it back with `Limiter.release`, and say whether a message was begun."""
+
+    id: uuid.UUID
+    parts: tuple[Demand, ...] = ()

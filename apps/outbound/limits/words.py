@@ -1,0 +1,74 @@
+"""A limit's refusal as a sentence with its numbers.
+
+"Relay mail-1 allows 30 messages a minute; 30 were sent since 10:02:14 UTC."
+
+The words are kept as the delivery's reason, like a server's answer, so they are in one language and their times in UTC.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from apps.outbound.limits.bounds import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, Demand
+
+_WINDOWS = {
+    SECOND_MS: "a second",
+    MINUTE_MS: "a minute",
+    HOUR_MS: "an hour",
+    DAY_MS: "in 24 hours",
+}
+BEING_REBUILT = "The limits' counts are being put together again from the record of attempts."
+KEEPS_TO_ITS_SHARE = (
+    "Redis, where limits are counted, does not answer: each worker process keeps to its share of {limit}."
+)
+
+
+def refusal(demand: Demand, answer: dict[str, Any]) -> str:
+    """Why `demand` stands in the way, from the script's answer."""
+    limit = answer.get("limit", 0)
+    match answer["why"]:
+        case "window":
+            stands = _of_window(answer)
+        case "gap":
+            stands = f"is sent to at most once in {_seconds(limit)}"
+        case "connections":
+            stands = f"allows {_count(limit, 'connection')} at once, and all are in use"
+        case "pause":
+            stands = f"is paused until {clock(answer['wait'])}: {answer['because']}"
+        case "pace":
+            stands = f"is slowed to {limit:.3g} messages a minute for now: {answer['because']}"
+        case "lines":
+            stands = f"is slowed to {_count(int(limit), 'connection')} for now: {answer['because']}"
+        case _:
+            return BEING_REBUILT
+    return f"{demand.name} {stands}."
+
+
+def share_of(demand: Demand) -> str:
+    """Why `demand` stands in the way while Redis is away."""
+    return KEEPS_TO_ITS_SHARE.format(limit=f"the limit of {demand.name[:1].lower()}{demand.name[1:]}")
+
+
+def allowance(length_ms: int, limit: int) -> str:
+    """`30 messages a minute`."""
+    return f"{_count(limit, 'message')} {_WINDOWS.get(length_ms) or f'in {_seconds(length_ms)}'}"
+
+
+def clock(moment_ms: float) -> str:
+    return datetime.fromtimestamp(moment_ms / 1000, UTC).strftime("%H:%M:%S UTC")
+
+
+def _of_window(answer: dict[str, Any]) -> str:
+    allows = f"allows {allowance(answer['window'], answer['limit'])}"
+    used, since = answer["used"], answer.get("since")
+    if since is None:
+        return f"{allows}; {used} {'is' if used == 1 else 'are'} being sent"
+    return f"{allows}; {used} {'was' if used == 1 else 'were'} sent since {clock(since)}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def _seconds(milliseconds: int) -> str:
+    seconds = milliseconds / 1000
+    return "a second" if seconds == 1 else f"{seconds:g} seconds"
