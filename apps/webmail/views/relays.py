@@ -8,10 +8,12 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonRes
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from apps.accounts.principal import Principal
 from apps.outbound.errors import OutboundError, RelayAdminsOnly, RelayInvalid, RelayReadOnly
+from apps.outbound.limits.selectors import Use, use_of_relays
 from apps.outbound.models import Lane, Relay
 from apps.outbound.relays.selectors import RelayHealth, health_of, relay_for, relays_for
 from apps.outbound.relays.services import add_relay, change_relay, pause_relay, remove_relay, resume_relay
@@ -25,11 +27,25 @@ from apps.webmail.shell import Place, page_context
 class ShownRelay:
     relay: Relay
     health: RelayHealth
+    use: Use
 
     @property
     def lanes(self) -> list[str]:
         """Which priority classes it is for, in words; [] for all."""
         return [str(Lane(lane).label) for lane in self.relay.lanes]
+
+    @property
+    def windows(self) -> list[tuple[str, int | None, int]]:
+        """Each bounded window in words, what is used of it (None while nobody can tell), and the bound."""
+        words = {
+            "per_second": _("a second"),
+            "per_minute": _("a minute"),
+            "per_hour": _("an hour"),
+            "per_day": _("in 24 hours"),
+        }
+        bounds = [(name, word, getattr(self.use.bounds, name)) for name, word in words.items()]
+        used = self.use.windows or {}
+        return [(word, used.get(name), bound) for name, word, bound in bounds if bound is not None]
 
 
 @require_safe
@@ -38,7 +54,8 @@ def relays(request: HttpRequest, principal: Principal) -> HttpResponse:
     """All of them, in the order in which they are asked."""
     found = list(relays_for(principal))
     health = health_of(found, timezone.now())
-    shown = [ShownRelay(one, health[one.pk]) for one in found]
+    use = use_of_relays(found, principal.organisation_id)
+    shown = [ShownRelay(one, health[one.pk], use[one.pk]) for one in found]
     return _page(request, principal, "relays", shown=shown, may_change=principal.is_admin)
 
 
@@ -156,7 +173,11 @@ def _relay_page(
         principal,
         "relay",
         status=status,
-        shown=ShownRelay(relay, health_of([relay], now)[relay.pk]),
+        shown=ShownRelay(
+            relay,
+            health_of([relay], now)[relay.pk],
+            use_of_relays([relay], principal.organisation_id)[relay.pk],
+        ),
         form=form,
         trial=trial,
         problem=problem,
