@@ -168,7 +168,7 @@ class Carrier:
 
     def _wait(self, wait: Wait, claim: Claim, now: datetime) -> Change:
         """Deferred until its turn, as somebody who was never tried."""
-        about = wait.key or (claim.destination if wait.is_of_destination else wait.reason)
+        about = claim.destination if wait.is_of_destination else wait.key or wait.reason
         at = self._schedule.place(wait, about, now)
         if wait.is_of_destination:
             self._closed(wait, claim.destination)

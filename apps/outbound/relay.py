@@ -20,21 +20,21 @@ import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
 from typing import Protocol
 
 from django.conf import settings
 from django.utils import timezone
 from redis.asyncio import Redis
 
+from apps.outbound.causes import Cause
 from apps.outbound.delivery import Claim, Evidence
 from apps.outbound.errors import ConversationError, NoRelayServes, RelayRefused, RelayUnavailable
+from apps.outbound.limits.gate import LimitGate
 from apps.outbound.models import Relay
 from apps.outbound.relays.attempt import Attempt, Fence, RelayPolicy
 from apps.outbound.relays.breaker import BreakerPolicy
 from apps.outbound.relays.direct import Directions, DirectWay, usual_directions
 from apps.outbound.relays.endpoints import endpoint_of
-from apps.outbound.relays.gate import Gate, OpenGate
 from apps.outbound.relays.health import Answer, Health
 from apps.outbound.relays.routing import Mail, candidates
 from apps.outbound.relays.smarthost import SmarthostWay
@@ -56,8 +56,6 @@ class _Way(Protocol):
     async def close_idle(self, *, unless_used_within: float = 0) -> None: ...
 
 
-# Told over which relay the dot is about to leave: a second try of what nobody can tell goes over the same one.
-RelayFence = Callable[[uuid.UUID], Awaitable[None]]
 _Send = Callable[[_Way], Awaitable[Attempt]]
 
 
@@ -78,12 +76,12 @@ class RelayRoad:
         *,
         directions: Callable[[], Directions] = usual_directions,
         health: Health | None = None,
-        gate: Gate | None = None,
+        gate: LimitGate | None = None,
     ) -> None:
         self._policy = policy or RelayPolicy()
         self._directions = directions
         self._health = health or Health(_breakers(self._policy), _connect)
-        self._gate = gate or OpenGate()
+        self._gate = gate
         self._ways: dict[uuid.UUID, _Open] = {}
         self._relays: Sequence[Relay] = ()
         self._retired: list[_Way] = []
@@ -93,32 +91,34 @@ class RelayRoad:
         """Know these from now on."""
         self._relays = relays
 
-    async def attempt(self, claim: Claim, payload: Payload, fence: RelayFence) -> Attempt:
-        """Send one claim's message over the first relay that can. Raises only what `fence` raises."""
-        await self._close_what_is_idle()
-        since = time.monotonic()
-        while True:
-            attempt = await self._ask_all(claim, payload, fence)
-            if attempt.waits is None or attempt.error is not None:
-                return attempt
-            # Nobody could be asked: a relay that has room in a moment is waited for here.
-            if not await self._gate.linger(attempt.waits, since):
-                return attempt
+    async def attempt(self, claim: Claim, payload: Payload, fence: Fence) -> Attempt:
+        """Send one claim's message over the first relay that can.
 
-    async def _ask_all(self, claim: Claim, payload: Payload, fence: RelayFence) -> Attempt:
+        Raises what `fence` raises, and what the database raises where limits have to be read.
+        """
+        await self._close_what_is_idle()
         try:
             relays = candidates(mail_of(claim), self._relays)
         except NoRelayServes as error:
             return Attempt(Evidence(text=error.public), error=error)
 
-        def over(relay: Relay) -> _Send:
-            return lambda way: way.attempt(
-                claim.destination, claim.envelope, payload, partial(fence, relay.pk)
-            )
+        def send(way: _Way) -> Awaitable[Attempt]:
+            return way.attempt(claim.destination, claim.envelope, payload, fence)
 
+        since = time.monotonic()
+        while True:
+            attempt = await self._round(claim, relays, send)
+            # A relay that has room in a moment is waited for here.
+            if attempt.waits is None or self._gate is None or not _is_of_limits(attempt.waits):
+                return attempt
+            if not await self._gate.linger(attempt.waits, since):
+                return attempt
+
+    async def _round(self, claim: Claim, relays: Sequence[Relay], send: _Send) -> Attempt:
+        """Each candidate once, until one has said something that is final."""
         tried: list[tuple[Relay, Attempt]] = []
         for relay in relays:
-            attempt = await self._through_gate(claim, relay, over(relay))
+            attempt = await self._through_gate(claim, relay, send)
             tried.append((relay, attempt))
             if attempt.waits is None and not may_go_elsewhere(attempt.error):
                 break
@@ -128,25 +128,26 @@ class RelayRoad:
         """Say goodbye on all lines."""
         ways = [*self._retired, *(one.way for one in self._ways.values())]
         await asyncio.gather(*(way.close_idle() for way in ways))
-        await self._gate.close()
+        if self._gate is not None:
+            await self._gate.close()
         await self._health.close()
 
     async def _through_gate(self, claim: Claim, relay: Relay, send: _Send) -> Attempt:
+        """The limits are asked before, and told afterwards: a server's answer may tell of one of its own."""
+        if self._gate is None:
+            return await self._over(relay, send)
         try:
             permit = await self._gate.admit(claim, relay)
         except RelayRefused as error:
-            evidence = Evidence(
-                relay_id=relay.pk, code=error.code, enhanced=error.enhanced, text=error.public
-            )
-            return Attempt(evidence, error=error)
+            return Attempt(_refusal(relay, error), error=error)
         if isinstance(permit, Wait):
             return Attempt(Evidence(relay_id=relay.pk, text=permit.reason), waits=permit)
         attempt: Attempt | None = None
         try:
             attempt = await self._over(relay, send)
-            return attempt
         finally:
             await permit.give_back(attempt)
+        return attempt
 
     async def _over(self, relay: Relay, send: _Send) -> Attempt:
         try:
@@ -226,6 +227,15 @@ def _with_earlier(evidence: Evidence, earlier: Sequence[tuple[Relay, Attempt]]) 
 
 def _because_of_both(wait: Wait, failed: Attempt) -> Wait:
     return replace(wait, reason=f"{wait.reason}; another relay failed: {failed.evidence.text}")
+
+
+def _is_of_limits(wait: Wait) -> bool:
+    """Whether it is a limit that is waited for, and not a server that rests."""
+    return wait.cause not in {Cause.RELAY_UNAVAILABLE, Cause.RECIPIENT_UNAVAILABLE}
+
+
+def _refusal(relay: Relay, error: RelayRefused) -> Evidence:
+    return Evidence(relay_id=relay.pk, code=error.code, enhanced=error.enhanced, text=error.public)
 
 
 def _answer(attempt: Attempt, now: datetime) -> Answer:

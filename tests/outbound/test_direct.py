@@ -200,7 +200,7 @@ def test_silent_name_servers_put_mail_off_quickly(house: House, world: World) ->
     send(house.as_key, *(f"elena@n{n}.example" for n in range(100)))
     started = time.monotonic()
     world.drain()
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 60
     assert set(Delivery.objects.values_list("state", "cause")) == {("deferred", Cause.RECIPIENT_UNAVAILABLE)}
     assert Delivery.objects.filter(reason__contains="the name servers do not answer").count() > 50
 

@@ -13,7 +13,7 @@ from apps.outbound.causes import Cause
 from apps.outbound.delivery import Claim, Evidence
 from apps.outbound.drain import Drain
 from apps.outbound.models import Delivery, Lane
-from apps.outbound.relay import Attempt, RelayFence, RelayRoad
+from apps.outbound.relay import Attempt, Fence, RelayRoad
 from apps.outbound.waiting import Wait
 from apps.outbound.wire.conversation import Timeouts
 from apps.outbound.wire.payload import Payload
@@ -90,7 +90,7 @@ class OneAtATime:
         self.free_at = timezone.now()
         self._ask_road = RelayRoad.attempt
 
-    async def attempt(self, road: RelayRoad, claim: Claim, payload: Payload, fence: RelayFence) -> Attempt:
+    async def attempt(self, road: RelayRoad, claim: Claim, payload: Payload, fence: Fence) -> Attempt:
         self.asked += 1
         now = timezone.now()
         if now < self.free_at:
@@ -101,7 +101,7 @@ class OneAtATime:
 
 
 def stand_before_the_road(monkeypatch: pytest.MonkeyPatch, limit: OneAtATime) -> None:
-    async def attempt(road: RelayRoad, claim: Claim, payload: Payload, fence: RelayFence) -> Attempt:
+    async def attempt(road: RelayRoad, claim: Claim, payload: Payload, fence: Fence) -> Attempt:
         return await limit.attempt(road, claim, payload, fence)
 
     monkeypatch.setattr(RelayRoad, "attempt", attempt)
@@ -148,7 +148,7 @@ def test_a_destination_known_to_take_nothing_is_not_claimed_again_and_again(
     asked: Counter[str] = Counter()
     ask_road = RelayRoad.attempt
 
-    async def attempt(road: RelayRoad, claim: Claim, payload: Payload, fence: RelayFence) -> Attempt:
+    async def attempt(road: RelayRoad, claim: Claim, payload: Payload, fence: Fence) -> Attempt:
         asked[claim.destination] += 1
         if claim.destination == "paused.example":
             return Attempt(Evidence(), waits=Wait(until, Cause.DESTINATION_LIMIT, "421 4.7.0 come later"))

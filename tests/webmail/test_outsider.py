@@ -11,7 +11,7 @@ from django.utils import timezone
 from apps.mailboxes.models import Domain, Message
 from apps.outbound.bounces.suppressions import add_suppression
 from apps.outbound.errors import SubmissionInvalid
-from apps.outbound.models import Delivery, KeyAlgorithm, RefusedSubmission
+from apps.outbound.models import Delivery, KeyAlgorithm, RefusedSubmission, Relay
 from apps.outbound.signing.rotation import create_keys
 from apps.tickets.models import Ticket
 from apps.webmail import urls
@@ -33,6 +33,8 @@ OF_ONESELF = {
     "domains",
     "acknowledgements",
     "suppressions",
+    "relays",
+    "add-relay",
 }
 # These are an admin's; to an agent of the same house they do not exist.
 OF_ADMINS = {"domains", "add-domain", "domain", "check-domain", "remove-domain", "rotate-keys", "change-key"}
@@ -43,7 +45,8 @@ OF_SENT_MAIL = {"cancel", "retry", "reschedule", "story"}
 POSTED = {"read", "move", "star", "answer", "change-ticket", "note", "answer-ticket", "cancel", "retry", "resubmit",
           "discard", "resolve", "hurry", "stop", "cancel-recipient", "reschedule", "readdress", "restore",
           "discard-refused", "restore-refused", "add-domain", "check-domain", "remove-domain", "rotate-keys",
-          "change-key", "change-acknowledgement", "unsuppress"}  # fmt: skip
+          "change-key", "change-acknowledgement", "unsuppress", "test-relay",
+          "pause-relay", "resume-relay", "remove-relay"}  # fmt: skip
 
 
 def named_patterns() -> Iterator[URLPattern]:
@@ -73,6 +76,9 @@ def things_of(house: House) -> dict[str, object]:
         "domain_id": domain.pk,
         "key_id": key.pk,
         "suppression_id": add_suppression(house.as_key, "gone@customer.example", now=timezone.now()).pk,
+        "relay_id": Relay.objects.create(
+            organisation=house.organisation, name="Relay of house.test", host="127.0.0.1", port=9
+        ).pk,
     }
 
 

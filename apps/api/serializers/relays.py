@@ -5,6 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from apps.api.fields import StrictSerializer, TextField
+from apps.api.serializers.limits import PaceSerializer
 from apps.outbound.models import CertificatePolicy, Lane, RelayKind, RelaySecurity
 from apps.outbound.models.relays import MAX_PRIORITY, MAX_WEIGHT
 
@@ -113,6 +114,26 @@ class RelayHealthSerializer(serializers.Serializer[Any]):
     )
 
 
+class RelayLimitsSerializer(serializers.Serializer[Any]):
+    """What may go over it, everybody's bounds and the organisation's own together; see `/limits`. Null: no bound."""
+
+    connections = serializers.IntegerField(source="bounds.connections", allow_null=True)
+    per_second = serializers.IntegerField(source="bounds.per_second", allow_null=True)
+    per_minute = serializers.IntegerField(source="bounds.per_minute", allow_null=True)
+    per_hour = serializers.IntegerField(source="bounds.per_hour", allow_null=True)
+    per_day = serializers.IntegerField(source="bounds.per_day", allow_null=True)
+    gap_ms = serializers.IntegerField(source="bounds.gap_ms", allow_null=True)
+    recipients_per_transaction = serializers.IntegerField(
+        source="bounds.recipients_per_transaction", allow_null=True
+    )
+    max_size_bytes = serializers.IntegerField(source="bounds.max_size_bytes", allow_null=True)
+    in_flight = serializers.IntegerField(allow_null=True, help_text="Now; null while Redis is away.")
+    windows = serializers.DictField(
+        child=serializers.IntegerField(), allow_null=True, help_text="Used of each bounded window."
+    )
+    pace = PaceSerializer(allow_null=True)
+
+
 class RelaySerializer(serializers.Serializer[Any]):
     """A relay and how it is. `read_only` ones come from RELAY_URL and are shared by all organisations."""
 
@@ -136,6 +157,7 @@ class RelaySerializer(serializers.Serializer[Any]):
     # The metaclass takes fields out of the class, so `Field.read_only` stays what it is.
     read_only = serializers.BooleanField(source="relay.from_environment")  # type: ignore[assignment]
     health = RelayHealthSerializer()
+    limits = RelayLimitsSerializer()
     created_at = serializers.DateTimeField(source="relay.created_at")
     updated_at = serializers.DateTimeField(source="relay.updated_at")
 

@@ -8,6 +8,7 @@ from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.accounts.principal import Principal
 from apps.api.answers import Answer
 from apps.api.schema import documents, page_of
 from apps.api.serializers.queries import PageQuery
@@ -19,6 +20,7 @@ from apps.api.serializers.relays import (
     RelayTestSerializer,
 )
 from apps.api.views.base import ApiView
+from apps.outbound.limits.selectors import use_of_relays
 from apps.outbound.models import Relay
 from apps.outbound.relays.selectors import health_of, relay_for, relays_for
 from apps.outbound.relays.services import add_relay, change_relay, pause_relay, remove_relay, resume_relay
@@ -26,7 +28,12 @@ from apps.outbound.relays.trial import demand_may_try, try_relay
 from apps.outbound.relays.wishes import RelayWishes
 
 
-class RelaysView(ApiView):
+class _RelayAnswering(ApiView):
+    def answer(self, relay: Relay, *, status: int = 200) -> Response:
+        return Response(RelaySerializer(relay_answers(self.principal, [relay])[0]).data, status=status)
+
+
+class RelaysView(_RelayAnswering):
     """The organisation's own relays and those of RELAY_URL."""
 
     @documents(
@@ -38,7 +45,11 @@ class RelaysView(ApiView):
     def get(self, request: Request) -> Response:
         query = self.read_query(PageQuery)
         return self.page(
-            relays_for(self.principal), query, by="created_at", kind=RelaySerializer, describe=relay_answers
+            relays_for(self.principal),
+            query,
+            by="created_at",
+            kind=RelaySerializer,
+            describe=lambda rows: relay_answers(self.principal, rows),
         )
 
     @documents(
@@ -51,17 +62,17 @@ class RelaysView(ApiView):
     def post(self, request: Request) -> Response:
         wishes = RelayWishes(**self.read_body(NewRelaySerializer))  # type: ignore[typeddict-item]
         relay = add_relay(self.principal, wishes, timezone.now())
-        return Response(RelaySerializer(relay_answers([relay])[0]).data, status=201)
+        return self.answer(relay, status=201)
 
 
-class RelayView(ApiView):
+class RelayView(_RelayAnswering):
     """One relay."""
 
     http_method_names = ["get", "head", "patch", "delete"]
 
     @documents("get_relay", "A relay", answers={200: RelaySerializer}, problems=(404,))
     def get(self, request: Request, relay_id: uuid.UUID) -> Response:
-        return answered(relay_for(self.principal, relay_id))
+        return self.answer(relay_for(self.principal, relay_id))
 
     @documents(
         "change_relay",
@@ -73,7 +84,7 @@ class RelayView(ApiView):
     def patch(self, request: Request, relay_id: uuid.UUID) -> Response:
         relay = relay_for(self.principal, relay_id)
         wishes = RelayWishes(**self.read_body(RelayChangeSerializer))  # type: ignore[typeddict-item]
-        return answered(change_relay(self.principal, relay, wishes, timezone.now()))
+        return self.answer(change_relay(self.principal, relay, wishes, timezone.now()))
 
     @documents(
         "remove_relay",
@@ -87,22 +98,22 @@ class RelayView(ApiView):
         return Response(status=204)
 
 
-class PauseRelayView(ApiView):
+class PauseRelayView(_RelayAnswering):
     """It is asked no more until it is resumed."""
 
     @documents("pause_relay", "Pause a relay", answers={200: RelaySerializer}, problems=(403, 404, 409))
     def post(self, request: Request, relay_id: uuid.UUID) -> Response:
         relay = relay_for(self.principal, relay_id)
-        return answered(pause_relay(self.principal, relay, timezone.now()))
+        return self.answer(pause_relay(self.principal, relay, timezone.now()))
 
 
-class ResumeRelayView(ApiView):
+class ResumeRelayView(_RelayAnswering):
     """What waited for want of a relay is due at once."""
 
     @documents("resume_relay", "Resume a relay", answers={200: RelaySerializer}, problems=(403, 404, 409))
     def post(self, request: Request, relay_id: uuid.UUID) -> Response:
         relay = relay_for(self.principal, relay_id)
-        return answered(resume_relay(self.principal, relay, timezone.now()))
+        return self.answer(resume_relay(self.principal, relay, timezone.now()))
 
 
 class RelayTestView(ApiView):
@@ -125,11 +136,8 @@ class RelayTestView(ApiView):
         return Response(RelayTestAnswerSerializer(trial).data)
 
 
-def answered(relay: Relay) -> Response:
-    return Response(RelaySerializer(relay_answers([relay])[0]).data)
-
-
-def relay_answers(relays: Sequence[Relay]) -> list[Answer]:
-    """A page of relays with their health, in one round trip."""
+def relay_answers(principal: Principal, relays: Sequence[Relay]) -> list[Answer]:
+    """A page of relays with their health and limits, each in one round trip."""
     health = health_of(relays, timezone.now())
-    return [{"relay": relay, "health": health[relay.pk]} for relay in relays]
+    limits = use_of_relays(relays, principal.organisation_id)
+    return [{"relay": relay, "health": health[relay.pk], "limits": limits[relay.pk]} for relay in relays]

@@ -1,16 +1,18 @@
 """What a road is told and what it answers: its bounds, and how one recipient fared."""
 
+import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from apps.outbound.delivery import Evidence
 from apps.outbound.errors import ConversationError, RelayRefused
-from apps.outbound.verdict import is_relays_trouble
+from apps.outbound.verdict import Blame, blame, limit_told_by
 from apps.outbound.waiting import Wait
 from apps.outbound.wire.conversation import Timeouts
 from apps.outbound.wire.smtp_reply import Reply
 
-Fence = Callable[[], Awaitable[None]]
+# Told over which relay the dot is about to leave: a second try of what nobody can tell goes over the same one.
+Fence = Callable[[uuid.UUID], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,9 @@ class Attempt:
 
 
 def speaks_against_server(error: ConversationError) -> bool:
-    """Whether it is a sign that the server is unwell, and not that it minds this one sender, recipient or message."""
+    """Whether it is a sign that the server is unwell: no limit of its provider's, which is waited for by itself, and no
+    dislike of this one sender, recipient or message.
+    """
     if isinstance(error, RelayRefused) and error.phase == "mail" and error.permanent and error.code != 421:
         return False
-    return is_relays_trouble(error)
+    return blame(error, limit_told_by(error)) in {Blame.RELAY, Blame.DESTINATION}

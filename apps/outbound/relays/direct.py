@@ -21,9 +21,9 @@ import structlog
 
 from apps.outbound.delivery import Evidence
 from apps.outbound.errors import RelayRefused, RelayUnavailable
+from apps.outbound.limits.gate import LimitGate
 from apps.outbound.models import CertificatePolicy, Relay, RelaySecurity
 from apps.outbound.relays.attempt import Attempt, Fence, RelayPolicy
-from apps.outbound.relays.gate import Gate
 from apps.outbound.relays.health import Health
 from apps.outbound.relays.lines import Lines, Server
 from apps.outbound.relays.mta_sts import Mode, Policies, Policy, fetcher
@@ -59,7 +59,12 @@ class DirectWay:
     """One direct relay in one process."""
 
     def __init__(
-        self, relay: Relay, policy: RelayPolicy, directions: Directions, health: Health, gate: Gate
+        self,
+        relay: Relay,
+        policy: RelayPolicy,
+        directions: Directions,
+        health: Health,
+        gate: LimitGate | None = None,
     ) -> None:
         self._gate = gate
         self._relay = relay
@@ -109,14 +114,14 @@ class DirectWay:
         lines = self._lines.get(endpoint)
         if lines is None:
             named = Server(
-                relay_id=self._relay.pk,
+                relay=self._relay,
                 health_name=f"{self._relay.pk}/{server.host}",
                 title=server.host,
                 endpoint=endpoint,
                 connections=self._policy.connections_per_server,
                 is_destination=True,
             )
-            lines = self._lines[endpoint] = Lines(self._relay, named, self._policy, self._health, self._gate)
+            lines = self._lines[endpoint] = Lines(named, self._policy, self._health, self._gate)
         return lines
 
     def _unable(self, error: RelayUnavailable | RelayRefused) -> Attempt:

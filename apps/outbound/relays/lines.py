@@ -16,18 +16,19 @@ Nothing is sent twice: a message goes over a second line only when the first one
 
 import asyncio
 import time
-import uuid
 from collections import deque
 from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
 
 from django.utils import timezone
 
 from apps.outbound.causes import Cause
 from apps.outbound.delivery import Evidence
 from apps.outbound.errors import ConversationError, RelayRefused
+from apps.outbound.limits.gate import LimitGate, LinePermit
 from apps.outbound.models import Relay, RelaySecurity
 from apps.outbound.relays.attempt import Attempt, Fence, RelayPolicy, speaks_against_server
-from apps.outbound.relays.gate import Gate, LinePermit
 from apps.outbound.relays.health import Health, Rest
 from apps.outbound.verdict import is_relays_trouble
 from apps.outbound.waiting import Wait
@@ -35,12 +36,15 @@ from apps.outbound.wire.conversation import Conversation, Envelope
 from apps.outbound.wire.endpoint import Endpoint, without_tls
 from apps.outbound.wire.payload import Payload
 
+# When the rest is over they may all go, so they are hardly spread: only not to come back in the same instant.
+COME_BACK_APART = timedelta(milliseconds=5)
+
 
 @dataclass(frozen=True, slots=True)
 class Server:
     """Which server it is: for the shared health board, for people, and whose trouble its troubles are."""
 
-    relay_id: uuid.UUID
+    relay: Relay
     health_name: str
     title: str
     endpoint: Endpoint
@@ -51,14 +55,15 @@ class Server:
 class Lines:
     """This process's connections to one server."""
 
-    def __init__(self, relay: Relay, server: Server, policy: RelayPolicy, health: Health, gate: Gate) -> None:
-        self._relay = relay
+    def __init__(
+        self, server: Server, policy: RelayPolicy, health: Health, gate: LimitGate | None = None
+    ) -> None:
         self._server = server
-        self._gate = gate
-        self._permits: dict[Conversation, LinePermit] = {}
         self._endpoint = server.endpoint
         self._policy = policy
         self._health = health
+        self._gate = gate
+        self._permits: dict[Conversation, LinePermit] = {}
         self._slots = asyncio.Semaphore(server.connections)
         self._idle: deque[tuple[Conversation, float]] = deque()
         self._plain_until = 0.0
@@ -100,14 +105,14 @@ class Lines:
             f"{self._server.title} is left alone until {rest.until:%H:%M:%S} UTC "
             f"after it failed several times: {rest.because}"
         )
-        evidence = Evidence(relay_id=self._server.relay_id, text=reason)
-        return Attempt(evidence, waits=Wait(rest.until, cause, reason))
+        evidence = Evidence(relay_id=self._server.relay.pk, text=reason)
+        return Attempt(evidence, waits=Wait(rest.until, cause, reason, gap=COME_BACK_APART))
 
     async def _tell(self, attempt: Attempt) -> None:
         name = self._server.health_name
         if attempt.error is not None and speaks_against_server(attempt.error):
             await self._health.failed(name, attempt.error.public, timezone.now())
-        else:
+        elif attempt.waits is None:
             await self._health.worked(name)
 
     async def _first_that_lives(self, envelope: Envelope, payload: Payload, fence: Fence) -> Attempt:
@@ -116,9 +121,6 @@ class Lines:
             if not _went_stale(attempt):
                 return attempt
         attempt = await self._over(self._new(), envelope, payload, fence)
-        if attempt.waits is not None and self._idle:
-            # No more lines may be open, and meanwhile one of ours has become free.
-            attempt = await self._over(self._idle.pop()[0], envelope, payload, fence)
         if self._fell_over_tls(attempt):
             self._plain_until = time.monotonic() + self._policy.plain_again_seconds
             return await self._over(self._new(), envelope, payload, fence)
@@ -142,10 +144,11 @@ class Lines:
     ) -> Attempt:
         try:
             if not conversation.messages_begun:
-                wait = await self._open(conversation)
+                wait = await self._permit(conversation)
                 if wait is not None:
-                    return Attempt(Evidence(relay_id=self._server.relay_id, text=wait.reason), waits=wait)
-            reply = await conversation.send(envelope, payload, fence)
+                    return Attempt(Evidence(relay_id=self._server.relay.pk, text=wait.reason), waits=wait)
+                await conversation.open()
+            reply = await conversation.send(envelope, payload, partial(fence, self._server.relay.pk))
         except ConversationError as error:
             error.by_destination = self._server.is_destination
             if isinstance(error, RelayRefused):
@@ -157,12 +160,14 @@ class Lines:
             await self._give_back(conversation)
         return Attempt(self._evidence(conversation, reply.code, reply.enhanced, reply.text), reply=reply)
 
-    async def _open(self, conversation: Conversation) -> Wait | None:
-        permit = await self._gate.open_line(self._relay, self._relay.organisation_id)
+    async def _permit(self, conversation: Conversation) -> Wait | None:
+        """A connection counts for as long as it is open, idle or not."""
+        if self._gate is None:
+            return None
+        permit = await self._gate.open_line(self._server.relay)
         if isinstance(permit, Wait):
             return permit
         self._permits[conversation] = permit
-        await conversation.open()
         return None
 
     async def _give_back(self, conversation: Conversation) -> None:
@@ -172,7 +177,6 @@ class Lines:
             await self._end(conversation)
 
     async def _end(self, conversation: Conversation) -> None:
-        """A line counts against its limit until it is closed, idle or not."""
         await conversation.close()
         permit = self._permits.pop(conversation, None)
         if permit is not None:
@@ -182,7 +186,7 @@ class Lines:
         self, conversation: Conversation, code: int | None = None, enhanced: str = "", text: str = ""
     ) -> Evidence:
         return Evidence(
-            relay_id=self._server.relay_id,
+            relay_id=self._server.relay.pk,
             code=code,
             enhanced=enhanced,
             text=text,
@@ -200,9 +204,8 @@ def _where(endpoint: Endpoint, address: str) -> str:
 
 
 def _went_stale(attempt: Attempt) -> bool:
-    """Whether a reused line was dead at its first command."""
-    return (
-        attempt.error is not None
-        and attempt.error.phase in {"rset", "mail"}
-        and is_relays_trouble(attempt.error)
-    )
+    """Whether a reused line was dead at its first command. A server that says no is alive, unless it is closing."""
+    error = attempt.error
+    if isinstance(error, RelayRefused) and error.code != 421:
+        return False
+    return error is not None and error.phase in {"rset", "mail"} and is_relays_trouble(error)

@@ -1,8 +1,8 @@
 """Over one server that takes mail for everybody."""
 
+from apps.outbound.limits.gate import LimitGate
 from apps.outbound.models import Relay
 from apps.outbound.relays.attempt import Attempt, Fence, RelayPolicy
-from apps.outbound.relays.gate import Gate
 from apps.outbound.relays.health import Health
 from apps.outbound.relays.lines import Lines, Server
 from apps.outbound.wire.conversation import Envelope
@@ -14,16 +14,21 @@ class SmarthostWay:
     """One smarthost in one process: the same lines for every domain."""
 
     def __init__(
-        self, relay: Relay, endpoint: Endpoint, policy: RelayPolicy, health: Health, gate: Gate
+        self,
+        relay: Relay,
+        endpoint: Endpoint,
+        policy: RelayPolicy,
+        health: Health,
+        gate: LimitGate | None = None,
     ) -> None:
         server = Server(
-            relay_id=relay.pk,
+            relay=relay,
             health_name=str(relay.pk),
             title=relay.name,
             endpoint=endpoint,
             connections=policy.connections,
         )
-        self._lines = Lines(relay, server, policy, health, gate)
+        self._lines = Lines(server, policy, health, gate)
 
     async def attempt(self, _domain: str, envelope: Envelope, payload: Payload, fence: Fence) -> Attempt:
         """Send one message. Raises only what `fence` raises."""

@@ -56,6 +56,11 @@ class Step:
     advice: str = ""
     ms: int | None = None
 
+    @property
+    def title(self) -> str:
+        """The step's name for people."""
+        return _titles().get(self.step, self.step.upper())
+
 
 @dataclass
 class Trial:
@@ -71,6 +76,23 @@ class Trial:
         self, step: str, detail: str, *, ok: bool | None = True, advice: str = "", ms: int | None = None
     ) -> None:
         self.steps.append(Step(step, ok, detail, advice, ms))
+
+
+def _titles() -> dict[str, str]:
+    return {
+        "route": _("Route"),
+        "resolve": _("Address"),
+        "connect": _("Connection"),
+        "greeting": _("Greeting"),
+        "ehlo": _("What it offers"),
+        "starttls": _("Encryption"),
+        "tls": _("Encryption"),
+        "certificate": _("Certificate"),
+        "auth": _("Signing in"),
+        "mail": _("Sender"),
+        "rcpt": _("Recipient"),
+        "time": _("Time"),
+    }
 
 
 def demand_may_try(principal: Principal) -> None:

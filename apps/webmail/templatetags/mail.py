@@ -77,6 +77,13 @@ def number(count: int) -> str:
 
 
 @register.filter
+def clock_time(moment: datetime) -> str:
+    """To the second on the person's clock, with the day unless it is today: for what changes while one looks."""
+    local = timezone.localtime(moment)
+    return date_format(local, "H:i:s" if local.date() == timezone.localdate() else "j M, H:i:s")
+
+
+@register.filter
 def hue(key: object) -> str:
     """The class of a person's colour, the same wherever they appear."""
     return f"hue-{zlib.crc32(str(key).lower().encode('utf-8', 'surrogatepass')) % HUES}"
