@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ("events", "0002_actor_may_be_a_room"),
-        ("mailboxes", "0002_message_handling_and_envelope_sender"),
+        ("mailboxes", "0003_message_handling_and_envelope_sender"),
         ("organisations", "0001_initial"),
         ("tickets", "0002_ticket_priority_because"),
     ]
