@@ -13,6 +13,13 @@ from apps.outbound.wire.smtp_reply import MAX_LINE_OCTETS
 
 SECONDS_PER_ADDRESS = 10
 
+_ACCOUNTS: tuple[tuple[type[BaseException], str], ...] = (
+    (TimeoutError, "no answer in time"),
+    (ssl.SSLError, "the TLS handshake failed"),
+    (ConnectionRefusedError, "connection refused"),
+    (ConnectionError, "the connection was reset"),
+)
+
 
 async def connect(
     endpoint: Endpoint, context: ssl.SSLContext | None
@@ -38,3 +45,32 @@ async def _open(
     return await asyncio.open_connection(
         address, port, limit=MAX_LINE_OCTETS, ssl=context, server_hostname=name
     )
+
+
+async def encrypt(
+    writer: asyncio.StreamWriter, endpoint: Endpoint, context: ssl.SSLContext
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """TLS over an open line. The old writer must be kept: one that is let go closes its transport.
+
+    With a new reader rather than by StreamWriter.start_tls, which keeps what was buffered in plain text: an attacker
+    could inject answers there before the handshake (as in CVE-2021-38371). Raises OSError, EOFError.
+    """
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(limit=MAX_LINE_OCTETS, loop=loop)
+    protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+    transport = await loop.start_tls(writer.transport, protocol, context, server_hostname=endpoint.host)
+    if transport is None:
+        msg = "the connection closed during the TLS handshake"
+        raise EOFError(msg)
+    protocol.connection_made(transport)
+    return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
+
+
+def account_of(error: BaseException) -> str:
+    """What broke, in words for a person."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted ({error.verify_message})"
+    for kind, words in _ACCOUNTS:
+        if isinstance(error, kind):
+            return words
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

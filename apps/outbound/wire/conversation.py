@@ -27,55 +27,24 @@ the answer to the dot. No CHUNKING, no DSN.
 import asyncio
 import base64
 import contextlib
-import re
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
 from typing import NoReturn
 
 from apps.outbound.errors import RelayRefused, RelayUnavailable, ReplyLost
 from apps.outbound.models import RelaySecurity
-from apps.outbound.wire.connecting import connect
+from apps.outbound.wire.connecting import account_of, connect, encrypt
 from apps.outbound.wire.endpoint import Endpoint, tls_context
+from apps.outbound.wire.envelope import Envelope, Timeouts, path_of
 from apps.outbound.wire.payload import Payload
-from apps.outbound.wire.smtp_reply import MAX_LINE_OCTETS, MalformedReply, Reply, read_reply
+from apps.outbound.wire.smtp_reply import MalformedReply, Reply, read_reply
+
+__all__ = ["Conversation", "Envelope", "Timeouts"]
 
 BLOCK_BYTES = 64 * 1024
 
 BREAKS = (OSError, EOFError, MalformedReply)
-_ACCOUNTS: tuple[tuple[type[BaseException], str], ...] = (
-    (TimeoutError, "no answer in time"),
-    (ssl.SSLError, "the TLS handshake failed"),
-    (ConnectionRefusedError, "connection refused"),
-    (ConnectionError, "the connection was reset"),
-)
-_UNSAFE_IN_PATH = re.compile(r"[\x00-\x20<>\x7f]")
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Seconds to wait in each phase: RFC 5321 §4.5.3.2's minimums."""
-
-    connect: float = 30
-    greeting: float = 300
-    command: float = 300
-    data: float = 120
-    block: float = 180
-    dot: float = 600
-    farewell: float = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """Return path ("" is the null one) and the one recipient."""
-
-    sender: str
-    recipient: str
-
-    @property
-    def is_ascii(self) -> bool:
-        return self.sender.isascii() and self.recipient.isascii()
 
 
 class Conversation:
@@ -131,8 +100,8 @@ class Conversation:
         """
         replies = []
         for phase, command in (
-            ("mail", b"MAIL FROM:<" + _path(envelope.sender) + b">"),
-            ("rcpt", b"RCPT TO:<" + _path(envelope.recipient) + b">"),
+            ("mail", b"MAIL FROM:<" + path_of(envelope.sender) + b">"),
+            ("rcpt", b"RCPT TO:<" + path_of(envelope.recipient) + b">"),
         ):
             async with self._phase(phase, self._timeouts.command):
                 replies.append(await self._ask(command))
@@ -230,28 +199,14 @@ class Conversation:
             return
         async with self._phase("starttls", self._timeouts.command):
             self._demand(await self._ask(b"STARTTLS"), "starttls")
-            await self._upgrade(tls_context(self._endpoint))
+            # A StreamWriter that is let go closes its transport, which TLS still runs over.
+            self._beneath_tls = self._writer
+            self._reader, self._writer = await encrypt(
+                self._writer, self._endpoint, tls_context(self._endpoint)
+            )
+            self._note_stream()
         # RFC 3207 §4.2: what was learnt before TLS is forgotten.
         await self._say_hello()
-
-    async def _upgrade(self, context: ssl.SSLContext) -> None:
-        # A new reader rather than StreamWriter.start_tls, which keeps what was buffered in plain text: an attacker
-        # could inject answers there before the handshake (as in CVE-2021-38371).
-        loop = asyncio.get_running_loop()
-        reader = asyncio.StreamReader(limit=MAX_LINE_OCTETS, loop=loop)
-        protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
-        transport = await loop.start_tls(
-            self._writer.transport, protocol, context, server_hostname=self._endpoint.host
-        )
-        if transport is None:
-            msg = "the connection closed during the TLS handshake"
-            raise EOFError(msg)
-        protocol.connection_made(transport)
-        # A StreamWriter that is let go closes its transport, which TLS still runs over.
-        self._beneath_tls = self._writer
-        self._reader = reader
-        self._writer = asyncio.StreamWriter(transport, protocol, reader, loop)
-        self._note_stream()
 
     async def _sign_in(self) -> None:
         if not self._endpoint.username:
@@ -300,7 +255,7 @@ class Conversation:
         group = [("rset", b"RSET")] if self._needs_reset else []
         group += [
             ("mail", self._mail_command(envelope, payload)),
-            ("rcpt", b"RCPT TO:<" + _path(envelope.recipient) + b">"),
+            ("rcpt", b"RCPT TO:<" + path_of(envelope.recipient) + b">"),
             ("data", b"DATA"),
         ]
         together = "PIPELINING" in self._extensions
@@ -318,7 +273,7 @@ class Conversation:
                 self._needs_reset = False
 
     def _mail_command(self, envelope: Envelope, payload: Payload) -> bytes:
-        mail = b"MAIL FROM:<" + _path(envelope.sender) + b">"
+        mail = b"MAIL FROM:<" + path_of(envelope.sender) + b">"
         if "SIZE" in self._extensions:
             mail += b" SIZE=%d" % payload.size_bytes
         if "8BITMIME" in self._extensions:
@@ -379,7 +334,7 @@ class Conversation:
                 reply = await read_reply(self._reader)
         except BREAKS as error:
             raise ReplyLost(
-                "dot", f"{self._endpoint} took the message but its answer never came: {_account(error)}"
+                "dot", f"{self._endpoint} took the message but its answer never came: {account_of(error)}"
             ) from error
         finally:
             self.phases_ms["dot"] = _milliseconds_since(started)
@@ -421,30 +376,12 @@ class Conversation:
             self.phases_ms[phase] = _milliseconds_since(started)
 
     def _broken(self, phase: str, error: BaseException) -> RelayUnavailable:
-        return RelayUnavailable(phase, f"{self._endpoint} is unavailable ({phase}): {_account(error)}")
+        return RelayUnavailable(phase, f"{self._endpoint} is unavailable ({phase}): {account_of(error)}")
 
 
 def _needs_utf8(envelope: Envelope, payload: Payload) -> bool:
     """RFC 6531 §3.4: for an address of the envelope, and for one in the headers that is nobody's here."""
     return not (envelope.is_ascii and payload.has_ascii_headers)
-
-
-def _path(address: str) -> bytes:
-    """An address fit for a command line. Addresses are checked long before; here nothing may end the command early."""
-    if _UNSAFE_IN_PATH.search(address):
-        msg = "an address with control characters, blanks or angle brackets reached SMTP"
-        raise ValueError(msg)
-    return address.encode()
-
-
-def _account(error: BaseException) -> str:
-    """What broke, in words for a person."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted ({error.verify_message})"
-    for kind, words in _ACCOUNTS:
-        if isinstance(error, kind):
-            return words
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def _milliseconds_since(started: float) -> int:
