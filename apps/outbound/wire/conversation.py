@@ -36,19 +36,13 @@ from typing import NoReturn
 
 from apps.outbound.errors import RelayRefused, RelayUnavailable, ReplyLost
 from apps.outbound.models import RelaySecurity
+from apps.outbound.wire.breaks import BREAKS, account_of
 from apps.outbound.wire.endpoint import Endpoint, tls_context
 from apps.outbound.wire.payload import Payload
-from apps.outbound.wire.smtp_reply import MAX_LINE_OCTETS, MalformedReply, Reply, read_reply
+from apps.outbound.wire.smtp_reply import MAX_LINE_OCTETS, Reply, read_reply
 
 BLOCK_BYTES = 64 * 1024
 
-BREAKS = (OSError, EOFError, MalformedReply)
-_ACCOUNTS: tuple[tuple[type[BaseException], str], ...] = (
-    (TimeoutError, "no answer in time"),
-    (ssl.SSLError, "the TLS handshake failed"),
-    (ConnectionRefusedError, "connection refused"),
-    (ConnectionError, "the connection was reset"),
-)
 _UNSAFE_IN_PATH = re.compile(r"[\x00-\x20<>\x7f]")
 
 
@@ -344,7 +338,7 @@ class Conversation:
                 reply = await read_reply(self._reader)
         except BREAKS as error:
             raise ReplyLost(
-                "dot", f"{self._endpoint} took the message but its answer never came: {_account(error)}"
+                "dot", f"{self._endpoint} took the message but its answer never came: {account_of(error)}"
             ) from error
         finally:
             self.phases_ms["dot"] = _milliseconds_since(started)
@@ -386,7 +380,7 @@ class Conversation:
             self.phases_ms[phase] = _milliseconds_since(started)
 
     def _broken(self, phase: str, error: BaseException) -> RelayUnavailable:
-        return RelayUnavailable(phase, f"{self._endpoint} is unavailable ({phase}): {_account(error)}")
+        return RelayUnavailable(phase, f"{self._endpoint} is unavailable ({phase}): {account_of(error)}")
 
 
 def _path(address: str) -> bytes:
@@ -395,16 +389,6 @@ def _path(address: str) -> bytes:
         msg = "an address with control characters, blanks or angle brackets reached SMTP"
         raise ValueError(msg)
     return address.encode()
-
-
-def _account(error: BaseException) -> str:
-    """What broke, in words for a person."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted ({error.verify_message})"
-    for kind, words in _ACCOUNTS:
-        if isinstance(error, kind):
-            return words
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def _milliseconds_since(started: float) -> int:
