@@ -12,6 +12,6 @@ Loops = dict[str, Callable[[], asyncio.AbstractEventLoop]]
 def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> Loops:
     """Conversations are tried on both loops: workers run on uvloop, and nothing else does."""
     loops: Loops = {"asyncio": asyncio.new_event_loop}
-    if item.path.stem == "test_conversation":
+    if item.path.stem in {"test_conversation", "test_pipelining"}:
         loops["uvloop"] = uvloop.new_event_loop
     return loops

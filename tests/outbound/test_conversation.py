@@ -2,8 +2,6 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,35 +11,21 @@ import trustme
 
 from apps.organisations.models import new_id
 from apps.outbound.errors import LeaseLost, RelayRefused, RelayUnavailable, ReplyLost
-from apps.outbound.models import RelaySecurity
 from apps.outbound.wire.conversation import Conversation, Envelope
-from apps.outbound.wire.endpoint import Endpoint, parse_relay_url
+from apps.outbound.wire.endpoint import parse_relay_url
 from apps.outbound.wire.payload import Payload
 from tests.outbound.sending import IMPATIENT
+from tests.outbound.talking import (
+    CONTENT,
+    ENVELOPE,
+    PAYLOAD,
+    endpoint_of,
+    nothing,
+    remote_is_left_alone,
+    talking_to,
+)
 from tests.remote.script import Answer, Garbage, Phase, accept, defer, hang_up, refuse
 from tests.remote.server import RemoteServer
-
-ENVELOPE = Envelope("support@house.test", "elena@x.example")
-CONTENT = b"Subject: hello\r\n\r\nHello.\r\n"
-PAYLOAD = Payload.of(CONTENT)
-
-
-async def nothing() -> None:
-    """A fence that lets everything pass."""
-
-
-def endpoint_of(remote: RemoteServer, **changes: Any) -> Endpoint:
-    return replace(Endpoint("127.0.0.1", remote.port, RelaySecurity.NONE), **changes)
-
-
-@asynccontextmanager
-async def talking_to(endpoint: Endpoint) -> AsyncIterator[Conversation]:
-    conversation = Conversation(endpoint, IMPATIENT)
-    await conversation.open()
-    try:
-        yield conversation
-    finally:
-        await conversation.close()
 
 
 async def test_an_accepted_message_arrives_byte_for_byte(remote: RemoteServer) -> None:
@@ -134,63 +118,6 @@ async def test_a_line_that_breaks_before_the_dot_is_no_acceptance(
     assert remote.messages == []
 
 
-async def test_everything_up_to_data_leaves_together_and_nothing_before_the_last_answer(
-    remote: RemoteServer,
-) -> None:
-    stall = remote.stall(Phase.MAIL)
-    async with talking_to(endpoint_of(remote)) as conversation:
-        sending = asyncio.create_task(conversation.send(ENVELOPE, PAYLOAD, nothing))
-        await asyncio.to_thread(stall.wait_reached)
-        assert remote.commands[-1].startswith("MAIL")
-        stall.release()
-        await sending
-        await conversation.send(ENVELOPE, PAYLOAD, nothing)
-    verbs = [command.split()[0] for command in remote.commands]
-    assert verbs == ["EHLO", "MAIL", "RCPT", "DATA", "MAIL", "RCPT", "DATA", "QUIT"]
-
-
-async def test_a_server_that_wants_data_although_it_refused_the_recipient_gets_no_dot(
-    remote: RemoteServer,
-) -> None:
-    remote.behave(data_without_recipients=True)
-    remote.play(Phase.RCPT, refuse(), times=1)
-    async with talking_to(endpoint_of(remote)) as conversation:
-        with pytest.raises(RelayRefused) as refused:
-            await conversation.send(ENVELOPE, PAYLOAD, nothing)
-        assert refused.value.phase == "rcpt"
-        with pytest.raises(RelayUnavailable) as cut:
-            await conversation.send(ENVELOPE, PAYLOAD, nothing)
-        assert cut.value.phase == "rset"
-        assert not conversation.usable
-    await remote_is_left_alone(remote)
-    assert remote.messages == []
-    assert len(remote.commands_of("MAIL")) == 1
-
-
-async def test_a_refusal_does_not_wait_for_the_answers_still_owed(remote: RemoteServer) -> None:
-    remote.behave(pipelining=True, data_without_recipients=True)
-    remote.play(Phase.RCPT, refuse(), times=1)
-    stall = remote.stall(Phase.DATA, recipient=None)
-    async with talking_to(endpoint_of(remote)) as conversation:
-        with pytest.raises(RelayRefused):
-            await conversation.send(ENVELOPE, PAYLOAD, nothing)
-        assert not stall.released.is_set()
-        stall.release()
-
-
-async def test_after_a_refusal_rset_and_the_next_message_leave_together(remote: RemoteServer) -> None:
-    remote.play(Phase.RCPT, refuse(), times=1)
-    async with talking_to(endpoint_of(remote)) as conversation:
-        with pytest.raises(RelayRefused):
-            await conversation.send(ENVELOPE, PAYLOAD, nothing)
-        stall = remote.stall(Phase.RSET)
-        sending = asyncio.create_task(conversation.send(ENVELOPE, PAYLOAD, nothing))
-        await asyncio.to_thread(stall.wait_reached)
-        stall.release()
-        assert (await sending).code == 250
-    assert [command.split()[0] for command in remote.commands[4:8]] == ["RSET", "MAIL", "RCPT", "DATA"]
-
-
 async def test_a_server_that_leaves_during_the_fence_is_noticed_before_the_dot(remote: RemoteServer) -> None:
     remote.play(Phase.BODY, hang_up())
 
@@ -201,13 +128,6 @@ async def test_a_server_that_leaves_during_the_fence_is_noticed_before_the_dot(r
         with pytest.raises(RelayUnavailable):
             await conversation.send(ENVELOPE, PAYLOAD, slow_fence)
     assert remote.messages == []
-
-
-async def remote_is_left_alone(remote: RemoteServer) -> None:
-    """Until the server has no conversation any more, and the loop has heard of what it sent last."""
-    await asyncio.to_thread(remote.wait_left_alone)
-    for _round in range(20):
-        await asyncio.sleep(0.005)
 
 
 @pytest.mark.parametrize("took_it", [True, False])
