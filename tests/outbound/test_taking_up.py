@@ -13,7 +13,7 @@ from apps.outbound import figures
 from apps.outbound.causes import Cause
 from apps.outbound.delivery import Claims, Evidence, claim_due, claim_within, record_result
 from apps.outbound.models import Delivery, DeliveryAttempt, DeliveryState, Lane, Relay, SendingPolicy
-from apps.outbound.submission import Submitted
+from apps.outbound.submission.submit import Submitted
 from apps.outbound.sweeper import sweep_deliveries
 from apps.outbound.transitions import Change, Room, put_off_destination
 from tests.outbound.crowd import crowd
