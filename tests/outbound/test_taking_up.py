@@ -183,7 +183,7 @@ def test_putting_off_is_done_in_portions(template: Submitted) -> None:
 
 @pytest.fixture
 def relay_row(house: House) -> Relay:
-    return Relay.objects.create(name="r", host="r.example", port=25, security="none")
+    return Relay.objects.create(name="r", host="r.example", port=25, security="none", from_environment=True)
 
 
 def become_uncertain(relay: Relay) -> None:
