@@ -4,11 +4,13 @@ The rows say it in codes and in the servers' own words; this says it to a person
 sentence, and one that is not known here is shown with what the row holds.
 """
 
+import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal
 
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -26,6 +28,12 @@ _ICONS: dict[str, Icon] = {
     DeliveryState.SENDING: "wait",
     DeliveryState.DEFERRED: "wait",
 }
+
+# Whose reasons are our own words, with our own times in them: `apps.outbound.limits.words` writes those in UTC.
+_OUR_LIMITS = frozenset(
+    {Cause.SENDER_LIMIT, Cause.ORGANISATION_LIMIT, Cause.RELAY_LIMIT, Cause.DESTINATION_LIMIT}
+)
+_IN_UTC = re.compile(r"\b(\d\d):(\d\d):(\d\d) UTC\b")
 
 # Nothing of it has left the house, whatever the reason sounds like.
 _SCREENED_OUT = frozenset({Cause.INFECTED, Cause.SPAM, Cause.POLICY_ATTACHMENT})
@@ -84,9 +92,10 @@ def _waiting(delivery: Delivery, now: datetime) -> str:
     if delivery.cause == Cause.UNDO_WINDOW:
         return _("Waiting: undo window until %(at)s.") % {"at": at}
     if delivery.cause == Cause.SCHEDULE:
-        return _("Waiting: it is to be sent at %(at)s.") % {"at": at}
+        return _("To be sent later: %(at)s.") % {"at": at}
     why = _WAITS_FOR.get(delivery.cause, "%(reason)s.")
-    told = why % {"reason": (delivery.reason or delivery.cause).rstrip(".")}
+    reason = on_the_clock(delivery.reason, delivery.cause, now)
+    told = why % {"reason": (reason or delivery.cause).rstrip(".")}
     return f"{told} {_('Next try at %(at)s.') % {'at': at}}"
 
 
@@ -127,6 +136,24 @@ def _for_good(cause: str, reason: str) -> str:
 
 
 def clock(at: datetime, now: datetime) -> str:
-    """The time alone on the same day, otherwise with its date; on the asker's clock, which it names."""
+    """The time alone on the same day, otherwise with its day (and its year, unless it is this one); on the asker's
+    clock, which it names.
+    """
     local, today = timezone.localtime(at), timezone.localdate(now)
-    return local.strftime("%H:%M:%S %Z" if local.date() == today else "%Y-%m-%d %H:%M %Z")
+    if local.date() == today:
+        return f"{local:%H:%M:%S %Z}"
+    day = "D j M" if local.year == today.year else "D j M Y"
+    return f"{date_format(local, f'{day}, H:i')} {local:%Z}"
+
+
+def on_the_clock(reason: str, cause: str, now: datetime) -> str:
+    """A limit's own words with their times on the asker's clock. What a server said stays as it was said."""
+    if cause not in _OUR_LIMITS:
+        return reason
+
+    def local(found: re.Match[str]) -> str:
+        hour, minute, second = map(int, found.groups())
+        at = now.astimezone(UTC).replace(hour=hour, minute=minute, second=second)
+        return f"{timezone.localtime(at):%H:%M:%S %Z}"
+
+    return _IN_UTC.sub(local, reason)

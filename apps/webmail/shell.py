@@ -13,13 +13,11 @@ from apps.accounts.principal import Principal
 from apps.mailboxes.conversations import folder_counts
 from apps.mailboxes.models import Folder, Mailbox, MailboxKind
 from apps.mailboxes.selectors import visible_mailboxes
-from apps.outbound.models import WAITING, DeliveryState
 from apps.outbound.selectors import errors_for, refused_for, waiting_for
 from apps.webmail.words import browser_words
 
 COUNTED = 1000
 QUEUE_COUNTED = 10_000
-ON_THE_ROAD = (*WAITING, DeliveryState.SENDING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +44,8 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class QueueInShort:
-    """How many recipients have not got their mail yet (those in their undo window too: they have not), and for how long
-    the longest one has been due; 0 when none is."""
+    """How many recipients have not got their mail yet: those the Outbox lists, in their undo window or waiting for a
+    person's decision too. And for how long the longest one has been due; 0 when none is."""
 
     depth: int
     oldest_due_seconds: float
@@ -57,9 +55,13 @@ class QueueInShort:
 class Rail:
     mailboxes: list[MailboxLink]
     place: Place
-    waiting: int
     errors: int
     queue: QueueInShort
+
+    @property
+    def waiting(self) -> int:
+        """One figure for one thing: the Outbox, the queue and the page itself count the same recipients."""
+        return self.queue.depth
 
 
 def rail_of(principal: Principal, place: Place) -> Rail:
@@ -70,15 +72,10 @@ def rail_of(principal: Principal, place: Place) -> Rail:
         own = counts.get(mailbox.pk, {})
         folders = [FolderLink(folder, own.get(folder, 0)) for folder in Folder]
         links.append(MailboxLink(mailbox, own.get(Folder.INBOX, 0), folders))
-    # What screening refused lies in the Outbox too, and waits for nothing: it is counted where it is listed.
-    errors = errors_for(principal)
-    screened_out = errors.filter(state=DeliveryState.REJECTED).values("message").distinct()
-    in_outbox = sum(own.get(Folder.OUTBOX, 0) for own in counts.values())
     return Rail(
         mailboxes=links,
         place=place,
-        waiting=max(0, in_outbox - _counted(screened_out)),
-        errors=_counted(errors) + _counted(refused_for(principal)),
+        errors=_counted(errors_for(principal)) + _counted(refused_for(principal)),
         queue=_queue_in_short(principal, timezone.now()),
     )
 
@@ -91,7 +88,7 @@ def _counted(rows: QuerySet[Any]) -> int:
 def _queue_in_short(principal: Principal, now: datetime) -> QueueInShort:
     """Not `queue_figures`: the rail stands on every page, and is fetched anew at every change. So it counts no further
     than `QUEUE_COUNTED`, from those that have waited longest."""
-    in_queue = waiting_for(principal).select_related(None).filter(state__in=ON_THE_ROAD)
+    in_queue = waiting_for(principal).select_related(None)
     found = in_queue[:QUEUE_COUNTED].aggregate(depth=Count("pk"), oldest=Min("due_at"))
     waited = (now - found["oldest"]).total_seconds() if found["oldest"] else 0.0
     return QueueInShort(found["depth"], max(0.0, waited))

@@ -16,10 +16,12 @@ from apps.mailboxes.models import Message
 from apps.outbound.cause_titles import title_of
 from apps.outbound.models import Delivery, DeliveryAttempt, DeliveryState
 from apps.outbound.selectors import attempts_of, explain
+from apps.outbound.wire.smtp_reply import server_words
 from apps.webmail.reading import DeliveryTruth
 
 EVENTS_SHOWN = 200
-# What a phase is called, in the order in which a conversation meets them. The fence is ours, the others the server's.
+# What a phase is called, in the order in which a conversation meets them. The fence is ours (we write down that the
+# message is about to be handed over), the others are the server's.
 PHASES = {
     "connect": gettext_lazy("connect"),
     "greeting": gettext_lazy("greeting"),
@@ -31,8 +33,15 @@ PHASES = {
     "rcpt": gettext_lazy("recipient"),
     "data": gettext_lazy("data"),
     "body": gettext_lazy("message"),
-    "fence": gettext_lazy("our fence"),
+    "fence": gettext_lazy("our own record"),
     "dot": gettext_lazy("answer"),
+}
+_HAPPENED = {
+    "delivery.discarded": gettext_lazy("Taken off the error queue"),
+    "delivery.restored": gettext_lazy("Put back into the error queue"),
+    "message.told_delayed": gettext_lazy("The sender was told that it still waits"),
+    "message.told_failed": gettext_lazy("The sender was told that it was not delivered"),
+    "message.told_complained": gettext_lazy("The sender was told that it was reported as spam"),
 }
 
 
@@ -45,6 +54,10 @@ class PhaseBar:
     milliseconds: int
     start: float
     width: float
+
+    @property
+    def took(self) -> str:
+        return _("%(n)s ms") % {"n": self.milliseconds or "<\u202f1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +119,8 @@ def _show(attempt: DeliveryAttempt) -> ShownAttempt:
 
 
 def words_of(attempt: DeliveryAttempt) -> str:
-    """What the server said, with its code, which some rows have in the text already."""
-    code = f"{attempt.code or ''} {attempt.enhanced}".strip()
-    return (
-        attempt.text if not code or attempt.text.startswith(str(attempt.code)) else f"{code} {attempt.text}"
-    )
+    """What the server said, with its codes."""
+    return server_words(attempt.code, attempt.enhanced, attempt.text)
 
 
 def tell_events(principal: Principal, message: Message) -> list[ToldEvent]:
@@ -136,14 +146,14 @@ def _what(event: Event) -> str:
         count = int(event.data.get("recipients", 0))
         words = ngettext("Written to %(count)s recipient", "Written to %(count)s recipients", count)
         return words % {"count": count}
-    if event.kind == "delivery.discarded":
-        return _("Taken off the error queue")
-    if event.kind == "delivery.restored":
-        return _("Put back into the error queue")
+    if event.kind in _HAPPENED:
+        return str(_HAPPENED[event.kind])
     state = event.kind.removeprefix("delivery.")
     if state in DeliveryState.values:
         label = str(DeliveryState(state).label)
         cause = str(event.data.get("cause") or "")
+        if cause and state in (DeliveryState.QUEUED, DeliveryState.SCHEDULED):
+            return title_of(cause)
         return f"{label}: {title_of(cause)}" if cause else label
     return event.kind.replace(".", " ").replace("_", " ").capitalize()
 

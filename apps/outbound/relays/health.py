@@ -26,6 +26,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from apps.outbound.relays.breaker import Breaker, BreakerPolicy
+from apps.outbound.wire.smtp_reply import server_words
 
 log = structlog.get_logger(__name__)
 
@@ -55,6 +56,10 @@ class Answer:
     code: int | None = None
     enhanced: str = ""
     server: str = ""
+
+    @property
+    def words(self) -> str:
+        return server_words(self.code, self.enhanced, self.text)
 
     def encode(self) -> str:
         return json.dumps([self.at.timestamp(), self.good, self.text, self.code, self.enhanced, self.server])

@@ -80,3 +80,9 @@ async def _read_line(reader: asyncio.StreamReader) -> bytes:
 def _printable(text: bytes) -> str:
     decoded = text.decode("utf-8", "replace")
     return "".join(char if char.isprintable() else "�" for char in decoded).strip()
+
+
+def server_words(code: int | None, enhanced: str, text: str) -> str:
+    """What a server said with its codes in front, each once: some kept texts have them already."""
+    said = f"{enhanced} {text}" if enhanced and enhanced not in text else text
+    return f"{code} {said}".strip() if code and not said.startswith(str(code)) else said

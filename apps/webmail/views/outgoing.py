@@ -16,7 +16,9 @@ from apps.mailboxes.errors import NotVisible
 from apps.mailboxes.selectors import is_on_senders_side, message_for
 from apps.outbound.cause_titles import title_of
 from apps.outbound.errors import NotPossibleNow, SubmissionInvalid
-from apps.outbound.models import DeliveryState
+from apps.outbound.explanations import on_the_clock
+from apps.outbound.figures import Diagnosis
+from apps.outbound.models import UNFINISHED, DeliveryState
 from apps.outbound.selectors import (
     CauseOfWaiting,
     causes_of_waiting,
@@ -44,6 +46,7 @@ class WaitingGroup:
 
     found: CauseOfWaiting
     title: str
+    evidence: str
     is_chosen: bool
 
     @property
@@ -53,6 +56,15 @@ class WaitingGroup:
     @property
     def can_be_stopped(self) -> bool:
         return self.found.cause not in {DeliveryState.SENDING, "reply_lost"}
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """One thing that holds the queue up, with its heading."""
+
+    found: Diagnosis
+    title: str
+    evidence: str
 
 
 @require_safe
@@ -70,7 +82,12 @@ def outbox(request: HttpRequest, principal: Principal) -> HttpResponse:
         request,
         principal,
         "outbox",
-        groups=[WaitingGroup(one, title_of(one.cause), one.cause == cause) for one in causes],
+        groups=[
+            WaitingGroup(
+                one, title_of(one.cause), on_the_clock(one.evidence, one.cause, now), one.cause == cause
+            )
+            for one in causes
+        ],
         total=sum(one.count for one in causes),
         more_than_counted=more_than_counted,
         cause=cause or "",
@@ -169,13 +186,25 @@ def story(request: HttpRequest, principal: Principal, message_id: uuid.UUID) -> 
 @for_people
 def queue(request: HttpRequest, principal: Principal) -> HttpResponse:
     """What waits, where, and what holds it up."""
-    figures = queue_figures(principal, timezone.now())
+    now = timezone.now()
+    figures = queue_figures(principal, now)
     states = [
         (DeliveryState(state).label, figures.by_state[state])
         for state in DeliveryState
         if figures.by_state.get(state)
     ]
-    return _page(request, principal, "queue", figures=figures, states=states)
+    return _page(
+        request,
+        principal,
+        "queue",
+        figures=figures,
+        waiting=sum(figures.by_state.get(state, 0) for state in UNFINISHED),
+        held_up_by=[
+            Holding(one, title_of(one.cause), on_the_clock(one.evidence, one.cause, now))
+            for one in figures.diagnosis
+        ],
+        states=states,
+    )
 
 
 def _page(request: HttpRequest, principal: Principal, name: str, **context: object) -> HttpResponse:
