@@ -28,8 +28,16 @@ from apps.outbound import transitions
 from apps.outbound.causes import Cause
 from apps.outbound.errors import LeaseLost
 from apps.outbound.evidence import Account, Evidence, write_evidence
-from apps.outbound.models import WAITING, Delivery, DeliveryAttempt, DeliveryState, Lane, Route
-from apps.outbound.transitions import Change, Held, Room, TakenUp, take_by_destination, take_oldest
+from apps.outbound.models import DeliveryAttempt, DeliveryState, Lane, Route
+from apps.outbound.transitions import (
+    Change,
+    Held,
+    Room,
+    TakenUp,
+    next_due_at,
+    take_by_destination,
+    take_oldest,
+)
 from apps.outbound.transitions.settling import settle
 from apps.outbound.wire.conversation import Envelope
 from apps.tickets.intake import deliver_locally
@@ -141,12 +149,6 @@ def claim_within(
             takings = take_by_destination(lane, room, after=walk_from, lease=policy.lease)
         settle({one.message_id for one in takings.deliveries})
     return Claims([Claim.of(one) for one in takings.deliveries], takings.hidden, takings.last)
-
-
-def next_due_at(lane: Lane) -> datetime | None:
-    """When the first of those that wait in a lane is due, be it long ago; None when nobody waits."""
-    waiting = Delivery.objects.filter(lane=lane, state__in=WAITING).order_by("due_at")
-    return waiting.values_list("due_at", flat=True).first()
 
 
 def keep_alive(

@@ -68,7 +68,7 @@ from apps.outbound.transitions.by_workers import (
 )
 from apps.outbound.transitions.change import Change, Held
 from apps.outbound.transitions.settling import least_finished
-from apps.outbound.transitions.taking_up import Room, TakenUp, take_by_destination, take_oldest
+from apps.outbound.transitions.taking_up import Room, TakenUp, next_due_at, take_by_destination, take_oldest
 
 __all__ = [
     "Change",
@@ -87,6 +87,7 @@ __all__ = [
     "least_finished",
     "leave_sending",
     "look_for_relay_again",
+    "next_due_at",
     "pass_fence",
     "put_off_destination",
     "recover_lapsed",

@@ -9,6 +9,12 @@ for it), the oldest would hide all others. Then the lane is walked destination b
 last walk ended, a bounded number of them at a time. Both ways go through one partial index each and cost the same
 however many wait: `delivery_due` (lane, due_at), `delivery_by_destination` (lane, destination, due_at).
 
+That must not depend on what PostgreSQL believes to be in the table. A queue is empty nearly always, and so say its
+statistics: when a hundred thousand come at once, every partial index still counts as empty, any of them as good as the
+others, and reading all of one as good as a look-up. So each look names an order that only its own index has, with
+sorting switched off instead (`in_index_order`), and the rows found are fetched by their id with a condition that
+matches no partial index.
+
 Several workers choose at the same time: what another has locked is skipped and the next in turn is taken.
 """
 
@@ -17,7 +23,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from django.db import connection
+from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 
 from apps.organisations.models import new_id
 from apps.outbound.models import Lane
@@ -30,11 +37,19 @@ HOPS = 64
 AT_A_STOP = 8
 
 # `statement_timestamp()` is stable, so an index is read up to it and no further; a lease needs the time that passes.
+_IN_INDEX_ORDER = "SELECT " + ", ".join(
+    f"set_config('enable_{way}', 'off', true)"
+    for way in ("seqscan", "bitmapscan", "sort", "incremental_sort", "hashjoin", "mergejoin")
+)
+_NEXT_DUE = """
+SELECT due_at FROM outbound_delivery WHERE lane = %(lane)s AND state IN ('scheduled', 'queued', 'deferred')
+ORDER BY lane, due_at LIMIT 1
+"""
 _OLDEST = """
 WITH seen AS MATERIALIZED (
     SELECT id, destination, due_at FROM outbound_delivery
     WHERE lane = %(lane)s AND state IN ('scheduled', 'queued', 'deferred') AND due_at <= statement_timestamp()
-    ORDER BY due_at LIMIT %(window)s
+    ORDER BY lane, due_at LIMIT %(window)s
 ), scope AS (
     SELECT count(*) AS seen, '' AS last FROM seen
 ), candidates AS (
@@ -63,15 +78,16 @@ WITH RECURSIVE walk AS (
     CROSS JOIN LATERAL (
         SELECT id, due_at, row_number() OVER (ORDER BY due_at) AS turn FROM (
             SELECT id, due_at FROM outbound_delivery
-            WHERE lane = %(lane)s AND state IN ('scheduled', 'queued', 'deferred')
-                AND destination = walk.destination AND due_at <= statement_timestamp()
-            ORDER BY due_at LIMIT LEAST(%(at_a_stop)s, COALESCE(known.places, %(each)s))
+            WHERE (lane, destination, due_at) >= (%(lane)s, walk.destination, '-infinity')
+                AND (lane, destination, due_at) <= (%(lane)s, walk.destination, statement_timestamp())
+                AND state IN ('scheduled', 'queued', 'deferred')
+            ORDER BY lane, destination, due_at LIMIT LEAST(%(at_a_stop)s, COALESCE(known.places, %(each)s))
         ) AS first
     ) AS due
 )"""
 _TAKE = """, mine AS MATERIALIZED (
     SELECT d.id FROM candidates JOIN outbound_delivery AS d USING (id)
-    WHERE d.state IN ('scheduled', 'queued', 'deferred') AND d.due_at <= statement_timestamp()
+    WHERE d.state || '' IN ('scheduled', 'queued', 'deferred') AND d.due_at <= statement_timestamp()
     ORDER BY candidates.turn, candidates.due_at LIMIT %(limit)s FOR UPDATE OF d SKIP LOCKED
 ), taken AS (
     UPDATE outbound_delivery AS d SET
@@ -156,6 +172,20 @@ def take_by_destination(lane: Lane, room: Room, *, after: str, lease: timedelta)
     return Takings(taken, hidden=went_on, last=last if went_on else "")
 
 
+def next_due_at(lane: Lane) -> datetime | None:
+    """When the first of those that wait in a lane is due, be it long ago; None when nobody waits."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        in_index_order(cursor)
+        cursor.execute(_NEXT_DUE, {"lane": lane.value})
+        row = cursor.fetchone()
+    return row[0] if row else None
+
+
+def in_index_order(cursor: CursorWrapper) -> None:
+    """Until the transaction ends, have rows read through an index, in the order asked for and no more than wanted."""
+    cursor.execute(_IN_INDEX_ORDER)
+
+
 def _take(
     statement: str, lane: Lane, room: Room, lease: timedelta, more: dict[str, int | str]
 ) -> tuple[int, str, list[TakenUp]]:
@@ -170,6 +200,7 @@ def _take(
         **more,
     }
     with connection.cursor() as cursor:
+        in_index_order(cursor)
         cursor.execute(statement, parameters)
         rows = cursor.fetchall()
     return rows[0][0], rows[0][1], [TakenUp(*row[2:]) for row in rows if row[2] is not None]
