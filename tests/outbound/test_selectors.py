@@ -63,7 +63,7 @@ def test_the_error_queue_holds_what_needs_a_person(house: House, relay: RemoteSe
         (
             {"state": "scheduled", "cause": Cause.SCHEDULE, "due_at": NOON + timedelta(days=2)},
             "wait",
-            "Waiting: it is to be sent at 2026-03-04 12:00 UTC.",
+            "To be sent later: Wed 4 Mar, 12:00 UTC.",
         ),
         (
             {"state": "queued", "cause": Cause.WAITING_FOR_WORKER, "due_at": NOON - timedelta(seconds=5)},
