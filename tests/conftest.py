@@ -1,6 +1,13 @@
 """What every test may use. The servers are started earlier, by the plugin `tests.servers`."""
 
+import hypothesis
+
+from tests.emptying import empty_only_what_is_full
 from tests.people import house, stranger
 from tests.remote.fixture import relay, remote
 
-__all__ = ["house", "relay", "remote", "stranger"]
+__all__ = ["empty_only_what_is_full", "house", "relay", "remote", "stranger"]
+
+# The same commit has the same result: no draw decides over a change, and no busy machine by how long an example took.
+hypothesis.settings.register_profile("house", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("house")

@@ -21,7 +21,7 @@ from apps.mailboxes.selectors import bodies_of, entries_by_message, is_on_sender
 from apps.mime.quotes import split_quotes
 from apps.outbound.models import Delivery, DeliveryAttempt
 from apps.outbound.selectors import deliveries_by_message, explain
-from apps.outbound.submission import Submitted
+from apps.outbound.submission.submit import Submitted
 from apps.tickets.intake import FILED
 from apps.tickets.models import Ticket
 from apps.tickets.selectors import messages_of, notes_of, ticket_ids_by_message, tickets_for

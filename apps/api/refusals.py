@@ -10,8 +10,8 @@ from apps.accounts.principal import Principal
 from apps.api.problems import field_errors
 from apps.outbound.errors import FieldFault, SubmissionInvalid
 from apps.outbound.models import RefusedSubmission
-from apps.outbound.quotas import check_quota
-from apps.outbound.refused import keep_refused
+from apps.outbound.submission.quotas import check_quota
+from apps.outbound.submission.refused import keep_refused
 from apps.tickets.models import Ticket
 
 

@@ -38,7 +38,7 @@ from apps.mailboxes.addresses import find_owned, is_our_domain
 from apps.mailboxes.models import Direction, Message
 from apps.mime.address import InvalidAddress, normalise_address
 from apps.outbound.errors import OutboundError, SubmissionInvalid
-from apps.outbound.submission import Submission, submit_message
+from apps.outbound.submission.submit import Submission, submit_message
 from apps.tickets.models import Ticket
 
 log = structlog.get_logger(__name__)

@@ -82,7 +82,12 @@ def _asks_for_none(mail: OpeningMail) -> bool:
 
 
 def _is_from_a_role(mail: OpeningMail) -> bool:
-    return _is_role(mail.envelope_sender or "") or _is_role(mail.answer_to)
+    return _is_role(_without_return_path(mail.envelope_sender or "")) or _is_role(mail.answer_to)
+
+
+def _without_return_path(address: str) -> str:
+    """Nothing for a return path made for one mail (VERP): people's mail has one too, ours among it."""
+    return "" if "+" in address.rpartition("@")[0] else address
 
 
 def _is_role(address: str) -> bool:

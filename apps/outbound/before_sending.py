@@ -15,9 +15,9 @@ from apps.outbound.bounces.return_path import return_paths
 from apps.outbound.bounces.suppressions import suppressed_among
 from apps.outbound.delivery import Claim
 from apps.outbound.models import Route
+from apps.outbound.submission.wishes import replied_meanwhile
 from apps.outbound.transitions import Change
 from apps.outbound.transitions import replied_meanwhile as cancelled_by_answer
-from apps.outbound.wishes import replied_meanwhile
 
 
 def outcome_before(claims: Sequence[Claim]) -> dict[uuid.UUID, Change]:

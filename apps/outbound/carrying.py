@@ -41,7 +41,7 @@ from apps.outbound.reading import read_payloads
 from apps.outbound.relay import Attempt, RelayRoad
 from apps.outbound.retry import Trouble
 from apps.outbound.screening import Screenings
-from apps.outbound.senders_copy import put_senders_copy_away
+from apps.outbound.submission.senders_copy import put_senders_copy_away
 from apps.outbound.transitions import Change, Held
 from apps.outbound.verdict import Judge, accepted
 from apps.outbound.waiting import Schedule, Wait

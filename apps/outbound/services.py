@@ -20,17 +20,17 @@ from apps.outbound import transitions
 from apps.outbound.bounces.suppressions import suppressed_among
 from apps.outbound.causes import Cause
 from apps.outbound.errors import Fault, NotCancellable, NotResolvable, NotRetryable, SubmissionInvalid
-from apps.outbound.idempotency import forget_old_keys
 from apps.outbound.models import IN_ERROR, Delivery, DeliveryState, Lane, RecipientField, Relay
-from apps.outbound.quotas import forget_old_use
-from apps.outbound.recipients import read_address, resolve
-from apps.outbound.refused import forget_old_refusals, reopen_mended
 from apps.outbound.retry import DEFAULT_RETRY_POLICY
 from apps.outbound.screening import put_away_refused
 from apps.outbound.selectors import deliveries_for, relays_to_choose, waiting_for
-from apps.outbound.senders_copy import put_senders_copy_away
+from apps.outbound.submission.idempotency import forget_old_keys
+from apps.outbound.submission.quotas import forget_old_use
+from apps.outbound.submission.recipients import read_address, resolve
+from apps.outbound.submission.refused import forget_old_refusals, reopen_mended
+from apps.outbound.submission.senders_copy import put_senders_copy_away
+from apps.outbound.submission.validation import check_send_at
 from apps.outbound.transitions import Change
-from apps.outbound.validation import check_send_at
 from apps.outbound.wakeups import wake_on_commit
 
 RESOLUTIONS = {

@@ -12,9 +12,9 @@ from django.utils.translation import gettext_lazy
 
 from apps.blobs.selectors import read
 from apps.mime.compose import Unsubscribe
-from apps.outbound.asked import Submission, SubmittedAttachment
 from apps.outbound.models import RefusedSubmission
-from apps.outbound.refused import KeptFile, asked_without_files, kept_files
+from apps.outbound.submission.asked import Submission, SubmittedAttachment
+from apps.outbound.submission.refused import KeptFile, asked_without_files, kept_files
 from apps.webmail.written import WrittenMail
 
 _LABELS = {

@@ -299,8 +299,8 @@ def _attachments(principal: Principal, message: Message, now: datetime) -> list[
 
 
 def _body(principal: Principal, message: Message, now: datetime) -> Body:
-    if message.html is not None:
-        size = message.html.size_bytes
+    size = message.html.size_bytes if message.html is not None else len(message.short_html)
+    if size:
         step = 1 + sum(size > bound for bound in _FRAME_STEPS)
         return Body(frame_url=_url(principal, ContentKind.BODY, message, now), frame_step=step)
     try:

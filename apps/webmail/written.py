@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, QueryDict
 
-from apps.outbound.submission import SubmittedAttachment
+from apps.outbound.submission.submit import SubmittedAttachment
 
 UNDO_SECONDS = 10
 MAX_KEY_CHARS = 255

@@ -246,6 +246,7 @@ SPECTACULAR_SETTINGS = {
         "SigningKeyAlgorithm": "apps.outbound.models.KeyAlgorithm",
         "SigningKeyState": "apps.outbound.models.KeyState",
         "DnsVerdict": "apps.api.serializers.domains.VERDICTS",
+        "Lane": "apps.outbound.models.Lane",
         "SuppressionReason": "apps.outbound.models.SuppressionReason",
     },
 }

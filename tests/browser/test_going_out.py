@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 from apps.mailboxes.models import Message
 from apps.outbound.errors import SubmissionInvalid
 from apps.outbound.models import Delivery, DeliveryState, RefusedSubmission
-from apps.outbound.submission import SubmittedAttachment
+from apps.outbound.submission.submit import SubmittedAttachment
 from tests.browser.conftest import wait_until
 from tests.browser.test_handling import NAMELESS
 from tests.outbound.sending import drain, send

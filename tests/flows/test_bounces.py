@@ -20,9 +20,9 @@ from apps.outbound.models import (
     Suppression,
     SuppressionReason,
 )
-from apps.outbound.replies import Reply, reply_to_ticket
 from apps.outbound.selectors import errors_for
 from apps.outbound.services import resubmit_delivery
+from apps.outbound.submission.replies import Reply, reply_to_ticket
 from apps.tickets.models import Ticket, TicketState
 from tests.arrivals import arrive
 from tests.inbound.wire import RawClient

@@ -32,9 +32,9 @@ from apps.outbound.models import (
     SigningKey,
     Suppression,
 )
-from apps.outbound.replies import Reply, reply_to_ticket
 from apps.outbound.signing.rotation import create_keys
-from apps.outbound.submission import SubmittedAttachment
+from apps.outbound.submission.replies import Reply, reply_to_ticket
+from apps.outbound.submission.submit import SubmittedAttachment
 from apps.tickets.models import HeldMessage, Ticket
 from apps.tickets.services import add_note
 from apps.webhooks.models import Webhook

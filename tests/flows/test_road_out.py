@@ -14,7 +14,7 @@ from apps.mime.parse import parse
 from apps.outbound.bounces.return_path import return_paths
 from apps.outbound.models import Delivery, DeliveryState
 from apps.outbound.relay import RelayPolicy
-from apps.outbound.replies import Reply, reply_to_ticket
+from apps.outbound.submission.replies import Reply, reply_to_ticket
 from apps.tickets.intake import file_message
 from apps.tickets.models import Ticket, TicketState
 from tests.mail import raw_mail

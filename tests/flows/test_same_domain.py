@@ -54,7 +54,7 @@ def test_the_guard_sees_a_connection_to_a_relay(house: House, sockets: list[Any]
     reconcile_relays(["smtp://127.0.0.1:9?tls=none"])
     send(house.as_key, "elena@x.example")
     drain()
-    assert sockets == [("127.0.0.1", 9)]
+    assert set(sockets) == {("127.0.0.1", 9)}
 
 
 def test_a_colleague_reads_it_when_the_call_returns_and_no_socket_was_opened(

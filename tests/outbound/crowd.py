@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from django.db import connection
 
-from apps.outbound.submission import Submitted
+from apps.outbound.submission.submit import Submitted
 
 RECIPIENTS_EACH = 10
 

@@ -12,7 +12,7 @@ from apps.outbound.delivery import LeasePolicy
 from apps.outbound.drain import Drain, DrainPolicy
 from apps.outbound.models import Delivery, Lane, RefusedSubmission
 from apps.outbound.relay import RelayPolicy, RelayRoad
-from apps.outbound.submission import Submission, Submitted, submit_message
+from apps.outbound.submission.submit import Submission, Submitted, submit_message
 from apps.outbound.wire.conversation import Timeouts
 
 IMPATIENT = Timeouts(connect=2, greeting=0.5, command=0.5, data=0.5, block=0.5, dot=0.5, farewell=0.5)

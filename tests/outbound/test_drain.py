@@ -4,8 +4,9 @@ import asyncio
 import threading
 import time
 import uuid
+from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.utils import timezone
@@ -175,12 +176,12 @@ def test_a_fault_of_ours_in_one_delivery_spares_the_others_and_is_told(
     poisoned = send(house.as_key, "poison@x.example").message.pk
     send(house.as_key, "elena@x.example")
 
-    def explode_for_one(message: Message, content: bytes) -> bytes:
-        if message.pk == poisoned:
+    def explode_for_one(contents: Mapping[Message, bytes], _now: datetime) -> dict[uuid.UUID, bytes]:
+        if any(message.pk == poisoned for message in contents):
             raise RecursionError
-        return content
+        return {message.pk: content for message, content in contents.items()}
 
-    monkeypatch.setattr(reading, "dress", explode_for_one)
+    monkeypatch.setattr(reading, "signed_for_sending", explode_for_one)
     drain()
     states = dict(Delivery.objects.values_list("recipient", "cause"))
     assert states == {"poison@x.example": Cause.PLATFORM_FAULT, "elena@x.example": ""}

@@ -14,8 +14,8 @@ from apps.accounts.principal import Principal
 from apps.accounts.services import create_api_key
 from apps.outbound.errors import QuotaReached, SubmissionInvalid
 from apps.outbound.models import Delivery, QuotaUse, RefusedSubmission, SendingPolicy
-from apps.outbound.quotas import forget_old_use
 from apps.outbound.services import cancel_message
+from apps.outbound.submission.quotas import forget_old_use
 from tests.outbound.sending import send
 from tests.people import House
 

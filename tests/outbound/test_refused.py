@@ -16,10 +16,11 @@ from apps.blobs.errors import ObjectStoreUnavailable
 from apps.events.models import Event
 from apps.mailboxes.errors import NotVisible
 from apps.mailboxes.models import Message
-from apps.outbound import refused as refused_module
 from apps.outbound.errors import NotRetryable, SubmissionInvalid
 from apps.outbound.models import RefusedSubmission
-from apps.outbound.refused import (
+from apps.outbound.selectors import refused_by_id, refused_for
+from apps.outbound.submission import refused as refused_module
+from apps.outbound.submission.refused import (
     asked_again,
     corrected,
     discard_refused,
@@ -27,9 +28,8 @@ from apps.outbound.refused import (
     kept_files,
     restore_refused,
 )
-from apps.outbound.replies import Reply, reply_to_ticket
-from apps.outbound.selectors import refused_by_id, refused_for
-from apps.outbound.submission import SubmittedAttachment
+from apps.outbound.submission.replies import Reply, reply_to_ticket
+from apps.outbound.submission.submit import SubmittedAttachment
 from apps.tickets.models import Ticket
 from tests.arrivals import arrive
 from tests.outbound.sending import send

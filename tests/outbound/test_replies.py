@@ -8,8 +8,8 @@ from django.utils import timezone
 
 from apps.mailboxes.models import Message
 from apps.outbound.errors import IdempotencyConflict, SubmissionInvalid
-from apps.outbound.replies import Reply, reply_to_ticket
-from apps.outbound.submission import Submitted
+from apps.outbound.submission.replies import Reply, reply_to_ticket
+from apps.outbound.submission.submit import Submitted
 from apps.tickets.models import Ticket, TicketState
 from tests.mail import raw_mail
 from tests.people import House

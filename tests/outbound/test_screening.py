@@ -27,7 +27,7 @@ from apps.outbound.models import (
     SendingPolicy,
 )
 from apps.outbound.services import discard_delivery, resubmit_delivery
-from apps.outbound.submission import Submitted, SubmittedAttachment
+from apps.outbound.submission.submit import Submitted, SubmittedAttachment
 from apps.screening.screen import screen
 from apps.screening.verdict import Verdict
 from tests.outbound.sending import QUICK, drain, make_due, only_delivery, send

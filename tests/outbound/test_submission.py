@@ -16,11 +16,11 @@ from apps.blobs.errors import ObjectStoreUnavailable
 from apps.mailboxes.models import Folder, MailboxEntry, Message, Side
 from apps.mailboxes.selectors import raw_of
 from apps.mime.parse import parse
-from apps.outbound import validation
 from apps.outbound.errors import IdempotencyConflict, SubmissionInvalid
-from apps.outbound.idempotency import forget_old_keys
 from apps.outbound.models import Delivery, DeliveryState, IdempotencyKey, Lane
-from apps.outbound.submission import Submitted, SubmittedAttachment
+from apps.outbound.submission import validation
+from apps.outbound.submission.idempotency import forget_old_keys
+from apps.outbound.submission.submit import Submitted, SubmittedAttachment
 from tests.outbound.sending import send
 from tests.people import House
 from tests.servers import Servers

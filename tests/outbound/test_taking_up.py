@@ -13,7 +13,7 @@ from apps.outbound import figures
 from apps.outbound.causes import Cause
 from apps.outbound.delivery import Claims, Evidence, claim_due, claim_within, record_result
 from apps.outbound.models import Delivery, DeliveryAttempt, DeliveryState, Lane, Relay, SendingPolicy
-from apps.outbound.submission import Submitted
+from apps.outbound.submission.submit import Submitted
 from apps.outbound.sweeper import sweep_deliveries
 from apps.outbound.transitions import Change, Room, put_off_destination
 from tests.outbound.crowd import crowd
@@ -183,7 +183,7 @@ def test_putting_off_is_done_in_portions(template: Submitted) -> None:
 
 @pytest.fixture
 def relay_row(house: House) -> Relay:
-    return Relay.objects.create(name="r", host="r.example", port=25, security="none")
+    return Relay.objects.create(name="r", host="r.example", port=25, security="none", from_environment=True)
 
 
 def become_uncertain(relay: Relay) -> None:

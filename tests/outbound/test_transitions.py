@@ -64,7 +64,9 @@ def test_an_answer_cancels_only_what_was_to_be_cancelled_by_it(house: House) -> 
 
 
 def test_another_relay_is_asked_at_once_except_for_what_is_scheduled(house: House) -> None:
-    relay = Relay.objects.create(name="other", host="other.example", port=25, security="none")
+    relay = Relay.objects.create(
+        name="other", host="other.example", port=25, security="none", from_environment=True
+    )
     deferred = only_delivery(send(house.as_key, "elena@x.example"))
     Delivery.objects.update(state="deferred", due_at=timezone.now() + timedelta(hours=1))
     scheduled = only_delivery(send(house.as_key, "erik@x.example", hold_seconds=60))

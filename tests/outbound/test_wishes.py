@@ -23,8 +23,8 @@ from apps.outbound.services import (
     retry_message,
     retry_waiting,
 )
-from apps.outbound.submission import Submitted
-from apps.outbound.wishes import cancel_what_was_answered, replied_meanwhile
+from apps.outbound.submission.submit import Submitted
+from apps.outbound.submission.wishes import cancel_what_was_answered, replied_meanwhile
 from tests.arrivals import arrive
 from tests.outbound.sending import drain, only_delivery, send
 from tests.people import House

@@ -17,8 +17,8 @@ from apps.mailboxes.models import Message
 from apps.mailboxes.selectors import raw_of
 from apps.outbound.errors import SubmissionInvalid
 from apps.outbound.models import Delivery, DeliveryState, RefusedSubmission, SendingPolicy
-from apps.outbound.replies import Reply, reply_to_ticket
-from apps.outbound.submission import SubmittedAttachment
+from apps.outbound.submission.replies import Reply, reply_to_ticket
+from apps.outbound.submission.submit import SubmittedAttachment
 from apps.tickets.models import Ticket
 from apps.webmail.send_later import choices, read_moment, told
 from tests.arrivals import arrive

@@ -22,11 +22,17 @@ from apps.api.views.tickets import reply_of
 from apps.mailboxes.errors import NotVisible
 from apps.outbound.errors import NotRetryable
 from apps.outbound.models import Delivery, DeliveryState, RefusedSubmission
-from apps.outbound.refused import asked_again, asked_without_files, corrected, discard_refused, kept_files
-from apps.outbound.replies import reply_to_ticket
 from apps.outbound.selectors import delivery_for, errors_for, refused_by_id, refused_for
 from apps.outbound.services import discard_delivery, readdress_delivery, resubmit_delivery
-from apps.outbound.submission import Submitted, submit_message
+from apps.outbound.submission.refused import (
+    asked_again,
+    asked_without_files,
+    corrected,
+    discard_refused,
+    kept_files,
+)
+from apps.outbound.submission.replies import reply_to_ticket
+from apps.outbound.submission.submit import Submitted, submit_message
 from apps.tickets.selectors import ticket_for
 
 Stuck = Delivery | RefusedSubmission

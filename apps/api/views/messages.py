@@ -51,7 +51,7 @@ from apps.outbound.models import Delivery
 from apps.outbound.selectors import attempts_of, deliveries_for, deliveries_of
 from apps.outbound.services import cancel_message, reschedule_message, retry_message
 from apps.outbound.signing.sending import signature_before
-from apps.outbound.submission import Submission, SubmittedAttachment, submit_message
+from apps.outbound.submission.submit import Submission, SubmittedAttachment, submit_message
 from apps.tickets.intake import FILED
 
 

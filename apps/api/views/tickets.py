@@ -25,7 +25,7 @@ from apps.api.serializers.tickets import (
 from apps.api.views.base import ApiView
 from apps.api.views.messages import attachments_of
 from apps.mailboxes.selectors import mailbox_for
-from apps.outbound.replies import Reply, reply_to_ticket
+from apps.outbound.submission.replies import Reply, reply_to_ticket
 from apps.tickets.models import Ticket
 from apps.tickets.selectors import search_tickets, ticket_for, tickets_for
 from apps.tickets.services import UNCHANGED, add_note, change_ticket

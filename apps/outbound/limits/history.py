@@ -31,7 +31,8 @@ PARTS = 200
 # `age` is rounded down, so that what is counted here leaves a window late rather than early.
 _COUNT = """
 SELECT {subject} AS subject, floor(age / %(part)s)::bigint * %(part)s AS age, count(*) FROM (
-    SELECT a.relay_id, d.destination, d.organisation_id, lower(m.sender_address) AS sender,
+    SELECT coalesce(a.relay_id, CASE WHEN d.phase = 'committing' THEN d.relay_id END) AS relay_id,
+        d.destination, d.organisation_id, lower(m.sender_address) AS sender,
         greatest(0, extract(epoch FROM clock_timestamp() - coalesce(
             greatest(a.started_at, least(a.finished_at, clock_timestamp())), clock_timestamp())) * 1000) AS age
     FROM outbound_deliveryattempt a

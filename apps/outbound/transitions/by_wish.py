@@ -8,7 +8,7 @@ from apps.events.services import publish
 from apps.mime.address import normalise_address
 from apps.outbound.causes import Cause
 from apps.outbound.models import IN_ERROR, WAITING, Delivery, DeliveryState
-from apps.outbound.recipients import Recipient
+from apps.outbound.submission.recipients import Recipient
 from apps.outbound.transitions.change import Change, apply_change
 from apps.outbound.transitions.settling import announce_senders, tell
 

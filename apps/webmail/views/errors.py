@@ -13,7 +13,6 @@ from apps.accounts.principal import Principal
 from apps.outbound.cause_titles import title_of
 from apps.outbound.errors import NotPossibleNow, SubmissionInvalid
 from apps.outbound.models import Delivery, DeliveryAttempt, RefusedSubmission
-from apps.outbound.refused import discard_refused, restore_refused
 from apps.outbound.selectors import delivery_for, errors_for, explain, refused_by_id, refused_for
 from apps.outbound.services import (
     discard_delivery,
@@ -21,6 +20,7 @@ from apps.outbound.services import (
     restore_delivery,
     resubmit_delivery,
 )
+from apps.outbound.submission.refused import discard_refused, restore_refused
 from apps.webmail.access import for_people
 from apps.webmail.mending import field_label
 from apps.webmail.paging import PlaceInList, cut

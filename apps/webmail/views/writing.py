@@ -20,10 +20,10 @@ from apps.mailboxes.selectors import mailbox_for, message_for, visible_entries, 
 from apps.outbound.causes import Cause
 from apps.outbound.errors import IdempotencyConflict, NotPossibleNow, QuotaReached, SubmissionInvalid
 from apps.outbound.models import DeliveryState, RefusedSubmission
-from apps.outbound.replies import Reply, reply_to_ticket
 from apps.outbound.selectors import refused_by_id
 from apps.outbound.services import cancel_message, reschedule_message, retry_message
-from apps.outbound.submission import Submission, Submitted, submit_message
+from apps.outbound.submission.replies import Reply, reply_to_ticket
+from apps.outbound.submission.submit import Submission, Submitted, submit_message
 from apps.tickets.errors import TicketInvalid
 from apps.tickets.selectors import ticket_for
 from apps.webmail.access import for_people, wants_fragment

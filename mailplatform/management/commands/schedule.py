@@ -22,8 +22,8 @@ from apps.outbound.domains.tending import tend
 from apps.outbound.services import forget_old_idempotency_keys, forget_what_is_over
 from apps.outbound.signing.keyring import reseal_stale
 from apps.outbound.signing.rotation import retire_due
+from apps.outbound.submission.wishes import cancel_what_was_answered
 from apps.outbound.sweeper import sweep_deliveries
-from apps.outbound.wishes import cancel_what_was_answered
 from apps.webhooks.fan_out import fan_out
 from apps.webhooks.queue import forget_finished
 from apps.webhooks.sweeper import sweep_webhooks

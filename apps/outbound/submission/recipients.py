@@ -16,10 +16,10 @@ from apps.mailboxes.addresses import find_owned, is_our_domain, sendable_address
 from apps.mailboxes.models import Mailbox, OwnedAddress
 from apps.mime.address import Address, InvalidAddress, normalise_address, parse_addresses
 from apps.mime.clean import clean_line
-from apps.outbound.asked import Submission
 from apps.outbound.errors import Fault, SubmissionInvalid
-from apps.outbound.faults import Faults
 from apps.outbound.models import RecipientField, Route
+from apps.outbound.submission.asked import Submission
+from apps.outbound.submission.faults import Faults
 
 MAX_RECIPIENTS = 1000
 MAX_REPLY_TO = 10

@@ -34,21 +34,20 @@ from apps.mime.address import normalise_address
 from apps.mime.clean import clean_filename, clean_line, clean_text
 from apps.mime.compose import Composition, InvalidHeader, OutgoingAttachment, compose, make_message_id
 from apps.organisations.models import new_id
-from apps.outbound.asked import Submission, SubmittedAttachment
 from apps.outbound.bounces.suppressions import suppressed_among
 from apps.outbound.causes import Cause
 from apps.outbound.delivery import no_such_address
 from apps.outbound.errors import Fault, SubmissionInvalid
-from apps.outbound.faults import Faults
-from apps.outbound.idempotency import Request, claim_key, earlier_answer, note_answer, request_of
 from apps.outbound.models import UNFINISHED, Delivery, DeliveryState, Lane, RefusedSubmission, Route
-from apps.outbound.quotas import Quota, charge_quota, check_quota
-from apps.outbound.recipients import People, Recipient
-from apps.outbound.refused import as_asked, keep_refused, mark_mended
 from apps.outbound.retry import DEFAULT_RETRY_POLICY
 from apps.outbound.screening import first_change, keep_verdicts, screen_submission
-from apps.outbound.transitions import Change, least_finished
-from apps.outbound.validation import (
+from apps.outbound.submission.asked import Submission, SubmittedAttachment
+from apps.outbound.submission.faults import Faults
+from apps.outbound.submission.idempotency import Request, claim_key, earlier_answer, note_answer, request_of
+from apps.outbound.submission.quotas import Quota, charge_quota, check_quota
+from apps.outbound.submission.recipients import People, Recipient
+from apps.outbound.submission.refused import as_asked, keep_refused, mark_mended
+from apps.outbound.submission.validation import (
     MAX_MESSAGE_BYTES,
     can_be_referred_to,
     check,
@@ -56,6 +55,7 @@ from apps.outbound.validation import (
     check_message_id,
     too_large,
 )
+from apps.outbound.transitions import Change, least_finished
 from apps.outbound.wakeups import wake_on_commit
 from apps.screening.verdict import Verdict
 from apps.tickets.intake import deliver_locally

@@ -20,7 +20,7 @@ from apps.events.services import consume
 from apps.mailboxes.models import Direction, Message, MessageKind
 from apps.outbound import transitions
 from apps.outbound.models import WAITING, Delivery
-from apps.outbound.senders_copy import put_senders_copy_away
+from apps.outbound.submission.senders_copy import put_senders_copy_away
 
 CONSUMER = "outbound.wishes"
 _HEARD = frozenset({"message.received", "delivery.delivered"})

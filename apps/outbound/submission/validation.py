@@ -30,11 +30,11 @@ from apps.mime.clean import clean_filename, clean_line
 from apps.mime.compose import MAX_VALUE_CHARS, Unsubscribe
 from apps.mime.folding import InvalidHeader, check_value
 from apps.mime.own_headers import why_refused
-from apps.outbound.asked import Submission, SubmittedAttachment
 from apps.outbound.errors import Fault, SubmissionInvalid
-from apps.outbound.faults import Faults
 from apps.outbound.models import Lane
-from apps.outbound.recipients import People, check_people
+from apps.outbound.submission.asked import Submission, SubmittedAttachment
+from apps.outbound.submission.faults import Faults
+from apps.outbound.submission.recipients import People, check_people
 
 MAX_MESSAGE_BYTES = 30 * 1024 * 1024
 MAX_ATTACHMENTS = 500

@@ -38,9 +38,9 @@ from apps.mailboxes.addresses import sendable_address
 from apps.mailboxes.models import Mailbox, Message
 from apps.mime.address import InvalidAddress, normalise_address, parse_addresses
 from apps.mime.clean import clean_filename, clean_line
-from apps.outbound.asked import Submission
 from apps.outbound.errors import NotRetryable, SubmissionInvalid
 from apps.outbound.models import RefusedFile, RefusedSubmission
+from apps.outbound.submission.asked import Submission
 from apps.tickets.models import Ticket
 
 MAX_KEPT = 1000

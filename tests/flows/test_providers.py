@@ -1,0 +1,81 @@
+"""Relays that behave like real providers on a bad day: everything arrives, once, and nothing is taken for a failure."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from apps.outbound.models import Delivery
+from apps.outbound.relays.environment import reconcile_relays
+from tests.outbound.sending import drain, make_due, send
+from tests.people import House
+from tests.remote.providers import ClosesAfter
+from tests.remote.script import Phase, defer, refuse
+from tests.remote.server import RemoteServer
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def started() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+def as_relay(started: ExitStack, server: RemoteServer) -> RemoteServer:
+    started.enter_context(server)
+    reconcile_relays([f"{server.url}?tls=none"])
+    return server
+
+
+def states() -> set[tuple[str, int]]:
+    return set(Delivery.objects.values_list("state", "setbacks"))
+
+
+def test_a_server_that_closes_at_every_fifth_mail_gets_all_of_them_once(
+    house: House, started: ExitStack
+) -> None:
+    relay = as_relay(started, ClosesAfter(every=5))
+    recipients = [f"customer{n}@x.example" for n in range(60)]
+    send(house.as_key, *recipients)
+    for _round in range(10):
+        drain()
+        if Delivery.objects.filter(state="deferred").exists():
+            make_due()
+    assert relay.taken_by_recipient == dict.fromkeys(recipients, 1)
+    assert {state for state, _setbacks in states()} == {"sent"}
+
+
+def test_a_slow_line_is_filled_with_conversations(house: House, started: ExitStack) -> None:
+    """At 200 ms an answer one conversation after the other would take forty seconds and more."""
+    relay = as_relay(started, RemoteServer(latency_seconds=0.2))
+    recipients = [f"customer{n}@domain{n % 10}.example" for n in range(100)]
+    send(house.as_key, *recipients)
+    drain()
+    assert relay.taken_by_recipient == dict.fromkeys(recipients, 1)
+    assert relay.connections > 20
+    assert states() == {("sent", 0)}
+
+
+def test_of_five_recipients_one_is_refused_one_is_full_and_three_have_it(
+    house: House, started: ExitStack
+) -> None:
+    relay = as_relay(started, RemoteServer())
+    relay.play(Phase.RCPT, refuse(550, "5.1.1 no such user"), recipient="gone@x.example")
+    relay.play(Phase.RCPT, defer(452, "4.2.2 The email account is over quota"), recipient="full@x.example")
+    submitted = send(
+        house.as_key, "anna@x.example", "gone@x.example", "full@x.example", "ben@x.example", "eva@x.example"
+    )
+    drain()
+    told = dict(Delivery.objects.values_list("recipient", "cause"))
+    assert told == {
+        "anna@x.example": "",
+        "ben@x.example": "",
+        "eva@x.example": "",
+        "gone@x.example": "recipient_refused",
+        "full@x.example": "mailbox_full",
+    }
+    assert set(relay.taken_by_recipient.values()) == {1}
+    submitted.message.refresh_from_db()
+    # Its least finished recipient is the one that is still waited for.
+    assert submitted.message.state == "deferred"
