@@ -29,11 +29,17 @@ _ICONS: dict[str, Icon] = {
     DeliveryState.DEFERRED: "wait",
 }
 
-# Whose reasons are our own words, with our own times in them: `apps.outbound.limits.words` writes those in UTC.
-_OUR_LIMITS = frozenset(
-    {Cause.SENDER_LIMIT, Cause.ORGANISATION_LIMIT, Cause.RELAY_LIMIT, Cause.DESTINATION_LIMIT}
+# Whose reasons are our own words, with our own times in them: a reason is kept in UTC, whoever will read it.
+_IN_OUR_WORDS = frozenset(
+    {
+        Cause.SENDER_LIMIT,
+        Cause.ORGANISATION_LIMIT,
+        Cause.RELAY_LIMIT,
+        Cause.DESTINATION_LIMIT,
+        Cause.RELAY_UNAVAILABLE,
+    }
 )
-_IN_UTC = re.compile(r"\b(\d\d):(\d\d):(\d\d) UTC\b")
+_IN_UTC = re.compile(r"(?<=since |until )(\d\d):(\d\d):(\d\d) UTC\b")
 
 # Nothing of it has left the house, whatever the reason sounds like.
 _SCREENED_OUT = frozenset({Cause.INFECTED, Cause.SPAM, Cause.POLICY_ATTACHMENT})
@@ -147,8 +153,8 @@ def clock(at: datetime, now: datetime) -> str:
 
 
 def on_the_clock(reason: str, cause: str, now: datetime) -> str:
-    """A limit's own words with their times on the asker's clock. What a server said stays as it was said."""
-    if cause not in _OUR_LIMITS:
+    """Our own words with their times on the asker's clock. What a server said stays as it was said."""
+    if cause not in _IN_OUR_WORDS:
         return reason
 
     def local(found: re.Match[str]) -> str:

@@ -55,10 +55,6 @@ class PhaseBar:
     start: float
     width: float
 
-    @property
-    def took(self) -> str:
-        return _("%(n)s ms") % {"n": self.milliseconds or "<\u202f1"}
-
 
 @dataclass(frozen=True, slots=True)
 class ShownAttempt:

@@ -6,8 +6,10 @@ import pytest
 from django.utils import timezone
 
 from apps.mailboxes.errors import NotVisible
+from apps.outbound.cause_titles import TITLES
 from apps.outbound.causes import Cause
 from apps.outbound.delivery import claim_due
+from apps.outbound.explanations import on_the_clock
 from apps.outbound.figures import OVERDUE_SECONDS
 from apps.outbound.models import Delivery, DeliveryState, Lane
 from apps.outbound.selectors import (
@@ -19,6 +21,7 @@ from apps.outbound.selectors import (
     explain,
     queue_figures,
 )
+from apps.outbound.wire.smtp_reply import server_words
 from tests.outbound.sending import drain, send
 from tests.people import House
 from tests.remote.script import Phase, defer, hang_up, refuse
@@ -63,7 +66,7 @@ def test_the_error_queue_holds_what_needs_a_person(house: House, relay: RemoteSe
         (
             {"state": "scheduled", "cause": Cause.SCHEDULE, "due_at": NOON + timedelta(days=2)},
             "wait",
-            "Waiting: it is to be sent at 2026-03-04 12:00 UTC.",
+            "To be sent later: Wed 4 Mar, 12:00 UTC.",
         ),
         (
             {"state": "queued", "cause": Cause.WAITING_FOR_WORKER, "due_at": NOON - timedelta(seconds=5)},
@@ -189,3 +192,29 @@ def test_a_queue_that_nobody_works_off_says_so(house: House) -> None:
     figures = queue_figures(house.as_key, later)
     assert figures.oldest_due_seconds >= 2 * OVERDUE_SECONDS - 1
     assert [one.cause for one in figures.diagnosis] == ["waiting_for_worker"]
+
+
+def test_our_own_times_are_told_on_the_askers_clock_and_a_servers_words_are_left() -> None:
+    ours = "Relay mail-1 allows 30 messages a minute; 30 were sent since 10:02:14 UTC."
+    theirs = "421 come again, since 10:02:14 UTC you sent enough"
+    with timezone.override("Europe/Berlin"):
+        assert on_the_clock(ours, Cause.RELAY_LIMIT, NOON).endswith("30 were sent since 11:02:14 CET.")
+        assert on_the_clock(theirs, Cause.PROVIDER_LIMIT, NOON) == theirs
+    assert on_the_clock(ours, Cause.RELAY_LIMIT, NOON) == ours
+
+
+def test_every_cause_has_a_heading_of_its_own() -> None:
+    assert {cause.value for cause in Cause if cause} - set(TITLES) == set()
+
+
+@pytest.mark.parametrize(
+    ("code", "enhanced", "text"),
+    [
+        (450, "4.7.1", "450 4.7.1 Greylisted"),
+        (450, "4.7.1", "4.7.1 Greylisted"),
+        (450, "4.7.1", "Greylisted"),
+        (None, "", "450 4.7.1 Greylisted"),
+    ],
+)
+def test_a_servers_codes_are_said_once(code: int | None, enhanced: str, text: str) -> None:
+    assert server_words(code, enhanced, text) == "450 4.7.1 Greylisted"

@@ -12,6 +12,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from apps.mailboxes.conversations import ConversationRow
+from apps.outbound.explanations import Explanation
+from apps.outbound.models import DeliveryState
 from apps.webmail.built_files import built_url
 from apps.webmail.plain_text import link
 
@@ -33,10 +35,20 @@ def icon(name: str, tone: str = "") -> SafeString:
 
 
 @register.simple_tag
-def truth_icon(word: str) -> SafeString:
-    """The icon of a delivery: `good`, `wait` or `bad`, each with a shape of its own beside its colour."""
+def truth_icon(told: Explanation) -> SafeString:
+    """The icon of a delivery: `good`, `wait` or `bad`, each with a shape of its own beside its colour; and another one
+    for what waits for a person's decision.
+    """
+    if told.state == DeliveryState.UNCERTAIN:
+        return icon("triangle-alert", told.icon)
     shapes = {"good": "check-check", "wait": "clock", "bad": "circle-x"}
-    return icon(shapes.get(word, "circle-dot"), word)
+    return icon(shapes[told.icon], told.icon)
+
+
+@register.filter
+def brief_ms(milliseconds: int) -> str:
+    """Nothing takes no time at all."""
+    return _("%(n)s ms") % {"n": milliseconds or "<\u202f1"}
 
 
 @register.filter
