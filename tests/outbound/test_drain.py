@@ -5,7 +5,7 @@ import threading
 import time
 import uuid
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.utils import timezone
@@ -175,12 +175,14 @@ def test_a_fault_of_ours_in_one_delivery_spares_the_others_and_is_told(
     poisoned = send(house.as_key, "poison@x.example").message.pk
     send(house.as_key, "elena@x.example")
 
-    def explode_for_one(message: Message, content: bytes) -> bytes:
-        if message.pk == poisoned:
-            raise RecursionError
-        return content
+    sign = reading.signed_for_sending
 
-    monkeypatch.setattr(reading, "dress", explode_for_one)
+    def explode_for_one(contents: dict[Message, bytes], now: datetime) -> dict[uuid.UUID, bytes]:
+        if poisoned in {message.pk for message in contents}:
+            raise RecursionError
+        return sign(contents, now)
+
+    monkeypatch.setattr(reading, "signed_for_sending", explode_for_one)
     drain()
     states = dict(Delivery.objects.values_list("recipient", "cause"))
     assert states == {"poison@x.example": Cause.PLATFORM_FAULT, "elena@x.example": ""}
