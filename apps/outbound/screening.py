@@ -83,7 +83,8 @@ def screen_before_sending(message_ids: Collection[uuid.UUID]) -> dict[uuid.UUID,
 
 def _screen_all(messages: list[Message], raws: Mapping[uuid.UUID, bytes]) -> dict[uuid.UUID, Change | None]:
     policies = policies_of({message.organisation_id for message in messages})
-    recipients = _recipients_of(messages)
+    # Only a daemon's judgement depends on them.
+    recipients = _recipients_of(messages) if asks_daemons() else {}
     if not connection.in_atomic_block:
         # This thread may wait for a daemon now; meanwhile others may have its connection.
         connection.close()

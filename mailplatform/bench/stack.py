@@ -12,7 +12,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +42,12 @@ _WAITING = """
          + (SELECT count(*) FROM blobs_spooledbytes)
 """
 _FILED = "SELECT count(*) FROM inbound_receivedmessage WHERE state = 'filed'"
+_SPOOLED = "SELECT count(*) FROM blobs_spooledbytes"
+_MAKE_DUE = """
+    WITH due AS (
+        UPDATE outbound_delivery SET due_at = now() + make_interval(secs => %s) WHERE state = 'scheduled' RETURNING 1
+    ) SELECT count(*) FROM due
+"""
 _SENT = "SELECT count(*) FROM outbound_delivery WHERE state = 'sent'"
 
 
@@ -106,16 +112,29 @@ class Product:
             progress.note(waiting)
             await asyncio.sleep(0.2)
 
+    async def wait_stored(self) -> None:
+        """Until no bytes wait for S3 any more. Raises BenchFailed when they stay."""
+        progress = Progress("bytes wait for S3", 0)
+        while waiting := await self._count(_SPOOLED):
+            progress.note(waiting)
+            await asyncio.sleep(0.1)
+
+    async def make_due(self, count: int, seconds: float) -> None:
+        """Let what is scheduled be due so many seconds from now. Raises BenchFailed unless it is `count` mails."""
+        moved = await self._count(_MAKE_DUE, [seconds])
+        if moved != count:
+            raise BenchFailed(f"{moved} of {count} mails were waiting for their time")
+
     async def forget_database(self) -> None:
         """Close the connection of the counts: a process of PostgreSQL's that is not the product's."""
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.close()
 
-    async def _count(self, query: LiteralString) -> int:
+    async def _count(self, query: LiteralString, parameters: Sequence[float] = ()) -> int:
         if self._connection is None:
             self._connection = await psycopg.AsyncConnection.connect(self.database_url, autocommit=True)
-        row = await (await self._connection.execute(query)).fetchone()
+        row = await (await self._connection.execute(query, parameters)).fetchone()
         if row is None:
             raise BenchFailed("a count came without a row")
         return int(row[0])

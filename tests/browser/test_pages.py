@@ -1,4 +1,4 @@
-"""Every page beside the mailboxes: reached from the rail by who may, named, in one column at 360 px, nothing nameless."""
+"""Every page beside the mailboxes: reached from the rail by who may, named, one column at 360 px, nothing nameless."""
 
 import re
 from collections.abc import Callable

@@ -113,6 +113,7 @@ class Health:
         self._chance = chance or random.SystemRandom().random
         self._memory = memory or _process
         self._turn = asyncio.Lock()
+        self._looking: dict[str, asyncio.Task[Breaker]] = {}
 
     async def ask(self, server: str, now: datetime) -> Rest | None:
         """None: go ahead, and tell how it went. Otherwise until when to leave it alone."""
@@ -171,6 +172,15 @@ class Health:
         known, looked_at = self._memory.breakers.get(server, (Breaker(), float("-inf")))
         if time.monotonic() - looked_at < FRESH_SECONDS:
             return known
+        # Two hundred conversations that want to know in the same moment ask once, and over one connection.
+        looking = self._looking.get(server)
+        if looking is None:
+            looking = self._looking[server] = asyncio.create_task(self._look_for_all(server, known))
+            looking.add_done_callback(lambda _task: self._looking.pop(server))
+        # Shielded: who is told to stop meanwhile must not take the answer from the others.
+        return await asyncio.shield(looking)
+
+    async def _look_for_all(self, server: str, known: Breaker) -> Breaker:
         redis = self._server()
         if redis is not None:
             try:
