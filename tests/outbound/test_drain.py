@@ -17,6 +17,7 @@ from apps.outbound.causes import Cause
 from apps.outbound.drain import Drain
 from apps.outbound.models import Delivery, DeliveryState, Lane
 from apps.outbound.relays.environment import reconcile_relays
+from apps.outbound.signing.sending import signed_for_sending
 from apps.outbound.sweeper import sweep_deliveries
 from apps.outbound.wire.conversation import Timeouts
 from tests.outbound.sending import QUICK, SHORT_LEASE, drain, make_due, only_delivery, send
@@ -175,7 +176,7 @@ def test_a_fault_of_ours_in_one_delivery_spares_the_others_and_is_told(
     poisoned = send(house.as_key, "poison@x.example").message.pk
     send(house.as_key, "elena@x.example")
 
-    sign = reading.signed_for_sending
+    sign = signed_for_sending
 
     def explode_for_one(contents: dict[Message, bytes], now: datetime) -> dict[uuid.UUID, bytes]:
         if poisoned in {message.pk for message in contents}:
