@@ -136,10 +136,15 @@ def test_the_figures_look_at_no_more_than_they_need(
 
 
 @pytest.mark.slow
-def test_claims_of_fifty_from_a_million_take_less_than_twenty_milliseconds(template: Submitted) -> None:
+def test_claims_of_fifty_from_a_million_take_milliseconds(template: Submitted) -> None:
     crowd(template, [f"d{n:04}.example" for n in range(5000)], 1_000_000, due="now() - n * interval '1 ms'")
-    p95 = report("claim of 50 among 1,000,000", [timed_claim(Room(50, 50))[0] for _ in range(60)])
-    assert p95 < 0.020
+    rows_before = rows_read()
+    seconds = [timed_claim(Room(50, 50))[0] for _ in range(60)]
+    report("claim of 50 among 1,000,000", seconds)
+    # Twenty at the 95th percentile is what a quiet machine shows; the bounds here hold on a busy one too, and are
+    # passed a hundredfold where a claim reads the queue.
+    assert statistics.median(seconds) < 0.1
+    assert (rows_read() - rows_before) / len(seconds) < 3_000
 
 
 @pytest.mark.slow
@@ -167,11 +172,10 @@ def timed_claim(room: Room, walk_from: str | None = None) -> tuple[float, Claims
     return seconds, claims
 
 
-def report(title: str, seconds: list[float]) -> float:
+def report(title: str, seconds: list[float]) -> None:
     p95 = statistics.quantiles(seconds, n=20)[-1]
     median = statistics.median(seconds)
     print(f"\n{title}: median {median * 1000:.1f} ms, p95 {p95 * 1000:.1f} ms")  # noqa: T201 - what this is for
-    return p95
 
 
 # putting off what waits for a destination
