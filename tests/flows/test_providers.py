@@ -2,12 +2,22 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
+from django.db.models import F
+from django.utils import timezone
 
-from apps.outbound.models import Delivery
+from apps.outbound.delivery import DEFAULT_LEASE_POLICY
+from apps.outbound.drain import Drain
+from apps.outbound.models import Delivery, Lane
 from apps.outbound.relays.environment import reconcile_relays
-from tests.outbound.sending import drain, make_due, send
+from apps.outbound.sweeper import sweep_deliveries
+from apps.outbound.wire.envelope import Timeouts
+from tests.faults.work_process import poll
+from tests.outbound.sending import QUICK, drain, make_due, send
+from tests.outbound.simulated import SimulatedLoop, running
 from tests.people import House
 from tests.remote.providers import ClosesAfter
 from tests.remote.script import Phase, defer, refuse
@@ -55,6 +65,56 @@ def test_a_slow_line_is_filled_with_conversations(house: House, started: ExitSta
     assert relay.taken_by_recipient == dict.fromkeys(recipients, 1)
     assert relay.connections > 20
     assert states() == {("sent", 0)}
+
+
+PATIENT = replace(QUICK, relay=replace(QUICK.relay, timeouts=Timeouts()))
+
+
+def let_a_quarter_minute_pass(loop: SimulatedLoop) -> None:
+    """On the worker's clock and on PostgreSQL's; until the lease is renewed as it must be."""
+    Delivery.objects.update(lease_expires_at=F("lease_expires_at") - timedelta(seconds=15))
+    loop.let_pass(15)
+    fresh = DEFAULT_LEASE_POLICY.lease - timedelta(seconds=10)
+    poll(
+        lambda: Delivery.objects.filter(lease_expires_at__gt=timezone.now() + fresh).exists(),
+        what="the lease is renewed",
+        timeout=20,
+    )
+
+
+def test_a_250_that_comes_after_ninety_seconds_is_waited_for_and_heard(
+    house: House, started: ExitStack
+) -> None:
+    relay = as_relay(started, RemoteServer())
+    stall = relay.stall(Phase.DOT, taking=True)
+    send(house.as_key, "elena@x.example")
+    with running(Drain(Lane.INTERACTIVE, PATIENT).run()) as loop:
+        stall.wait_reached()
+        for _quarter in range(6):
+            let_a_quarter_minute_pass(loop)
+            assert sweep_deliveries() == 0
+        assert states() == {("sending", 0)}
+        stall.release()
+    assert states() == {("sent", 0)}
+    assert relay.taken_by_recipient == {"elena@x.example": 1}
+
+
+def test_a_250_that_never_comes_is_given_up_after_ten_minutes_and_nobody_can_tell(
+    house: House, started: ExitStack
+) -> None:
+    """RFC 5321 §4.5.3.2.6: at least ten minutes, or what was stored already is sent again."""
+    relay = as_relay(started, RemoteServer())
+    stall = relay.stall(Phase.DOT, taking=True)
+    send(house.as_key, "elena@x.example")
+    with running(Drain(Lane.INTERACTIVE, PATIENT).run()) as loop:
+        stall.wait_reached()
+        for _quarter in range(39):
+            let_a_quarter_minute_pass(loop)
+        assert states() == {("sending", 0)}
+        loop.let_pass(20)
+    assert states() == {("uncertain", 0)}
+    assert Delivery.objects.get().cause == "reply_lost"
+    assert len(relay.messages) == 1
 
 
 def test_of_five_recipients_one_is_refused_one_is_full_and_three_have_it(
