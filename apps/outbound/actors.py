@@ -8,7 +8,7 @@ import structlog
 from dramatiq.middleware import Middleware
 
 from apps.events.calls import answer_call
-from apps.outbound.drain import Drain
+from apps.outbound.draining.drain import Drain
 from apps.outbound.models import Lane
 
 log = structlog.get_logger(__name__)
