@@ -17,6 +17,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from apps.accounts.errors import AdminsOnly
 from apps.accounts.principal import Principal
 from apps.events.services import publish
 from apps.mailboxes.errors import NotVisible
@@ -24,7 +25,7 @@ from apps.mime.address import InvalidAddress, normalise_address
 from apps.mime.clean import clean_line
 from apps.outbound.bounces.policy import DEFAULT_SUPPRESSION_POLICY, SuppressionPolicy
 from apps.outbound.causes import Cause
-from apps.outbound.errors import AdminsOnly, SuppressionInvalid
+from apps.outbound.errors import SuppressionInvalid
 from apps.outbound.models import Delivery, DeliveryState, Suppression, SuppressionReason
 from apps.outbound.transitions import Change
 
