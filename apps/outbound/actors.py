@@ -7,9 +7,9 @@ import dramatiq
 import structlog
 from dramatiq.middleware import Middleware
 
-from apps.events.calls import answer_call
 from apps.outbound.draining.drain import Drain
 from apps.outbound.models import Lane
+from apps.outbound.wakeups import wake_up
 
 log = structlog.get_logger(__name__)
 
@@ -59,5 +59,5 @@ dramatiq.get_broker().add_middleware(drains)
 @dramatiq.actor(queue_name="outbound", notify_shutdown=False)
 async def deliver(lane: str) -> None:
     """Drain a lane of whatever is due."""
-    await asyncio.to_thread(answer_call, f"outbound:{lane}")
+    await asyncio.to_thread(wake_up(Lane(lane)).answer)
     await drains.drain(Lane(lane))

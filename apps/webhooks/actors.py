@@ -7,10 +7,9 @@ import dramatiq
 from django.conf import settings
 from dramatiq.middleware import Middleware
 
-from apps.events.calls import answer_call
 from apps.webhooks.connection import PushPolicy
 from apps.webhooks.push import Pusher
-from apps.webhooks.wakeups import CALL
+from apps.webhooks.queue import PUSH
 
 
 class Pushers(Middleware):
@@ -56,5 +55,5 @@ dramatiq.get_broker().add_middleware(pushers)
 @dramatiq.actor(queue_name="webhooks", notify_shutdown=False)
 async def push() -> None:
     """Push whatever is due."""
-    await asyncio.to_thread(answer_call, CALL)
+    await asyncio.to_thread(PUSH.answer)
     await pushers.push()
