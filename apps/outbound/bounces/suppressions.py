@@ -244,6 +244,13 @@ def remove_suppression(principal: Principal, suppression: Suppression, *, now: d
         )
 
 
+def unsuppress(principal: Principal, address: str, *, now: datetime) -> None:
+    """Take an address off the list, if it is on it. Raises AdminsOnly."""
+    _demand_admin(principal)
+    for row in suppressions_for(principal).filter(address=comparable_address(address)):
+        remove_suppression(principal, row, now=now)
+
+
 def _demand_admin(principal: Principal) -> None:
     if not may_change_suppressions(principal):
         msg = _("Only an admin may change the list of suppressions.")
