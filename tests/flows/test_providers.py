@@ -11,7 +11,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from apps.outbound.delivery import DEFAULT_LEASE_POLICY
-from apps.outbound.drain import Drain
+from apps.outbound.draining.drain import Drain
 from apps.outbound.models import Delivery, Lane
 from apps.outbound.relays.environment import reconcile_relays
 from apps.outbound.sweeper import sweep_deliveries

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from apps.outbound.causes import Cause
 from apps.outbound.delivery import Claim, Evidence
-from apps.outbound.drain import Drain
+from apps.outbound.draining.drain import Drain
 from apps.outbound.models import Delivery, Lane
 from apps.outbound.relay import Attempt, Fence, RelayRoad
 from apps.outbound.waiting import Wait
