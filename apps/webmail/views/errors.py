@@ -78,7 +78,7 @@ def _shown(
     for row in rows:
         if isinstance(row, Delivery):
             truth, newest = DeliveryTruth(row, explain(row, now)), last.get(row.pk)
-            words = words_of(newest) if newest is not None else ""
+            words = words_of(newest, now) if newest is not None else ""
             # Where our own sentence quotes the server, once is enough.
             said = "" if words.rstrip(".") in truth.explanation.sentence else words
             shown.append(
