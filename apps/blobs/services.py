@@ -19,6 +19,7 @@ import structlog
 from django.db import transaction
 from django.db.models.functions import Now
 
+from apps.blobs import cached
 from apps.blobs.errors import ObjectStoreUnavailable
 from apps.blobs.models import Blob, SpooledBytes
 from apps.blobs.object_store import object_store
@@ -107,23 +108,26 @@ def offload(limit: int = 200) -> int:
     if not spooled:
         return 0
     with ThreadPoolExecutor(OFFLOAD_THREADS, thread_name_prefix="offload") as pool:
-        moved = [blob_id for blob_id in pool.map(_upload, spooled) if blob_id is not None]
+        uploaded = list(pool.map(_upload, spooled))
+    moved = {one.pk: bytes(one.content) for one, done in zip(spooled, uploaded, strict=True) if done}
     if not moved:
         msg = f"S3 took none of {len(spooled)} objects"
         raise ObjectStoreUnavailable(msg)
+    # Before anybody looks for them in S3: a mail that waits for its turn is sent without reading it back.
+    cached.remember(moved)
     with transaction.atomic():
         Blob.objects.filter(pk__in=moved).update(stored_at=Now())
         SpooledBytes.objects.filter(pk__in=moved).delete()
     return len(moved)
 
 
-def _upload(spooled: SpooledBytes) -> uuid.UUID | None:
+def _upload(spooled: SpooledBytes) -> bool:
     try:
         object_store().put(spooled.blob.object_key, bytes(spooled.content))
     except ObjectStoreUnavailable as error:
         log.warning("blob_not_offloaded", blob=str(spooled.pk), error=str(error))
-        return None
-    return spooled.blob.pk
+        return False
+    return True
 
 
 def remove_orphans(now: datetime) -> int:

@@ -5,7 +5,7 @@ import asyncio
 import dramatiq
 
 from apps.events.residents import residents
-from apps.outbound.drain import Drain
+from apps.outbound.draining.drain import Drain
 from apps.outbound.models import Lane
 from apps.outbound.wakeups import wake_up
 

@@ -30,7 +30,7 @@ from apps.blobs.selectors import read_many
 from apps.mailboxes.models import Folder, MailboxEntry, Message, Side
 from apps.mailboxes.services import move_sender_copy, take_out_of_outbox
 from apps.outbound.causes import Cause
-from apps.outbound.database_threads import DatabaseThreads, run_in_daemon_thread
+from apps.outbound.draining.database_threads import DatabaseThreads, run_in_daemon_thread
 from apps.outbound.models import (
     IN_ERROR,
     Delivery,

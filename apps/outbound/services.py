@@ -15,7 +15,7 @@ from apps.accounts.principal import Principal
 from apps.mailboxes.errors import NotVisible
 from apps.mailboxes.models import Message
 from apps.mailboxes.selectors import is_on_senders_side
-from apps.mime.address import InvalidAddress, normalise_address
+from apps.mime.address import comparable_address, normalise_address
 from apps.outbound import transitions
 from apps.outbound.bounces.suppressions import suppressed_among
 from apps.outbound.causes import Cause
@@ -157,13 +157,6 @@ def _cancel_these(principal: Principal, ids: Collection[uuid.UUID], now: datetim
     return cancelled
 
 
-def _normal(address: str) -> str:
-    try:
-        return normalise_address(address)
-    except InvalidAddress:
-        return address.lower()
-
-
 def _relay(principal: Principal, relay_id: uuid.UUID | str) -> Relay:
     try:
         return relays_to_choose(principal).get(pk=relay_id)
@@ -205,9 +198,8 @@ def readdress_delivery(principal: Principal, delivery: Delivery, address: str, n
         raise SubmissionInvalid("recipient", msg, Fault.ADDRESS_INVALID)
     normal = normalise_address(recipient.address)
     with transaction.atomic():
-        if any(
-            normal == _normal(one) for one in delivery.message.deliveries.values_list("recipient", flat=True)
-        ):
+        written_to = delivery.message.deliveries.values_list("recipient", flat=True)
+        if normal in map(comparable_address, written_to):
             raise SubmissionInvalid("recipient", "This message has gone to that address already.")
         if not transitions.discard(delivery.pk, actor=principal.actor, now=now):
             msg = "It is not in the error queue any more."

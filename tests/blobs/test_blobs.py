@@ -113,9 +113,20 @@ def test_reading_does_without_the_cache(house: House, monkeypatch: pytest.Monkey
     def away(*_args: Any, **_kwargs: Any) -> None:
         raise RedisConnectionError("away")
 
-    monkeypatch.setattr(cache, "get", away)
-    monkeypatch.setattr(cache, "set", away)
+    for operation in ("get", "get_many", "set", "set_many", "add", "incr"):
+        monkeypatch.setattr(cache, operation, away)
     assert read(blob) == b"no cache"
+
+
+def test_offloading_does_without_the_cache(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    blob = put(house.organisation.pk, stage(b"no cache"))
+
+    def away(*_args: Any, **_kwargs: Any) -> None:
+        raise RedisConnectionError("away")
+
+    monkeypatch.setattr(cache, "add", away)
+    assert offload() == 1
+    assert object_store().get(blob.object_key) == b"no cache"
 
 
 def test_many_are_read_wherever_each_of_them_lies(house: House) -> None:
@@ -136,6 +147,7 @@ def test_a_promise_that_nobody_keeps_is_named(house: House) -> None:
     offload()
     blob.refresh_from_db()
     object_store().delete(blob.object_key)
+    cache.clear()
     with pytest.raises(BlobMissing):
         read(blob)
 

@@ -138,7 +138,7 @@ async def test_a_server_whose_name_does_not_resolve_is_not_taken_for_none(
     names: NameServer, resolver: Resolver
 ) -> None:
     names.say("x.example", "MX", "10 mx.broken.example.")
-    names.fail("broken.example")
+    names.fail("mx.broken.example")
     with pytest.raises(RelayUnavailable):
         await found("x.example", resolver)
 

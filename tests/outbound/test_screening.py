@@ -14,7 +14,7 @@ from pytest_django import Settings
 from apps.mailboxes.models import Folder, MailboxEntry, Side
 from apps.outbound import screening
 from apps.outbound.causes import Cause
-from apps.outbound.drain import Drain
+from apps.outbound.draining.drain import Drain
 from apps.outbound.explanations import explain
 from apps.outbound.figures import queue_figures
 from apps.outbound.models import (

@@ -21,10 +21,10 @@ from datetime import UTC, datetime, timedelta
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from apps.accounts.errors import AdminsOnly
 from apps.accounts.principal import Principal
 from apps.mime.address import InvalidAddress, normalise_address
 from apps.outbound.errors import (
-    AdminsOnly,
     ConversationError,
     RelayInvalid,
     RelayRefused,

@@ -6,7 +6,8 @@ a break at each step means:
 
     MAIL, RCPT, DATA               nothing was accepted: RelayRefused or RelayUnavailable
     the bytes                      the same
-    fence                          it raises: the line is cut without a dot, and nothing was accepted
+    fence                          it raises: the line is cut without a dot, and nothing was accepted. One that took
+                                   long is asked again: the lease it saw may have lapsed since
     dot                            an answer decides; without one it is ReplyLost (RFC 1047)
 
 Before the dot every byte of the message has left our buffers, and a line known to be dead is noticed, so that
@@ -21,7 +22,8 @@ the next message.
 
 Limits: over TLS the last bytes may still stand in asyncio's buffers when the fence is passed, and a line that
 breaks just then is called `ReplyLost` without need. One recipient to a message. The next message's commands wait for
-the answer to the dot. No CHUNKING, no DSN.
+the answer to the dot. A process that is stopped in the microseconds between the fence's answer and the dot sends it
+when it goes on. No CHUNKING, no DSN.
 """
 
 import asyncio
@@ -124,10 +126,7 @@ class Conversation:
             self._check_abilities(envelope, payload)
             await self._begin(envelope, payload)
             await self._transmit(payload.data)
-            started = time.monotonic()
-            await fence()
-            self.phases_ms["fence"] = _milliseconds_since(started)
-            self._check_alive("fence")
+            await self._pass(fence)
             return await self._finish()
         except RelayRefused as refusal:
             # The line serves the next message, unless the server is closing it (421, RFC 5321 §3.8).
@@ -325,6 +324,20 @@ class Conversation:
             raise RelayUnavailable(
                 phase, f"{self._endpoint} closed the connection before the message was complete"
             )
+
+    async def _pass(self, fence: Callable[[], Awaitable[None]]) -> None:
+        """Raises what `fence` raises.
+
+        A process that is stopped while the fence is asked may wake after its lease, and somebody else may have sent
+        the message since. So what the fence said holds for a moment only.
+        """
+        started = asked = time.monotonic()
+        await fence()
+        while time.monotonic() - asked > self._timeouts.fence:
+            asked = time.monotonic()
+            await fence()
+        self.phases_ms["fence"] = _milliseconds_since(started)
+        self._check_alive("fence")
 
     async def _finish(self) -> Reply:
         started = time.monotonic()

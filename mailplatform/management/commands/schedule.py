@@ -17,10 +17,10 @@ from apps.blobs.services import offload, remove_orphans
 from apps.events.services import sequence_committed
 from apps.inbound.sweeper import sweep_received
 from apps.monitoring.heartbeat import Heartbeat
+from apps.organisations.resealing import reseal_stale
 from apps.outbound.bounces.notices import tell_of_late, tell_of_lost
 from apps.outbound.domains.tending import tend
 from apps.outbound.services import forget_old_idempotency_keys, forget_what_is_over
-from apps.outbound.signing.keyring import reseal_stale
 from apps.outbound.signing.rotation import retire_due
 from apps.outbound.submission.wishes import cancel_what_was_answered
 from apps.outbound.sweeper import sweep_deliveries
@@ -53,7 +53,7 @@ CLOCKS = (
     Clock("offload spool", 0.5, offload),
     Clock("tend domains", 60.0, lambda: tend(timezone.now())),
     Clock("retire signing keys", HOUR, lambda: retire_due(timezone.now())),
-    Clock("reseal signing keys", HOUR, reseal_stale),
+    Clock("reseal secrets", HOUR, reseal_stale),
     Clock("remove orphans", HOUR, lambda: remove_orphans(timezone.now())),
     Clock("forget idempotency keys", HOUR, lambda: forget_old_idempotency_keys(timezone.now())),
     Clock("forget webhook deliveries", HOUR, lambda: forget_finished(timezone.now())),

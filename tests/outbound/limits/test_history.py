@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from apps.mailboxes.models import Message
 from apps.organisations.models import new_id
-from apps.outbound.database_threads import DatabaseThreads
+from apps.outbound.draining.database_threads import DatabaseThreads
 from apps.outbound.limits.history import accepted_lately, recall
 from apps.outbound.limits.limiter import Limiter
 from apps.outbound.limits.rules import demands_for, load_rules

@@ -13,9 +13,9 @@ from django.utils import timezone
 
 from apps.blobs.errors import BlobMissing, ObjectStoreUnavailable
 from apps.mailboxes.models import Message
-from apps.outbound import reading
 from apps.outbound.causes import Cause
-from apps.outbound.drain import Drain
+from apps.outbound.draining import reading
+from apps.outbound.draining.drain import Drain
 from apps.outbound.models import Delivery, DeliveryState, Lane
 from apps.outbound.relays.environment import reconcile_relays
 from apps.outbound.sweeper import sweep_deliveries

@@ -12,7 +12,7 @@ from django.utils import timezone
 from apps.blobs.errors import BlobMissing, ObjectStoreUnavailable
 from apps.blobs.selectors import read_many
 from apps.mailboxes.models import Message
-from apps.outbound.database_threads import DATABASE_AWAY
+from apps.outbound.draining.database_threads import DATABASE_AWAY
 from apps.outbound.signing.sending import signed_for_sending
 from apps.outbound.wire.payload import Payload
 

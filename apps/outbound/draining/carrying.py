@@ -20,10 +20,7 @@ import structlog
 from django.utils import timezone
 
 from apps.blobs.errors import BlobMissing, ObjectStoreUnavailable
-from apps.outbound.before_sending import outcome_before, return_path
-from apps.outbound.bodies import Bodies
 from apps.outbound.causes import Cause
-from apps.outbound.database_threads import DATABASE_AWAY, DatabaseThreads
 from apps.outbound.delivery import (
     Claim,
     Evidence,
@@ -32,12 +29,15 @@ from apps.outbound.delivery import (
     deliver_here,
     record_results,
 )
-from apps.outbound.drain_policy import DrainPolicy
+from apps.outbound.draining.before_sending import outcome_before, return_path
+from apps.outbound.draining.bodies import Bodies
+from apps.outbound.draining.database_threads import DATABASE_AWAY, DatabaseThreads
+from apps.outbound.draining.group_commit import GroupCommit
+from apps.outbound.draining.policy import DrainPolicy
+from apps.outbound.draining.reading import read_payloads
 from apps.outbound.errors import LeaseLost
-from apps.outbound.group_commit import GroupCommit
 from apps.outbound.limits.gate import open_gate
 from apps.outbound.models import DeliveryState, Relay, Route
-from apps.outbound.reading import read_payloads
 from apps.outbound.relay import Attempt, RelayRoad
 from apps.outbound.retry import Trouble
 from apps.outbound.screening import Screenings

@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 
-from apps.outbound.bodies import Bodies
+from apps.outbound.draining.bodies import Bodies
 from apps.outbound.wire.payload import Payload
 
 
