@@ -14,10 +14,10 @@ from apps.mailboxes.models import Message
 from apps.outbound.errors import SubmissionInvalid
 from apps.outbound.models import Delivery, DeliveryState, RefusedSubmission
 from apps.outbound.submission.submit import SubmittedAttachment
-from tests.browser.conftest import wait_until
 from tests.browser.test_handling import NAMELESS
 from tests.outbound.sending import drain, send
 from tests.people import House
+from tests.polling import wait_until
 from tests.remote.script import Phase, defer, hang_up, refuse
 from tests.remote.server import RemoteServer
 
