@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import structlog
-from django.db import connection, transaction
+from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.db.models.functions import Now
 
 from apps.accounts.principal import Principal
@@ -120,6 +120,11 @@ def acknowledge_due(now: datetime, *, limit: int = 50) -> int:
         except (BlobError, OutboundError) as error:
             # Due again when its lease lapses, and too late after a day.
             log.warning("acknowledgement_waits", row=str(row.pk), error=type(error).__name__)
+        except (DatabaseError, InterfaceError):
+            raise
+        except Exception:
+            # Whatever one mail provokes must not keep those behind it waiting for a day.
+            log.exception("acknowledgement_failed", row=str(row.pk))
     return len(ids)
 
 
