@@ -29,11 +29,11 @@ from django.db.models.functions import Now
 from apps.accounts.principal import Principal
 from apps.automation.answerable import Because, OpeningMail, why_unanswered
 from apps.automation.models import Acknowledgement, AcknowledgementRule, AcknowledgementState
-from apps.automation.wakeups import wake
 from apps.blobs.errors import BlobError
 from apps.events.models import Event
 from apps.events.notices import announce
 from apps.events.services import consume, publish
+from apps.events.wakeups import WakeUp
 from apps.mailboxes.addresses import find_owned, is_our_domain
 from apps.mailboxes.models import Direction, Message
 from apps.mime.address import InvalidAddress, normalise_address
@@ -43,6 +43,7 @@ from apps.tickets.models import Ticket
 
 log = structlog.get_logger(__name__)
 
+ACKNOWLEDGE = WakeUp("automation", "acknowledge")
 CONSUMER = "automation"
 OPENED = "ticket.opened"
 EVENTS_AT_ONCE = 500
@@ -89,7 +90,7 @@ def _plan(events: Sequence[Event]) -> None:
     rows = [_planned(ticket, *opened[ticket.pk]) for ticket in wanted]
     if rows:
         Acknowledgement.objects.bulk_create(rows, ignore_conflicts=True)
-        transaction.on_commit(wake)
+        transaction.on_commit(ACKNOWLEDGE.send)
 
 
 def _planned(ticket: Ticket, event: Event, message_id: uuid.UUID) -> Acknowledgement:

@@ -4,12 +4,17 @@ The workers are `manage.py work` processes; the test plays the schedule process 
 letting leases lapse, which takes a minute otherwise. What counts is what the other side's server took.
 """
 
+import time
 from functools import partial
 from pathlib import Path
 
 import pytest
+from django.db import connection, transaction
+from django.utils import timezone
 
 from apps.outbound.models import Delivery, DeliveryState
+from apps.outbound.services import resolve_uncertain
+from apps.outbound.wire.envelope import Timeouts
 from tests.faults.work_process import counts, let_leases_lapse, poll, sweep_until, worker
 from tests.outbound.sending import send
 from tests.people import House
@@ -106,6 +111,41 @@ def test_a_worker_that_slept_through_its_lease_sends_no_dot(
         relay.wait_left_alone()
     assert relay.taken_by_recipient == {"elena@x.example": 1}
     assert counts() == {"sent": 1}
+
+
+def test_a_worker_stopped_at_the_fence_itself_sends_no_dot_once_somebody_else_may_have_sent_it(
+    house: House, relay: RemoteServer, tmp_path: Path
+) -> None:
+    """PostgreSQL has let it pass, but it sleeps before it hears so; meanwhile a person decides."""
+    send(house.as_key, "elena@x.example")
+    before_the_fence = relay.stall(Phase.DATA)
+    with worker(tmp_path, relay.url) as sleeper:
+        before_the_fence.wait_reached()
+        with transaction.atomic():
+            Delivery.objects.select_for_update().get()
+            before_the_fence.release()
+            poll(is_fencing, what="it waits for the row at its fence")
+            sleeper.pause()
+        poll(lambda: Delivery.objects.filter(phase="committing").exists(), what="PostgreSQL let it pass")
+        asleep_since = time.monotonic()
+        let_leases_lapse()
+        sweep_until(lambda: counts() == {"uncertain": 1}, what="nobody can tell")
+        resolve_uncertain(house.as_key, Delivery.objects.get(), DeliveryState.QUEUED, timezone.now())
+        with worker(tmp_path, relay.url):
+            sweep_until(lambda: counts() == {"sent": 1}, what="another worker sends it")
+        poll(lambda: time.monotonic() - asleep_since > Timeouts().fence, what="it sleeps long enough")
+        sleeper.go_on()
+        poll(lambda: "lease_lost" in sleeper.log(), what="the sleeper finds that it has lost its lease")
+        relay.wait_left_alone()
+    assert relay.taken_by_recipient == {"elena@x.example": 1}
+    assert counts() == {"sent": 1}
+
+
+def is_fencing() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+        (waits,) = cursor.fetchone()
+    return bool(waits)
 
 
 def test_an_answer_that_comes_after_the_lease_decides_what_was_uncertain(

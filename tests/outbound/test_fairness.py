@@ -151,7 +151,8 @@ def test_a_destination_known_to_take_nothing_is_not_claimed_again_and_again(
     async def attempt(road: RelayRoad, claim: Claim, payload: Payload, fence: Fence) -> Attempt:
         asked[claim.destination] += 1
         if claim.destination == "paused.example":
-            return Attempt(Evidence(), waits=Wait(until, Cause.DESTINATION_LIMIT, "421 4.7.0 come later"))
+            wait = Wait(until, Cause.DESTINATION_LIMIT, "421 4.7.0 come later", is_of_destination=True)
+            return Attempt(Evidence(), waits=wait)
         return await ask_road(road, claim, payload, fence)
 
     monkeypatch.setattr(RelayRoad, "attempt", attempt)

@@ -15,7 +15,6 @@ from apps.outbound.models import Delivery, DeliveryState, Lane
 from apps.outbound.selectors import (
     deliveries_by_message,
     deliveries_for,
-    deliveries_of,
     delivery_for,
     errors_for,
     explain,
@@ -34,11 +33,11 @@ def test_only_the_senders_side_sees_deliveries(house: House, stranger: House) ->
     submitted = send(house.as_alice, "bob@house.test", "elena@x.example", sender="alice@house.test")
     message, delivery = submitted.message, submitted.deliveries[0]
     for who in (house.as_alice, house.as_key):
-        assert deliveries_of(who, message) == submitted.deliveries
+        assert deliveries_by_message(who, [message])[message.pk] == submitted.deliveries
         assert deliveries_by_message(who, [message]) == {message.pk: submitted.deliveries}
         assert delivery_for(who, delivery.pk) == delivery
     for who in (house.as_bob, stranger.as_key, stranger.as_alice):
-        assert deliveries_of(who, message) == []
+        assert deliveries_by_message(who, [message])[message.pk] == []
         assert deliveries_by_message(who, [message]) == {message.pk: []}
         assert not deliveries_for(who).exists()
         assert not errors_for(who).exists()

@@ -17,14 +17,15 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from apps.accounts.errors import AdminsOnly
 from apps.accounts.principal import Principal
 from apps.events.services import publish
 from apps.mailboxes.errors import NotVisible
-from apps.mime.address import InvalidAddress, normalise_address
+from apps.mime.address import InvalidAddress, comparable_address, normalise_address
 from apps.mime.clean import clean_line
 from apps.outbound.bounces.policy import DEFAULT_SUPPRESSION_POLICY, SuppressionPolicy
 from apps.outbound.causes import Cause
-from apps.outbound.errors import AdminsOnly, SuppressionInvalid
+from apps.outbound.errors import SuppressionInvalid
 from apps.outbound.models import Delivery, DeliveryState, Suppression, SuppressionReason
 from apps.outbound.transitions import Change
 
@@ -47,7 +48,7 @@ def suppressed_among(
     organisation_id: uuid.UUID, recipients: Collection[str], now: datetime | None = None
 ) -> dict[str, Change]:
     """Those of `recipients` (as written) that must not be written to, each with what becomes of its delivery."""
-    normal = {recipient: _normal(recipient) for recipient in recipients}
+    normal = {recipient: comparable_address(recipient) for recipient in recipients}
     rows = in_force(organisation_id, now or timezone.now()).filter(address__in=set(normal.values()))
     by_address = {row.address: row for row in rows}
     return {
@@ -115,7 +116,7 @@ def suppress(
 
     An address that is on the list already keeps the weightier of the two reasons.
     """
-    normal = _normal(address)
+    normal = comparable_address(address)
     known = _standing(organisation_id, normal)
     if known is not None and not known.holds(now):
         # It ran out; what comes now is a new one, and the old one history.
@@ -243,14 +244,14 @@ def remove_suppression(principal: Principal, suppression: Suppression, *, now: d
         )
 
 
+def unsuppress(principal: Principal, address: str, *, now: datetime) -> None:
+    """Take an address off the list, if it is on it. Raises AdminsOnly."""
+    _demand_admin(principal)
+    for row in suppressions_for(principal).filter(address=comparable_address(address)):
+        remove_suppression(principal, row, now=now)
+
+
 def _demand_admin(principal: Principal) -> None:
     if not may_change_suppressions(principal):
         msg = _("Only an admin may change the list of suppressions.")
         raise AdminsOnly(msg)
-
-
-def _normal(address: str) -> str:
-    try:
-        return normalise_address(address)
-    except InvalidAddress:
-        return address.lower()

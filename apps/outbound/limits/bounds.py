@@ -2,10 +2,12 @@
 
 import uuid
 from dataclasses import dataclass, fields
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from apps.outbound.causes import Cause
 from apps.outbound.models import LimitScope
+from apps.outbound.waiting import Wait
 
 SECOND_MS = 1000
 MINUTE_MS = 60 * SECOND_MS
@@ -92,11 +94,14 @@ class Demand:
     bounds: Bounds = Bounds()
     is_own: bool = False
 
-    @property
-    def cause(self) -> Cause:
-        if self.is_own and self.scope == LimitScope.DESTINATION:
-            return Cause.ORGANISATION_LIMIT
-        return CAUSES[self.scope]
+    def wait(self, until_ms: float, reason: str, gap: timedelta | None = None) -> Wait:
+        """It has no room before then, by a limit of ours."""
+        of_destination = self.scope == LimitScope.DESTINATION and not self.is_own
+        return Wait(_moment(until_ms), CAUSES[self.scope], reason, gap, self.key, of_destination)
+
+    def wait_for_provider(self, until_ms: float, reason: str, gap: timedelta | None = None) -> Wait:
+        """It goes slower, or not at all before then, because a provider asked for it."""
+        return Wait(_moment(until_ms), Cause.PROVIDER_LIMIT, reason, gap, self.key)
 
     def as_json(self) -> dict[str, Any]:
         """As the script reads it; zero is no bound there."""
@@ -106,6 +111,10 @@ class Demand:
             "gap": self.bounds.gap_ms or 0,
             "windows": [[one.length_ms, one.limit, one.of_beginnings] for one in self.bounds.windows],
         }
+
+
+def _moment(at_ms: float) -> datetime:
+    return datetime.fromtimestamp(at_ms / 1000, UTC)
 
 
 CAUSES = {

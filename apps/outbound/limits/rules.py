@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Protocol
 from uuid import UUID
 
-from apps.mime.address import InvalidAddress, normalise_address
+from apps.mime.address import comparable_address
 from apps.outbound.limits.bounds import Bounds, Demand, Demands
 from apps.outbound.models import EACH, LimitScope, SendingLimit
 
@@ -148,7 +148,4 @@ def relay_words(relay: Named) -> str:
 @lru_cache(maxsize=4096)
 def destination_of(recipient: str) -> str:
     """The recipient's domain, lower case, in A-labels."""
-    try:
-        return normalise_address(recipient).rpartition("@")[2]
-    except InvalidAddress:
-        return recipient.rpartition("@")[2].lower()
+    return comparable_address(recipient).rpartition("@")[2]

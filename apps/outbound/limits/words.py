@@ -16,7 +16,9 @@ _WINDOWS = {
     HOUR_MS: "an hour",
     DAY_MS: "in 24 hours",
 }
-BEING_REBUILT = "The limits' counts are being put together again from the record of attempts."
+BEING_COUNTED = (
+    "What was sent lately is being counted from the record of attempts, so that no limit is exceeded."
+)
 KEEPS_TO_ITS_SHARE = (
     "Redis, where limits are counted, does not answer: each worker process keeps to its share of {limit}."
 )
@@ -38,8 +40,8 @@ def refusal(demand: Demand, answer: dict[str, Any]) -> str:
             stands = f"is slowed to {limit:.3g} messages a minute for now: {answer['because']}"
         case "lines":
             stands = f"is slowed to {_count(int(limit), 'connection')} for now: {answer['because']}"
-        case _:
-            return BEING_REBUILT
+        case why:
+            raise AssertionError(why)
     return f"{demand.name} {stands}."
 
 

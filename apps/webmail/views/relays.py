@@ -4,7 +4,7 @@ import uuid
 from dataclasses import dataclass
 
 from asgiref.sync import async_to_sync
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from apps.accounts.principal import Principal
-from apps.outbound.errors import AdminsOnly, OutboundError, RelayInvalid, RelayReadOnly
+from apps.outbound.errors import RelayInvalid
 from apps.outbound.limits.selectors import Use, use_of_relays
 from apps.outbound.models import Lane, Relay
 from apps.outbound.relays.selectors import RelayHealth, health_of, relay_for, relays_for
@@ -74,8 +74,6 @@ def add(request: HttpRequest, principal: Principal) -> HttpResponse:
     except RelayInvalid as error:
         form = RelayForm(typed, errors={error.field: error.reason})
         return _page(request, principal, "relay_new", status=422, form=form)
-    except AdminsOnly as error:
-        return _refused(error)
     return HttpResponseRedirect(reverse("webmail:relay", args=[relay.pk]))
 
 
@@ -94,8 +92,6 @@ def relay(request: HttpRequest, principal: Principal, relay_id: uuid.UUID) -> Ht
         found.refresh_from_db()
         form = RelayForm(typed, has_secret=found.has_secret, errors={error.field: error.reason})
         return _relay_page(request, principal, found, form, status=422)
-    except (AdminsOnly, RelayReadOnly) as error:
-        return _refused(error)
     return HttpResponseRedirect(f"{reverse('webmail:relay', args=[relay_id])}?saved=1")
 
 
@@ -112,8 +108,6 @@ def test(request: HttpRequest, principal: Principal, relay_id: uuid.UUID) -> Htt
             sender=request.POST.get("sender", "").strip(),
             recipient=request.POST.get("recipient", "").strip(),
         )
-    except AdminsOnly as error:
-        return _refused(error)
     except RelayInvalid as error:
         problem = error.reason
     if wants_fragment(request):
@@ -125,36 +119,22 @@ def test(request: HttpRequest, principal: Principal, relay_id: uuid.UUID) -> Htt
 @require_POST
 @for_people
 def pause(request: HttpRequest, principal: Principal, relay_id: uuid.UUID) -> HttpResponse:
-    return _changed(principal, relay_id, "pause")
+    pause_relay(principal, relay_for(principal, relay_id), timezone.now())
+    return HttpResponseRedirect(reverse("webmail:relay", args=[relay_id]))
 
 
 @require_POST
 @for_people
 def resume(request: HttpRequest, principal: Principal, relay_id: uuid.UUID) -> HttpResponse:
-    return _changed(principal, relay_id, "resume")
+    resume_relay(principal, relay_for(principal, relay_id), timezone.now())
+    return HttpResponseRedirect(reverse("webmail:relay", args=[relay_id]))
 
 
 @require_POST
 @for_people
 def remove(request: HttpRequest, principal: Principal, relay_id: uuid.UUID) -> HttpResponse:
-    try:
-        remove_relay(principal, relay_for(principal, relay_id), timezone.now())
-    except (AdminsOnly, RelayReadOnly) as error:
-        return _refused(error)
+    remove_relay(principal, relay_for(principal, relay_id), timezone.now())
     return HttpResponseRedirect(reverse("webmail:relays"))
-
-
-def _changed(principal: Principal, relay_id: uuid.UUID, what: str) -> HttpResponse:
-    change = pause_relay if what == "pause" else resume_relay
-    try:
-        change(principal, relay_for(principal, relay_id), timezone.now())
-    except (AdminsOnly, RelayReadOnly) as error:
-        return _refused(error)
-    return HttpResponseRedirect(reverse("webmail:relay", args=[relay_id]))
-
-
-def _refused(error: OutboundError) -> HttpResponse:
-    return JsonResponse({"detail": str(error)}, status=409 if isinstance(error, RelayReadOnly) else 403)
 
 
 def _relay_page(

@@ -19,7 +19,7 @@ from apps.outbound.bounces.suppressions import (
     suppression_for,
     suppressions_for,
 )
-from apps.outbound.errors import AdminsOnly, SuppressionInvalid
+from apps.outbound.errors import SuppressionInvalid
 from apps.outbound.models import SuppressionReason
 from apps.webmail.access import for_people, wants_fragment
 from apps.webmail.shell import Place, page_context
@@ -44,8 +44,6 @@ def _add(request: HttpRequest, principal: Principal) -> HttpResponse:
         )
     except SuppressionInvalid as error:
         return _page(request, principal, wrong=error.reason, entered=request.POST.get("address", ""))
-    except AdminsOnly as error:
-        return _page(request, principal, status=403, wrong=str(error))
     return _changed(request, principal)
 
 
@@ -53,10 +51,7 @@ def _add(request: HttpRequest, principal: Principal) -> HttpResponse:
 @for_people
 def remove(request: HttpRequest, principal: Principal, suppression_id: uuid.UUID) -> HttpResponse:
     row = suppression_for(principal, suppression_id)
-    try:
-        remove_suppression(principal, row, now=timezone.now())
-    except AdminsOnly as error:
-        return _page(request, principal, status=403, wrong=str(error))
+    remove_suppression(principal, row, now=timezone.now())
     return _changed(request, principal, removed=row.address)
 
 

@@ -7,6 +7,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from apps.accounts.errors import AdminsOnly
 from apps.events.models import Event
 from apps.outbound.bounces.suppressions import (
     add_suppression,
@@ -15,7 +16,6 @@ from apps.outbound.bounces.suppressions import (
     suppress,
     suppressed_among,
 )
-from apps.outbound.errors import AdminsOnly
 from apps.outbound.models import DeliveryState, Suppression, SuppressionReason
 from tests.people import House
 

@@ -1,5 +1,6 @@
 """The limiter on a real Valkey, in simulated time: what it lets through, what it makes wait, and what it says."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import HealthCheck, given, settings
@@ -81,6 +82,18 @@ async def test_what_was_never_begun_does_not_count() -> None:
         for _time in range(3):
             await limits.release(await take(limits, wanted), used=False)
         assert await grants_now(limits, wanted) == 1
+
+
+async def test_a_destinations_limit_is_told_as_one_and_holds_up_only_whom_it_is_for() -> None:
+    """An organisation's own bound is no reason to keep others from writing there."""
+    async with limiter(Clock()) as limits:
+        of_all = demand("slow.example", scope=LimitScope.DESTINATION, per_hour=1)
+        waits = []
+        for wanted in (of_all, replace(of_all, key=f"{of_all.key}@them", is_own=True)):
+            await grants_now(limits, demands(wanted))
+            waits.append(await meet_wait(limits, demands(wanted)))
+        assert [one.cause for one in waits] == [Cause.DESTINATION_LIMIT] * 2
+        assert [one.is_of_destination for one in waits] == [True, False]
 
 
 async def test_all_or_nothing_over_several_limits() -> None:
@@ -276,6 +289,8 @@ async def test_after_a_flush_nothing_is_granted_until_every_worker_has_named_wha
         await redis.aclose()
         wait = await meet_wait(other, wanted)
         assert wait.until.timestamp() * 1000 == clock.now_ms + 4000
+        assert (wait.cause, wait.is_of_destination) == (Cause.LIMITS_UNKNOWN, False)
+        assert wait.reason.startswith("What was sent lately is being counted")
         clock.advance(3)
         for granted in slow:
             await one.renew(granted)

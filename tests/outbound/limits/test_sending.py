@@ -12,6 +12,7 @@ import pytest
 from django.utils import timezone
 
 from apps.outbound.causes import Cause
+from apps.outbound.explanations import explain
 from apps.outbound.limits import gate
 from apps.outbound.limits.limiter import open_limiter
 from apps.outbound.models import Delivery, DeliveryAttempt, LimitScope, Relay, SendingLimit
@@ -109,6 +110,23 @@ def test_redis_flushed_between_two_drains_costs_no_relay_a_message_too_many(
     drain()
     assert len(provider.messages) == 30
     assert provider.trespasses == {}
+
+
+def test_while_what_was_sent_is_being_counted_that_is_what_mail_waits_for(
+    house: House, start: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate, "open_limiter", open_limiter)
+    provider = thirty_a_minute()
+    start(provider)
+    limit(LimitScope.DESTINATION, "customer.example", per_minute=30)
+    delivery = only_delivery(send(house.as_key, "elena@customer.example"))
+    drain()
+    delivery.refresh_from_db()
+    assert (delivery.state, delivery.cause, delivery.setbacks) == ("deferred", Cause.LIMITS_UNKNOWN, 0)
+    assert explain(delivery, timezone.now() - timedelta(minutes=1)).sentence.startswith(
+        "What was sent lately is being counted from the record of attempts"
+    )
+    assert provider.messages == []
 
 
 def test_with_redis_away_a_worker_sends_its_share(house: House, start: Any, servers: Servers) -> None:
