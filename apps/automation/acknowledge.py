@@ -112,9 +112,9 @@ def acknowledge_due(now: datetime, *, limit: int = 50) -> int:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_CLAIM, {"lease": LEASE_SECONDS, "limit": limit})
         ids: list[uuid.UUID] = [row[0] for row in cursor.fetchall()]
-    for row in Acknowledgement.objects.filter(pk__in=ids).select_related(
-        "ticket__mailbox", "opened_by", "event"
-    ):
+    rows = Acknowledgement.objects.select_related("ticket__mailbox", "opened_by", "event")
+    # In the order of the mails: of one sender's many the first are acknowledged.
+    for row in rows.filter(pk__in=ids).order_by("created_at", "ticket__number"):
         try:
             _acknowledge(row, now)
         except (BlobError, OutboundError) as error:

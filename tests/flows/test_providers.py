@@ -79,7 +79,7 @@ def let_a_quarter_minute_pass(loop: SimulatedLoop) -> None:
     wait_until(
         lambda: Delivery.objects.filter(lease_expires_at__gt=timezone.now() + fresh).exists(),
         what="the lease is renewed",
-        timeout=20,
+        seconds=20,
     )
 
 
