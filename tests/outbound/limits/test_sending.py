@@ -148,7 +148,7 @@ def test_bulk_that_holds_on_to_a_relays_connections_delays_no_answer(house: Hous
     patient = replace(QUICK, relay=replace(QUICK.relay, timeouts=Timeouts()))
     worker = threading.Thread(target=drain, args=[patient, Lane.BULK])
     worker.start()
-    poll(lambda: provider.open_connections == 2, what="bulk has what it may have")
+    wait_until(lambda: provider.open_connections == 2, what="bulk has what it may have")
     answer = only_delivery(send(house.as_key, "elena@customer.example"))
     drain(patient)
     answer.refresh_from_db()
