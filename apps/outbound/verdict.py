@@ -29,7 +29,6 @@ from apps.outbound.limits.providers import ProviderLimit, Providers, known_provi
 from apps.outbound.models import DeliveryState
 from apps.outbound.retry import DEFAULT_RETRY_POLICY, RetryPolicy, Trouble, next_try
 from apps.outbound.transitions import Change
-from apps.outbound.waiting import Wait
 from apps.outbound.wire.smtp_reply import Reply
 
 # What the server answers before it knows the recipient says something about itself or about us.
@@ -125,13 +124,6 @@ class Judge:
             return Change(DeliveryState.FAILED, _final_cause(error, limit), error.public)
         trouble, cause = _RECIPIENTS_TROUBLE.get(limit.kind, _UNTOLD) if limit else _UNTOLD
         return self.put_off(claim, now, trouble, cause, error.public, limit=limit)
-
-    def waiting(self, wait: Wait, claim: Claim, now: datetime) -> Change:
-        """What a limit of ours makes of a delivery that was not even tried: it waits, and nothing counts against it."""
-        if wait.until >= claim.expires_at:
-            return Change(DeliveryState.EXPIRED, Cause.GAVE_UP, wait.reason, attempted=False)
-        due_at = max(wait.until, now)
-        return Change(DeliveryState.DEFERRED, wait.cause, wait.reason, due_at=due_at, attempted=False)
 
     def put_off(
         self,

@@ -13,7 +13,7 @@ from django.utils import timezone
 from apps.events.models import Event
 from apps.events.services import consume
 from apps.webhooks.models import Webhook, WebhookDelivery
-from apps.webhooks.wakeups import wake
+from apps.webhooks.queue import PUSH
 
 CONSUMER = "webhooks"
 EVENTS_AT_ONCE = 1000
@@ -41,4 +41,4 @@ def _queue_pushes(events: Sequence[Event]) -> None:
     ]
     if rows:
         WebhookDelivery.objects.bulk_create(rows, ignore_conflicts=True)
-        transaction.on_commit(wake)
+        transaction.on_commit(PUSH.send)

@@ -10,7 +10,7 @@ if __name__ == "__main__":
     from django.core.management import call_command
 
     from apps.outbound import actors
-    from apps.outbound.drain import Drain, DrainPolicy
+    from apps.outbound.draining.drain import Drain, DrainPolicy
 
     setattr(actors, "Drain", partial(Drain, policy=DrainPolicy(in_flight=12, claims=12)))  # noqa: B010
     call_command("work")

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from apps.accounts.principal import Principal
 from apps.outbound.delivery import LeasePolicy
-from apps.outbound.drain import Drain, DrainPolicy
+from apps.outbound.draining.drain import Drain, DrainPolicy
 from apps.outbound.models import Delivery, Lane, RefusedSubmission
 from apps.outbound.relay import RelayPolicy, RelayRoad
 from apps.outbound.submission.submit import Submission, Submitted, submit_message

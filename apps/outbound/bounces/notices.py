@@ -41,7 +41,6 @@ from apps.outbound.models import (
 from apps.outbound.retry import DEFAULT_RETRY_POLICY
 
 BATCH = 500
-LATE_AFTER = timedelta(hours=4)
 
 # Waiting for somebody else. What is scheduled waits because its sender wished so.
 LATE = (DeliveryState.QUEUED, DeliveryState.DEFERRED)
@@ -78,7 +77,9 @@ def tell_of_late(now: datetime | None = None) -> int:
     told = 0
     patience = dict(SendingPolicy.objects.values_list("organisation_id", "delay_told_after"))
     waiting = Delivery.objects.filter(state__in=LATE, delay_told_at__isnull=True)
-    told += _tell_late_of(waiting.exclude(organisation_id__in=patience), LATE_AFTER, now)
+    told += _tell_late_of(
+        waiting.exclude(organisation_id__in=patience), DEFAULT_RETRY_POLICY.delay_told_after, now
+    )
     for organisation_id, bears in patience.items():
         told += _tell_late_of(waiting.filter(organisation_id=organisation_id), bears, now)
     return told

@@ -25,12 +25,12 @@ import structlog
 from django.db import transaction
 from django.utils import timezone
 
-from apps.outbound.carrying import Carried, Carrier
-from apps.outbound.database_threads import DATABASE_AWAY, DatabaseThreads
 from apps.outbound.delivery import Claims, claim_within, keep_alive, next_due_at
-from apps.outbound.drain_policy import DrainPolicy
+from apps.outbound.draining.carrying import Carried, Carrier
+from apps.outbound.draining.database_threads import DATABASE_AWAY, DatabaseThreads
+from apps.outbound.draining.places import Places
+from apps.outbound.draining.policy import DrainPolicy
 from apps.outbound.models import Lane, Relay
-from apps.outbound.places import Places
 from apps.outbound.relay import RelayRoad
 from apps.outbound.relays.catalogue import known_relays
 from apps.outbound.transitions import Room, put_off_destination

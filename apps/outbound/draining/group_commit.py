@@ -14,7 +14,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-from apps.outbound.database_threads import DATABASE_AWAY
+from apps.outbound.draining.database_threads import DATABASE_AWAY
 
 Q = TypeVar("Q")
 A = TypeVar("A")

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from apps.outbound.places import Places
+from apps.outbound.draining.places import Places
 
 NOW = timezone.now()
 
