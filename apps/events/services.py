@@ -26,13 +26,17 @@ WITH unnumbered AS (
 UPDATE events_event SET sequence = top.sequence + unnumbered.position
 FROM unnumbered, top WHERE events_event.id = unnumbered.id
 """
-_PUBLISH = """
+# For who changes many rows in one statement: publishes the rows of a source (a CTE) with these columns.
+PUBLISH_FROM = """
 INSERT INTO events_event (organisation_id, kind, message_id, delivery_id, actor, data, created_at)
-SELECT one.*, now() FROM unnest(
+SELECT organisation_id, kind, message_id, delivery_id, actor, data, now() FROM {source}
+"""
+_PUBLISH = PUBLISH_FROM.format(
+    source="""unnest(
     %(organisations)s::uuid[], %(kinds)s::text[], %(messages)s::uuid[], %(deliveries)s::uuid[], %(actors)s::text[],
     %(data)s::jsonb[]
-) AS one
-"""
+) AS one (organisation_id, kind, message_id, delivery_id, actor, data)"""
+)
 
 
 @dataclass(frozen=True, slots=True)

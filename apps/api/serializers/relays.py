@@ -176,5 +176,8 @@ class StepSerializer(serializers.Serializer[Any]):
 
 
 class RelayTestAnswerSerializer(serializers.Serializer[Any]):
-    ok = serializers.BooleanField(help_text="Whether mail can go over it.")
+    ok = serializers.BooleanField(help_text="Whether all went well.")
+    recipient_refused = serializers.BooleanField(
+        help_text="Only the recipient asked about was refused: mail to others can go over it."
+    )
     steps = StepSerializer(many=True)

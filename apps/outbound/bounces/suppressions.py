@@ -25,6 +25,7 @@ from apps.mime.address import InvalidAddress, comparable_address, normalise_addr
 from apps.mime.clean import clean_line
 from apps.outbound.bounces.policy import DEFAULT_SUPPRESSION_POLICY, SuppressionPolicy
 from apps.outbound.causes import Cause
+from apps.outbound.clocks import kept
 from apps.outbound.errors import SuppressionInvalid
 from apps.outbound.models import Delivery, DeliveryState, Suppression, SuppressionReason
 from apps.outbound.transitions import Change
@@ -71,29 +72,25 @@ def suppressed(row: Suppression) -> Change:
 
 def sentence_of(row: Suppression) -> str:
     """Since when and why an address is not written to, and until when."""
-    since = timezone.localtime(row.created_at).strftime("%Y-%m-%d")
     match row.reason:
         case SuppressionReason.COMPLAINT:
-            told = _("Not sent: a mail to this address was reported as spam on %(since)s.")
+            told = _("Not sent: a mail to this address was reported as spam")
         case SuppressionReason.UNSUBSCRIBED:
-            told = _("Not sent: this address asked on %(since)s to get no more mail.")
+            told = _("Not sent: this address asked to get no more mail")
         case SuppressionReason.MANUAL:
-            told = _(
-                "Not sent: somebody of your team put this address on the list of suppressions on %(since)s."
-            )
+            told = _("Not sent: somebody of your team put this address on the list of suppressions")
         case _:
-            told = _("Not sent: mail to this address bounced for good on %(since)s.")
-    sentence = told % {"since": since}
-    if row.evidence:
-        sentence = f"{sentence.removesuffix('.')} ({row.evidence.rstrip('. ')})."
-    if row.expires_at is not None:
-        until = timezone.localtime(row.expires_at).strftime("%Y-%m-%d")
-        sentence += " " + _(
-            "It may be tried again from %(until)s on, or when the suppression is removed."
-        ) % {"until": until}
+            told = _("Not sent: mail to this address bounced for good")
+    evidence = f" ({row.evidence.rstrip('. ')})" if row.evidence else ""
+    times = {"since": kept(row.created_at), "until": kept(row.expires_at) if row.expires_at else ""}
+    if row.expires_at is None:
+        standing = _("Suppressed since %(since)s. Remove the suppression to send anyway.") % times
     else:
-        sentence += " " + _("Remove the suppression to send anyway.")
-    return sentence
+        standing = (
+            _("Suppressed since %(since)s, until %(until)s. Remove the suppression to send before then.")
+            % times
+        )
+    return f"{told}{evidence}. {standing}"
 
 
 # putting on the list
@@ -242,6 +239,13 @@ def remove_suppression(principal: Principal, suppression: Suppression, *, now: d
             suppression=str(suppression.pk),
             reason=suppression.reason,
         )
+
+
+def unsuppress(principal: Principal, address: str, *, now: datetime) -> None:
+    """Take an address off the list, if it is on it. Raises AdminsOnly."""
+    _demand_admin(principal)
+    for row in suppressions_for(principal).filter(address=comparable_address(address)):
+        remove_suppression(principal, row, now=now)
 
 
 def _demand_admin(principal: Principal) -> None:

@@ -109,7 +109,7 @@ class LimitGate:
         left = since + LONGEST_STAY_SECONDS - time.monotonic()
         return await self._limiter.linger(wait, patience_seconds=min(PATIENCE_SECONDS, left))
 
-    async def open_line(self, relay: Named, owner: UUID | None = None) -> LinePermit | Wait:
+    async def open_line(self, relay: Named, owner: UUID | None) -> LinePermit | Wait:
         """A permit for one more connection to a relay. `owner` is whose relay it is, where it is one organisation's."""
         demand = line_demand(relay, await self._current_rules(), owner)
         demands = Demands((demand,) if demand else ())

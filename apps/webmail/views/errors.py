@@ -1,8 +1,11 @@
 """The error queue: recipients that failed and mails that were refused, and what one does about each."""
 
 import uuid
+from collections.abc import Callable
+from datetime import datetime
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
@@ -10,15 +13,19 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.accounts.principal import Principal
+from apps.outbound.bounces.suppressions import may_change_suppressions
 from apps.outbound.cause_titles import title_of
 from apps.outbound.errors import NotPossibleNow, SubmissionInvalid
 from apps.outbound.models import Delivery, DeliveryAttempt, RefusedSubmission
+from apps.outbound.remedies import remedies_for
 from apps.outbound.selectors import delivery_for, errors_for, explain, refused_by_id, refused_for
 from apps.outbound.services import (
     discard_delivery,
     readdress_delivery,
     restore_delivery,
     resubmit_delivery,
+    resubmit_unsuppressed,
+    rewrite_delivery,
 )
 from apps.outbound.submission.refused import discard_refused, restore_refused
 from apps.webmail.access import for_people
@@ -50,16 +57,20 @@ def errors(request: HttpRequest, principal: Principal) -> HttpResponse:
             Place(page="errors"),
             content="webmail/errors.html",
             pane="reading",
-            stuck=_shown([row for row in shown if isinstance(row, Delivery)], list(shown)),
+            stuck=_shown(principal, [row for row in shown if isinstance(row, Delivery)], list(shown)),
+            may_unsuppress=may_change_suppressions(principal),
             after=after,
             is_first=place is None,
         ),
     )
 
 
-def _shown(failed: list[Delivery], rows: list[Delivery | RefusedSubmission]) -> list[dict[str, object]]:
-    """Each as its template wants it: a failed recipient with its truth and its last attempt, or a refused mail."""
+def _shown(
+    principal: Principal, failed: list[Delivery], rows: list[Delivery | RefusedSubmission]
+) -> list[dict[str, object]]:
+    """Each as its template wants it: a failed recipient with its last attempt and what helps, or a refused mail."""
     now = timezone.now()
+    remedies = remedies_for(principal.organisation_id, failed, now)
     last: dict[uuid.UUID, DeliveryAttempt] = {}
     for attempt in DeliveryAttempt.objects.filter(delivery__in=failed).order_by("number"):
         last[attempt.delivery_id] = attempt
@@ -67,10 +78,18 @@ def _shown(failed: list[Delivery], rows: list[Delivery | RefusedSubmission]) -> 
     for row in rows:
         if isinstance(row, Delivery):
             truth, newest = DeliveryTruth(row, explain(row, now)), last.get(row.pk)
-            words = words_of(newest) if newest is not None else ""
+            words = words_of(newest, now) if newest is not None else ""
             # Where our own sentence quotes the server, once is enough.
             said = "" if words.rstrip(".") in truth.explanation.sentence else words
-            shown.append({"truth": truth, "title": title_of(row.cause), "last": newest, "said": said})
+            shown.append(
+                {
+                    "truth": truth,
+                    "title": title_of(row.cause),
+                    "last": newest,
+                    "said": said,
+                    "remedy": remedies[row.pk],
+                }
+            )
         else:
             faults = [(field_label(one["field"]), one["detail"]) for one in row.faults]
             beyond = max(0, len(faults) - FAULTS_SHOWN)
@@ -81,12 +100,40 @@ def _shown(failed: list[Delivery], rows: list[Delivery | RefusedSubmission]) -> 
 @require_POST
 @for_people
 def resubmit(request: HttpRequest, principal: Principal, delivery_id: uuid.UUID) -> HttpResponse:
+    """Once more, as it is."""
+    return _resubmitted(principal, delivery_id, resubmit_delivery)
+
+
+@require_POST
+@for_people
+def unsuppress(request: HttpRequest, principal: Principal, delivery_id: uuid.UUID) -> HttpResponse:
+    """Off the list of suppressions, and once more."""
+    return _resubmitted(principal, delivery_id, resubmit_unsuppressed)
+
+
+def _resubmitted(
+    principal: Principal,
+    delivery_id: uuid.UUID,
+    resubmit: Callable[[Principal, Delivery, datetime], None],
+) -> HttpResponse:
     delivery = delivery_for(principal, delivery_id)
     try:
-        resubmit_delivery(principal, delivery, timezone.now())
+        resubmit(principal, delivery, timezone.now())
     except NotPossibleNow as error:
         return JsonResponse({"detail": str(error)}, status=409)
     return JsonResponse({"sentence": _("Trying %(recipient)s again") % {"recipient": delivery.recipient}})
+
+
+@require_POST
+@for_people
+def rewrite(request: HttpRequest, principal: Principal, delivery_id: uuid.UUID) -> HttpResponse:
+    """What was refused for what it says, opened in the composer; when it is too late for that, the list anew."""
+    try:
+        refused = rewrite_delivery(principal, delivery_for(principal, delivery_id), timezone.now())
+    except NotPossibleNow as error:
+        messages.error(request, str(error))
+        return HttpResponseRedirect(reverse("webmail:errors"))
+    return HttpResponseRedirect(f"{reverse('webmail:compose')}?mend={refused.pk}")
 
 
 @require_POST

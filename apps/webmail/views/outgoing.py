@@ -15,8 +15,8 @@ from apps.accounts.principal import Principal
 from apps.mailboxes.errors import NotVisible
 from apps.mailboxes.selectors import is_on_senders_side, message_for
 from apps.outbound.cause_titles import title_of
+from apps.outbound.clocks import on_the_clock
 from apps.outbound.errors import NotPossibleNow, SubmissionInvalid
-from apps.outbound.explanations import on_the_clock
 from apps.outbound.figures import Diagnosis
 from apps.outbound.models import UNFINISHED, DeliveryState
 from apps.outbound.selectors import (
@@ -83,9 +83,7 @@ def outbox(request: HttpRequest, principal: Principal) -> HttpResponse:
         principal,
         "outbox",
         groups=[
-            WaitingGroup(
-                one, title_of(one.cause), on_the_clock(one.evidence, one.cause, now), one.cause == cause
-            )
+            WaitingGroup(one, title_of(one.cause), on_the_clock(one.evidence, now), one.cause == cause)
             for one in causes
         ],
         total=sum(one.count for one in causes),
@@ -200,8 +198,7 @@ def queue(request: HttpRequest, principal: Principal) -> HttpResponse:
         figures=figures,
         waiting=sum(figures.by_state.get(state, 0) for state in UNFINISHED),
         held_up_by=[
-            Holding(one, title_of(one.cause), on_the_clock(one.evidence, one.cause, now))
-            for one in figures.diagnosis
+            Holding(one, title_of(one.cause), on_the_clock(one.evidence, now)) for one in figures.diagnosis
         ],
         states=states,
     )
