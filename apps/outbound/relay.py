@@ -32,7 +32,7 @@ from apps.outbound.causes import Cause
 from apps.outbound.delivery import Claim, Evidence
 from apps.outbound.errors import ConversationError, NoRelayServes, RelayRefused, RelayUnavailable
 from apps.outbound.limits.gate import LimitGate
-from apps.outbound.models import Relay
+from apps.outbound.models import Lane, Relay
 from apps.outbound.relays.attempt import Attempt, Fence, RelayPolicy
 from apps.outbound.relays.breaker import BreakerPolicy
 from apps.outbound.relays.direct import Directions, DirectWay, usual_directions
@@ -86,7 +86,7 @@ class RelayRoad:
         self._directions = directions
         self._health = health or Health(_breakers(self._policy), _connect)
         self._gate = gate
-        self._ways: dict[uuid.UUID, _Open] = {}
+        self._ways: dict[tuple[uuid.UUID, Lane], _Open] = {}
         self._relays: Sequence[Relay] = ()
         self._retired: list[_Way] = []
         self._closing_idle: asyncio.Task[None] | None = None
@@ -141,7 +141,7 @@ class RelayRoad:
     async def _through_gate(self, claim: Claim, relay: Relay, send: _Send) -> Attempt:
         """The limits are asked before, and told afterwards: a server's answer may tell of one of its own."""
         if self._gate is None:
-            return await self._over(relay, send)
+            return await self._over(relay, claim.lane, send)
         try:
             permit = await self._gate.admit(claim, relay)
         except RelayRefused as error:
@@ -150,14 +150,14 @@ class RelayRoad:
             return Attempt(Evidence(relay_id=relay.pk, text=permit.reason), waits=permit)
         attempt: Attempt | None = None
         try:
-            attempt = await self._over(relay, send)
+            attempt = await self._over(relay, claim.lane, send)
         finally:
             await permit.give_back(attempt)
         return attempt
 
-    async def _over(self, relay: Relay, send: _Send) -> Attempt:
+    async def _over(self, relay: Relay, lane: Lane, send: _Send) -> Attempt:
         try:
-            way = self._way(relay)
+            way = self._way(relay, lane)
         except RelayUnavailable as error:
             return Attempt(Evidence(relay_id=relay.pk, text=error.public), error=error)
         attempt = await send(way)
@@ -165,13 +165,13 @@ class RelayRoad:
             await self._health.note(str(relay.pk), _answer(attempt, timezone.now()))
         return attempt
 
-    def _way(self, relay: Relay) -> _Way:
+    def _way(self, relay: Relay, lane: Lane) -> _Way:
         """Raises RelayUnavailable for a relay whose password is not to be had."""
-        known = self._ways.get(relay.pk)
+        known = self._ways.get((relay.pk, lane))
         if known is not None and known.updated_at == relay.updated_at:
             return known.way
         way: _Way
-        open_line = partial(self._gate.open_line, relay, relay.organisation_id) if self._gate else None
+        open_line = partial(self._gate.open_line, relay, relay.organisation_id, lane) if self._gate else None
         if relay.is_direct:
             way = DirectWay(relay, self._policy, self._directions(), self._health, open_line)
         else:
@@ -179,7 +179,7 @@ class RelayRoad:
         if known is not None:
             # Its conversations go on; what they leave idle is closed with the rest.
             self._retired.append(known.way)
-        self._ways[relay.pk] = _Open(way, relay.updated_at)
+        self._ways[relay.pk, lane] = _Open(way, relay.updated_at)
         return way
 
     async def _close_what_is_idle(self) -> None:

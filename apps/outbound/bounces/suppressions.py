@@ -33,6 +33,12 @@ from apps.outbound.transitions import Change
 MAX_EVIDENCE_CHARS = 1000
 EXPIRED = "expiry"
 
+_IN_FORCE = """
+SELECT held.* FROM outbound_suppression AS held
+JOIN unnest(%(organisations)s::uuid[], %(addresses)s::text[]) AS asked (organisation_id, address)
+    ON held.organisation_id = asked.organisation_id AND held.address = asked.address
+WHERE held.removed_at IS NULL AND (held.expires_at IS NULL OR held.expires_at > %(now)s)
+"""
 # The later in this order outweighs the earlier: a wish is more than a failure.
 _WEIGHT = (
     SuppressionReason.HARD_BOUNCE,
@@ -49,13 +55,28 @@ def suppressed_among(
     organisation_id: uuid.UUID, recipients: Collection[str], now: datetime | None = None
 ) -> dict[str, Change]:
     """Those of `recipients` (as written) that must not be written to, each with what becomes of its delivery."""
-    normal = {recipient: comparable_address(recipient) for recipient in recipients}
-    rows = in_force(organisation_id, now or timezone.now()).filter(address__in=set(normal.values()))
-    by_address = {row.address: row for row in rows}
+    found = suppressed_in([(organisation_id, recipient) for recipient in recipients], now or timezone.now())
+    return {recipient: change for (_organisation_id, recipient), change in found.items()}
+
+
+def suppressed_in(
+    asked: Collection[tuple[uuid.UUID, str]], now: datetime
+) -> dict[tuple[uuid.UUID, str], Change]:
+    """The same for pairs of an organisation and a recipient, however many organisations: one look for all."""
+    if not asked:
+        return {}
+    addresses = {one: comparable_address(one[1]) for one in asked}
+    rows = Suppression.objects.raw(
+        _IN_FORCE,
+        {
+            "organisations": [organisation_id for organisation_id, _recipient in addresses],
+            "addresses": list(addresses.values()),
+            "now": now,
+        },
+    )
+    known = {(row.organisation_id, row.address): row for row in rows}
     return {
-        recipient: suppressed(by_address[address])
-        for recipient, address in normal.items()
-        if address in by_address
+        one: suppressed(row) for one, address in addresses.items() if (row := known.get((one[0], address)))
     }
 
 

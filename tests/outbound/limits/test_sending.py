@@ -16,7 +16,7 @@ from apps.outbound.causes import Cause
 from apps.outbound.explanations import explain
 from apps.outbound.limits import gate
 from apps.outbound.limits.limiter import open_limiter
-from apps.outbound.models import Delivery, DeliveryAttempt, LimitScope, Relay, SendingLimit
+from apps.outbound.models import Delivery, DeliveryAttempt, Lane, LimitScope, Relay, SendingLimit
 from apps.outbound.relays.environment import reconcile_relays
 from apps.outbound.wire.envelope import Timeouts
 from tests.outbound.sending import QUICK, drain, make_due, only_delivery, send
@@ -118,6 +118,44 @@ def test_idle_lines_count_for_an_organisations_own_bound_and_are_closed_while_a_
     first_worker.join(20)
     assert provider.trespasses == {}
     assert provider.most_connections == 3
+
+
+def test_bulk_that_uses_up_a_days_limit_delays_no_answer(house: House, start: Any) -> None:
+    provider = RemoteServer()
+    start(provider)
+    limit(LimitScope.RELAY, per_day=30)
+    limit(LimitScope.ORGANISATION, per_day=30)
+    send(house.as_key, *(f"b{n}@customer.example" for n in range(40)), priority="bulk")
+    drain(lane=Lane.BULK)
+    assert states() == {("sent", "", 0): 27, ("deferred", Cause.RELAY_LIMIT, 0): 13}
+    reasons = " ".join(Delivery.objects.filter(state="deferred").values_list("reason", flat=True))
+    assert "allows bulk mail 27 messages in 24 hours; 27 were sent since" in reasons
+    answer = only_delivery(send(house.as_key, "elena@customer.example"))
+    drain()
+    answer.refresh_from_db()
+    assert answer.state == "sent"
+
+
+def test_bulk_that_holds_on_to_a_relays_connections_delays_no_answer(house: House, start: Any) -> None:
+    provider = LimitedProvider(messages=1000, window_seconds=60, connections=3)
+    start(provider)
+    limit(LimitScope.RELAY, connections=3)
+    bulk = [f"b{n}@many{n}.example" for n in range(10)]
+    stall = Stall()
+    for recipient in bulk:
+        provider.play(Phase.RCPT, stall, recipient=recipient)
+    send(house.as_key, *bulk, priority="bulk")
+    patient = replace(QUICK, relay=replace(QUICK.relay, timeouts=Timeouts()))
+    worker = threading.Thread(target=drain, args=[patient, Lane.BULK])
+    worker.start()
+    wait_until(lambda: provider.open_connections == 2, what="bulk has what it may have")
+    answer = only_delivery(send(house.as_key, "elena@customer.example"))
+    drain(patient)
+    answer.refresh_from_db()
+    assert (answer.state, len(provider.messages)) == ("sent", 1)
+    stall.release()
+    worker.join(60)
+    assert provider.trespasses == {}
 
 
 def test_two_relays_together_take_what_both_allow(house: House, start: Any) -> None:
