@@ -83,6 +83,10 @@ TEMPLATES: list[dict[str, Any]] = [
 ]
 
 
+# Of one process.
+DATABASE_CONNECTIONS = 2 * ENVIRONMENT.worker_threads + 8
+
+
 def _database(url: str) -> dict[str, Any]:
     parts = urlsplit(url)
     return {
@@ -100,7 +104,7 @@ def _database(url: str) -> dict[str, Any]:
         "OPTIONS": {
             "pool": {
                 "min_size": 1,
-                "max_size": 2 * ENVIRONMENT.worker_threads + 8,
+                "max_size": DATABASE_CONNECTIONS,
                 "timeout": 10,
                 # The pool doubles its pause between attempts for this long, and begins anew with whoever comes next.
                 # Left at its 300 s, an outage of minutes would be followed by minutes without a connection.

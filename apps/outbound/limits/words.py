@@ -1,13 +1,16 @@
 """A limit's refusal as a sentence with its numbers.
 
-"Relay mail-1 allows 30 messages a minute; 30 were sent since 10:02:14 UTC." Bulk mail is told what is left to it.
+"Relay mail-1 allows 30 messages a minute; 30 were sent since 2026-03-02 10:02:14 UTC." Bulk mail is told what is left
+to it.
 
-The words are kept as the delivery's reason, like a server's answer, so they are in one language and their times in UTC.
+The words are kept as the delivery's reason, like a server's answer, so they are in one language, and their times in the
+form that `clocks` tells on each reader's own.
 """
 
 from datetime import UTC, datetime
 from typing import Any
 
+from apps.outbound.clocks import kept
 from apps.outbound.limits.bounds import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, Demand
 
 _WINDOWS = {
@@ -56,7 +59,7 @@ def allowance(length_ms: int, limit: int) -> str:
 
 
 def clock(moment_ms: float) -> str:
-    return datetime.fromtimestamp(moment_ms / 1000, UTC).strftime("%H:%M:%S UTC")
+    return kept(datetime.fromtimestamp(moment_ms / 1000, UTC))
 
 
 def _of_window(answer: dict[str, Any], whom: str) -> str:

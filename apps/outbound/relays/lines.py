@@ -25,6 +25,7 @@ from functools import partial
 from django.utils import timezone
 
 from apps.outbound.causes import Cause
+from apps.outbound.clocks import kept
 from apps.outbound.delivery import Evidence
 from apps.outbound.errors import ConversationError, RelayRefused
 from apps.outbound.limits.gate import LinePermit
@@ -107,7 +108,7 @@ class Lines:
     def _left_alone(self, rest: Rest) -> Attempt:
         cause = Cause.RECIPIENT_UNAVAILABLE if self._server.is_destination else Cause.RELAY_UNAVAILABLE
         reason = (
-            f"{self._server.title} is left alone until {rest.until:%H:%M:%S} UTC "
+            f"{self._server.title} is left alone until {kept(rest.until)} "
             f"after it failed several times: {rest.because}"
         )
         evidence = Evidence(relay_id=self._server.relay.pk, text=reason)

@@ -19,9 +19,9 @@ from apps.outbound.limits.limiter import open_limiter
 from apps.outbound.models import Delivery, DeliveryAttempt, Lane, LimitScope, Relay, SendingLimit
 from apps.outbound.relays.environment import reconcile_relays
 from apps.outbound.wire.envelope import Timeouts
-from tests.faults.work_process import poll
 from tests.outbound.sending import QUICK, drain, make_due, only_delivery, send
 from tests.people import House
+from tests.polling import wait_until
 from tests.remote.providers import Greylisting, LimitedProvider, Throttling
 from tests.remote.script import Phase, Stall, refuse
 from tests.remote.server import RemoteServer
@@ -103,9 +103,9 @@ def test_idle_lines_count_for_an_organisations_own_bound_and_are_closed_while_a_
     policy = replace(QUICK, relay=replace(QUICK.relay, timeouts=Timeouts(), idle_seconds=0.2))
     first_worker = threading.Thread(target=drain, args=[policy])
     first_worker.start()
-    poll(lambda: provider.open_connections == 3, what="three lines are open")
+    wait_until(lambda: provider.open_connections == 3, what="three lines are open")
     quick.release()
-    poll(lambda: len(provider.messages) == 2, what="two of them are idle")
+    wait_until(lambda: len(provider.messages) == 2, what="two of them are idle")
     send(house.as_key, *(f"d{n}@customer.example" for n in range(5)))
     for _round in range(20):
         drain(policy)
@@ -148,7 +148,7 @@ def test_bulk_that_holds_on_to_a_relays_connections_delays_no_answer(house: Hous
     patient = replace(QUICK, relay=replace(QUICK.relay, timeouts=Timeouts()))
     worker = threading.Thread(target=drain, args=[patient, Lane.BULK])
     worker.start()
-    poll(lambda: provider.open_connections == 2, what="bulk has what it may have")
+    wait_until(lambda: provider.open_connections == 2, what="bulk has what it may have")
     answer = only_delivery(send(house.as_key, "elena@customer.example"))
     drain(patient)
     answer.refresh_from_db()
