@@ -5,6 +5,9 @@ operator's (`manage.py limit`); admins see them, because they too are why mail w
 
 A changed row is newer than the limiter's counts, which are rebuilt before it grants the next message; a new limit so
 counts what went before it. Workers know within seconds, without a restart.
+
+Limits: what is on its way when a limit is made, and what begins in the two seconds until every worker has read it, is
+not counted by it.
 """
 
 import uuid

@@ -2,12 +2,15 @@
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import perf_counter
 
 import pytest
+from pytest_django import Settings
 
+from apps.outbound.errors import RelayRefused
 from apps.outbound.limits.provider_table import (
     BUILT_IN,
     Kind,
@@ -16,7 +19,8 @@ from apps.outbound.limits.provider_table import (
     TableInvalid,
     read_table,
 )
-from apps.outbound.limits.providers import ProviderLimit, Providers, stated_wait
+from apps.outbound.limits.providers import ProviderLimit, Providers, known_providers, stated_wait
+from apps.outbound.verdict import limit_told_by
 from apps.outbound.wire.smtp_reply import Reply
 
 RULES = read_table(BUILT_IN)
@@ -203,6 +207,27 @@ wait = "10m"
     entry = {"provider": "x", "reply": "4*", "kind": "rate", "scope": "relay", "wait": "1s"}
     as_json.write_text(json.dumps({"limit": [entry]}))
     assert read_table(as_json)[0].fits(421, "", "anything")
+
+
+@pytest.fixture
+def read_anew() -> Iterator[None]:
+    """The table is read once a process."""
+    known_providers.cache_clear()
+    yield
+    known_providers.cache_clear()
+
+
+@pytest.mark.usefixtures("read_anew")
+def test_the_settings_name_a_file_of_further_entries(tmp_path: Path, settings: Settings) -> None:
+    own = tmp_path / "own.toml"
+    own.write_text(
+        "[[limit]]\nprovider='Ours'\nreply='550 5.7.1'\nwords=['hold your horses']\n"
+        "kind='rate'\nscope='account'\nwait='7m'\n"
+    )
+    settings.PROVIDER_LIMITS_FILE = own
+    limit = limit_told_by(RelayRefused("rcpt", "550 5.7.1 Hold your horses", code=550, enhanced="5.7.1"))
+    assert limit is not None and (limit.provider, limit.wait) == ("Ours", timedelta(minutes=7))
+    assert limit_told_by(RelayRefused("mail", "454 4.7.0 Throttling failure: too fast", code=454)) is not None
 
 
 @pytest.mark.parametrize(

@@ -169,12 +169,13 @@ def test_two_relays_together_take_what_both_allow(house: House, start: Any) -> N
     assert states() == {("sent", "", 0): 60, ("deferred", Cause.RELAY_LIMIT, 0): 10}
 
 
+@pytest.mark.parametrize("window", ["per_minute", "per_day"])
 def test_redis_flushed_between_two_drains_costs_no_relay_a_message_too_many(
-    house: House, start: Any, servers: Servers
+    house: House, start: Any, servers: Servers, window: str
 ) -> None:
     provider = thirty_a_minute()
     start(provider)
-    limit(LimitScope.RELAY, per_minute=30)
+    limit(LimitScope.RELAY, "*", **{window: 30})
     send_many(house, 20)
     drain()
     servers.valkey.flush()
