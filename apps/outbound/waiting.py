@@ -42,15 +42,16 @@ class Wait:
 def soonest(waits: Collection[Wait]) -> Wait:
     """What several ways that are all full just now come to, for one who may take any of them: the first that has room.
 
-    Those ways that have room at about the same time are used together, so their paces add up.
+    Those that have room at about the same time are used together, so their paces add up. What all of them wait for (a
+    sender's limit, say) is one.
     """
     first = min(waits, key=lambda wait: wait.until)
-    together = [wait for wait in waits if wait.gap and wait.until <= first.until + ABOUT_THE_SAME_TIME]
-    if first.gap is None or len(together) < 2:
+    soon = first.until + ABOUT_THE_SAME_TIME
+    gaps = {wait.key: wait.gap for wait in waits if wait.gap and wait.until <= soon}
+    if first.gap is None or len(gaps) < 2:
         return first
-    a_second = sum(1 / wait.gap.total_seconds() for wait in together if wait.gap)
-    key = " ".join(sorted(wait.key for wait in together))
-    return replace(first, gap=timedelta(seconds=1 / a_second), key=key)
+    a_second = sum(1 / gap.total_seconds() for gap in gaps.values())
+    return replace(first, gap=timedelta(seconds=1 / a_second), key=" ".join(sorted(gaps)))
 
 
 class Schedule:

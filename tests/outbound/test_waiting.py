@@ -34,6 +34,11 @@ def test_those_who_may_take_either_of_two_ways_come_at_the_pace_of_both() -> Non
     assert soonest([one, other]).key == both.key not in {one.key, other.key}
 
 
+def test_what_two_ways_both_wait_for_is_one_limit() -> None:
+    of_sender = replace(wait(60, gap=2), key="sender")
+    assert soonest([of_sender, replace(of_sender)]) == of_sender
+
+
 def test_a_way_that_has_room_only_much_later_adds_nothing_to_the_pace() -> None:
     one, later, unknown = wait(1, gap=2), wait(3600, gap=2), wait(1.5)
     assert soonest([later, one, unknown]) == one
