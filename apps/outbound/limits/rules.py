@@ -91,7 +91,9 @@ def key_of(scope: LimitScope, subject: str, owner: Owner) -> str:
 
 def demands_for(claim: Addressed, relay: Named, rules: Rules) -> Demands:
     """All that a claim would count for, sent over this relay."""
-    found = {one.key: one for one in (relay_demand(relay), relay_destination_demand(relay, claim.destination))}
+    found = {
+        one.key: one for one in (relay_demand(relay), relay_destination_demand(relay, claim.destination))
+    }
     if rules.bounds:
         _bound(found, claim, relay, rules)
     if claim.lane == Lane.BULK:
