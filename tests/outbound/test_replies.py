@@ -1,6 +1,5 @@
 """Answering tickets: to whom, in which conversation, with what effect."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -13,8 +12,6 @@ from apps.outbound.submission.submit import Submitted
 from apps.tickets.models import Ticket, TicketState
 from tests.arrivals import arrive
 from tests.people import House
-
-NOW = datetime(2026, 3, 2, 10, tzinfo=UTC)
 
 
 @pytest.fixture
