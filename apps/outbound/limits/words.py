@@ -1,7 +1,7 @@
 """A limit's refusal as a sentence with its numbers.
 
-"Relay mail-1 allows 30 messages a minute; 30 were sent since 2026-03-02 10:02:14 UTC." Bulk mail is told what is left to
-it.
+"Relay mail-1 allows 30 messages a minute; 30 were sent since 2026-03-02 10:02:14 UTC." Bulk mail is told what is left
+to it.
 
 The words are kept as the delivery's reason, like a server's answer, so they are in one language, and their times in the
 form that `clocks` tells on each reader's own.
