@@ -1,8 +1,8 @@
 """The web process's two doors: HTTP to Django, WebSockets to `live`."""
 
-from django.core.asgi import get_asgi_application
+import django
 
-http = get_asgi_application()
+django.setup(set_prefix=False)
 
 from channels.auth import AuthMiddlewareStack  # noqa: E402 - needs the app registry
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
@@ -12,13 +12,17 @@ from django.conf import settings  # noqa: E402
 from apps.api.body_limit import BodyLimit  # noqa: E402
 from apps.live.routing import websocket_urlpatterns  # noqa: E402
 from apps.outbound.relays.environment import learn_relays  # noqa: E402
+from mailplatform.http import HttpHandler  # noqa: E402
 
 # For the test button; the workers reconcile the rows.
 learn_relays(settings.RELAY_URLS)
 
 application = ProtocolTypeRouter(
     {
-        "http": BodyLimit(http, settings.DATA_UPLOAD_MAX_MEMORY_SIZE),
+        # As many threads as connections to PostgreSQL: one more would wait for one.
+        "http": BodyLimit(
+            HttpHandler(threads=settings.DATABASE_CONNECTIONS), settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        ),
         "websocket": OriginValidator(
             AuthMiddlewareStack(URLRouter(websocket_urlpatterns)), [settings.WEB_ORIGIN]
         ),

@@ -31,8 +31,6 @@ KEY_FILE_NAME = "secret_key"
 # checker) load settings before the stack has ever run, and one that does need a server is refused at once.
 NOWHERE = "127.0.0.1:9"
 
-_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
-
 Port = Annotated[int, Field(ge=1, le=65535)]
 Network = IPv4Network | IPv6Network
 
@@ -147,10 +145,10 @@ class Environment(BaseSettings):
     def _parse_servers(cls, value: object) -> object:
         return tuple(_parse_server(one) for one in _split_list(value)) if isinstance(value, str) else value
 
-    @field_validator("mail_hostname")
+    @field_validator("mail_hostname", "return_path_domain")
     @classmethod
     def _check_host_name(cls, value: str) -> str:
-        name = value.rstrip(".").lower()
+        name = value.strip().rstrip(".").lower()
         if name and not _HOST_NAME.fullmatch(name):
             raise ValueError("must be a host name of DNS, such as mail.example.org")
         return name
@@ -194,15 +192,6 @@ class Environment(BaseSettings):
         except OSError as error:
             raise ValueError(f"cannot be read: {error.strerror}") from error
         return path
-
-    @field_validator("return_path_domain")
-    @classmethod
-    def _check_return_path_domain(cls, value: str) -> str:
-        name = value.strip().lower()
-        labels = name.split(".")
-        if name and not all(_LABEL.fullmatch(label) for label in labels):
-            raise ValueError("must be a domain name in ASCII, as in bounces.example.org")
-        return name
 
     @field_validator("web_origin", "content_origin")
     @classmethod

@@ -29,11 +29,16 @@ AWAY = (DatabaseError, InterfaceError, RedisError, ObjectStoreUnavailable)
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """A duty and how often. `work` answers how much it did: after doing something it is asked again at once."""
+    """A duty and how often. `work` answers how much it did: after `batch` or more it is asked again at once.
+
+    What is cheaper done together has a larger batch: under a steady load it would otherwise be asked all the time, and
+    do one or two in each round.
+    """
 
     name: str
     every_seconds: float
     work: Callable[[], int]
+    batch: int = 1
 
 
 class Schedule:
@@ -99,7 +104,7 @@ class Schedule:
         while not self._stopping.is_set():
             if not self._leading.wait(ELECTION_SECONDS):
                 continue
-            if not self._work_once(clock):
+            if self._work_once(clock) < clock.batch:
                 self._stopping.wait(clock.every_seconds)
 
     def _work_once(self, clock: Clock) -> int:

@@ -4,6 +4,7 @@ What only the sender's side may know stands here, in one place: Bcc, deliveries,
 that of the deliveries. To whoever merely received the message it is `filed`.
 """
 
+import uuid
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -19,8 +20,9 @@ from apps.events.selectors import events_of_message
 from apps.mailboxes.models import MailboxEntry, Message, Part, Side
 from apps.mailboxes.selectors import bodies_of, entries_by_message, is_on_senders_side
 from apps.mime.quotes import split_quotes
-from apps.outbound.models import Delivery, DeliveryAttempt
-from apps.outbound.selectors import deliveries_by_message, explain
+from apps.outbound.bounces.selectors import reports_by_delivery
+from apps.outbound.models import Delivery, DeliveryAttempt, DeliveryReport
+from apps.outbound.selectors import attempts_of, deliveries_by_message, explain, screenings_of
 from apps.outbound.submission.submit import Submitted
 from apps.tickets.intake import FILED
 from apps.tickets.models import Ticket
@@ -39,7 +41,8 @@ def whole_messages(
     tickets = ticket_ids_by_message(principal, messages)
     bodies = bodies_of(messages)
     sent = [message for message in messages if _on_senders_side(entries[message.pk])]
-    deliveries = deliveries_by_message(principal, sent)
+    deliveries = told_by_message(principal, sent, now)
+    screenings = screenings_of(principal, sent) if sent else {}
     answers = []
     for message in messages:
         text, html = bodies[message.pk]
@@ -56,6 +59,7 @@ def whole_messages(
             "state": FILED,
             "tags": [],
             "metadata": {},
+            "screening": None,
         }
         if _on_senders_side(entries[message.pk]):
             answer |= {
@@ -63,14 +67,29 @@ def whole_messages(
                 "tags": message.tags,
                 "metadata": message.metadata,
                 "bcc": message.bcc,
-                "deliveries": [delivery_answer(one, now) for one in deliveries[message.pk]],
+                "deliveries": deliveries[message.pk],
+                "screening": screenings.get(message.pk),
             }
         answers.append(answer)
     return answers
 
 
-def delivery_answer(delivery: Delivery, now: datetime) -> Answer:
-    """One recipient with the reason it stands where it stands."""
+def told_by_message(
+    principal: Principal, sent: Sequence[Message], now: datetime
+) -> dict[uuid.UUID, list[Answer]]:
+    """The recipients of messages the caller sees the sender's copy of."""
+    if not sent:
+        return {}
+    deliveries = deliveries_by_message(principal, sent)
+    reports = reports_by_delivery(principal, [one for told in deliveries.values() for one in told])
+    return {
+        message_id: [delivery_answer(one, now, reports.get(one.pk, ())) for one in told]
+        for message_id, told in deliveries.items()
+    }
+
+
+def delivery_answer(delivery: Delivery, now: datetime, reports: Sequence[DeliveryReport] = ()) -> Answer:
+    """One recipient with the reason it stands where it stands, and with what came back about it."""
     explanation = explain(delivery, now)
     return {
         "id": delivery.pk,
@@ -79,12 +98,31 @@ def delivery_answer(delivery: Delivery, now: datetime) -> Answer:
         "route": delivery.route,
         "reason": explanation.sentence,
         "next_attempt_at": explanation.next_attempt_at,
+        "reports": reports,
     }
 
 
-def whole_delivery_answer(delivery: Delivery, attempts: Sequence[DeliveryAttempt], now: datetime) -> Answer:
-    """One recipient with all that was tried."""
-    return delivery_answer(delivery, now) | {
+def whole_deliveries(
+    principal: Principal, message: Message, deliveries: Sequence[Delivery], now: datetime
+) -> list[Answer]:
+    """These recipients of a message with all that was tried."""
+    attempts = attempts_of(principal, message, deliveries)
+    reports = reports_by_delivery(principal, deliveries)
+    screening = screenings_of(principal, [message]).get(message.pk)
+    return [
+        _whole_delivery(one, attempts.get(one.pk, ()), reports.get(one.pk, ()), now)
+        | {"screening": screening}
+        for one in deliveries
+    ]
+
+
+def _whole_delivery(
+    delivery: Delivery,
+    attempts: Sequence[DeliveryAttempt],
+    reports: Sequence[DeliveryReport],
+    now: datetime,
+) -> Answer:
+    return delivery_answer(delivery, now, reports) | {
         "cause": delivery.cause,
         "lane": delivery.lane,
         "attempts_made": delivery.attempts_made,
@@ -94,6 +132,12 @@ def whole_delivery_answer(delivery: Delivery, attempts: Sequence[DeliveryAttempt
         "cancel_if_replied": delivery.cancel_if_replied,
         "attempts": attempts,
     }
+
+
+def outgoing_answer(principal: Principal, message: Message, now: datetime) -> Answer:
+    """What an outgoing message has come to, after something was done to it."""
+    message.refresh_from_db(fields=["state"])
+    return {"message": message, "deliveries": told_by_message(principal, [message], now)[message.pk]}
 
 
 def submitted_answer(submitted: Submitted, now: datetime) -> Answer:

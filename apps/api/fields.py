@@ -29,11 +29,11 @@ class StrictSerializer(serializers.Serializer[Any]):
         return super().to_internal_value(data)
 
 
-class FromNamed(serializers.Serializer[Any]):
-    """Calls the field `sender` by its name in JSON, which is a word Python keeps for itself."""
+class FreelyNamed(serializers.Serializer[Any]):
+    """For fields whose names in JSON Python or the framework keeps for itself: `from_` is `from`, `data_` is `data`."""
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
-        return {"from" if name == "sender" else name: field for name, field in super().get_fields().items()}
+        return {name.removesuffix("_"): field for name, field in super().get_fields().items()}
 
 
 class TextField(serializers.CharField):

@@ -25,23 +25,11 @@ from django.utils import timezone
 from rest_framework import exceptions
 from rest_framework.response import Response
 
-from apps.automation.errors import RuleInvalid
+from apps.accounts.errors import AdminsOnly, FieldInvalid, ReadOnly
 from apps.blobs.errors import ObjectStoreUnavailable
-from apps.mailboxes.errors import DomainClaimed, DomainInUse, DomainInvalid, NotVisible
-from apps.outbound.errors import (
-    AdminsOnly,
-    IdempotencyConflict,
-    LimitInvalid,
-    LimitReadOnly,
-    NotPossibleNow,
-    QuotaReached,
-    RelayInvalid,
-    RelayReadOnly,
-    SubmissionInvalid,
-    SuppressionInvalid,
-)
-from apps.tickets.errors import TicketInvalid
-from apps.webhooks.errors import WebhookInvalid, WebhookNotActive
+from apps.mailboxes.errors import DomainClaimed, DomainInUse, NotVisible
+from apps.outbound.errors import IdempotencyConflict, NotPossibleNow, QuotaReached, SubmissionInvalid
+from apps.webhooks.errors import WebhookNotActive
 
 log = structlog.get_logger(__name__)
 
@@ -142,7 +130,7 @@ def quota_reached(error: QuotaReached) -> Problem:
     seconds = max(1, math.ceil((error.frees_at - timezone.now()).total_seconds()))
     at = error.frees_at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     detail = (
-        f"Your {error.of} may have {error.limit:,} recipients a day, and {error.used:,} are used; "
+        f"The limit of this {error.of} is {error.limit:,} recipients a day, and {error.used:,} are used; "
         f"there is room for {error.asked:,} more at {at}."
     )
     quota = {"of": error.of, "limit": error.limit, "used": error.used, "frees_at": at}
@@ -173,15 +161,11 @@ _FORESEEN: tuple[tuple[tuple[type[Exception], ...], Callable[[Any], Problem]], .
     ((Http404, NotVisible), lambda _error: not_found()),
     ((SubmissionInvalid,), refused),
     ((QuotaReached,), quota_reached),
-    (
-        (TicketInvalid, WebhookInvalid, RuleInvalid, RelayInvalid, LimitInvalid, SuppressionInvalid),
-        lambda error: invalid(FieldError(error.field, "invalid", error.reason)),
-    ),
+    ((FieldInvalid,), lambda error: invalid(FieldError(error.field, "invalid", error.reason))),
     ((AdminsOnly,), lambda error: Problem(403, "admins_only", str(error))),
-    ((RelayReadOnly, LimitReadOnly), lambda error: Problem(409, "read_only", str(error))),
+    ((ReadOnly,), lambda error: Problem(409, "read_only", str(error))),
     ((IdempotencyConflict,), lambda error: Problem(409, "idempotency_conflict", str(error))),
     ((NotPossibleNow, WebhookNotActive), lambda error: Problem(409, "not_possible_now", str(error))),
-    ((DomainInvalid,), lambda error: invalid(FieldError("name", "invalid", str(error)))),
     ((DomainClaimed,), lambda error: Problem(409, "domain_claimed", str(error))),
     ((DomainInUse,), lambda error: Problem(409, "domain_in_use", str(error))),
     ((RequestDataTooBig,), lambda _error: too_large()),

@@ -4,17 +4,15 @@ import dramatiq
 from django.db import connection
 from django.utils import timezone
 
-from apps.automation.acknowledge import acknowledge_due, is_anything_due
-from apps.automation.wakeups import CALL, wake
-from apps.events.calls import answer_call
+from apps.automation.acknowledge import ACKNOWLEDGE, acknowledge_due, is_anything_due
 
 
 @dramatiq.actor(queue_name="automation", notify_shutdown=False)
 def acknowledge() -> None:
     """Acknowledge what is due, a share at a time, and pass the wake-up on when there is more."""
-    answer_call(CALL)
+    ACKNOWLEDGE.answer()
     try:
         if acknowledge_due(timezone.now()) and is_anything_due():
-            wake()
+            ACKNOWLEDGE.send()
     finally:
         connection.close()  # or each of the worker's threads would keep one from the pool while it idles

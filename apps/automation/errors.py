@@ -1,14 +1,11 @@
 """What can go wrong with rules."""
 
+from apps.accounts.errors import FieldInvalid
+
 
 class AutomationError(Exception):
     """Anything this room raises."""
 
 
-class RuleInvalid(AutomationError):
+class RuleInvalid(AutomationError, FieldInvalid):
     """A rule that cannot be kept; `field` names what to change. Edges answer 422."""
-
-    def __init__(self, field: str, reason: str) -> None:
-        super().__init__(f"{field}: {reason}")
-        self.field = field
-        self.reason = reason

@@ -10,4 +10,4 @@ class ObjectStoreUnavailable(BlobError):
 
 
 class BlobMissing(BlobError):
-    """A row promises bytes that neither the spool nor S3 has. `check_blobs` would name it."""
+    """A row promises bytes that neither the spool nor S3 has."""

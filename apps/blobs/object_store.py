@@ -7,23 +7,28 @@ An answer that says "not now" or no answer at all becomes `ObjectStoreUnavailabl
 """
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 import boto3
+import structlog
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
 
 from apps.blobs.errors import BlobMissing, ObjectStoreUnavailable
-from apps.blobs.lean_get import LeanGet
+from apps.blobs.lean_store import CONTENT_TYPE, LeanStore
 
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
 
+log = structlog.get_logger(__name__)
+
 MAX_CONNECTIONS = 32
+PUT_THREADS = 8
 LEAN_CONNECTIONS = 16
 REGION = "us-east-1"
 
@@ -57,7 +62,7 @@ class ObjectStore:
         )
         # AWS itself, without an endpoint of its own, has rules about hosts and regions that boto3 knows.
         self._lean = (
-            LeanGet(
+            LeanStore(
                 endpoint_url=endpoint_url,
                 bucket=bucket,
                 access_key=access_key,
@@ -71,11 +76,30 @@ class ObjectStore:
 
     def put(self, key: str, content: bytes) -> None:
         try:
-            self._client.put_object(
-                Bucket=self.bucket, Key=key, Body=content, ContentType="application/octet-stream"
-            )
+            self._client.put_object(Bucket=self.bucket, Key=key, Body=content, ContentType=CONTENT_TYPE)
         except (BotoCoreError, ClientError) as error:
             raise ObjectStoreUnavailable(str(error)) from error
+
+    def put_many(self, contents: Mapping[str, bytes]) -> set[str]:
+        """Store contents by their keys; those that S3 took. Raises ObjectStoreUnavailable when it took none."""
+        stored = set(self._lean.put_many(contents)) if self._lean is not None else set()
+        rest = [key for key in contents if key not in stored]
+        if rest:
+            with ThreadPoolExecutor(PUT_THREADS, thread_name_prefix="put") as pool:
+                taken = pool.map(lambda key: self._try_put(key, contents[key]), rest)
+                stored.update(key for key, is_taken in zip(rest, taken, strict=True) if is_taken)
+        if contents and not stored:
+            msg = f"S3 took none of {len(contents)} objects"
+            raise ObjectStoreUnavailable(msg)
+        return stored
+
+    def _try_put(self, key: str, content: bytes) -> bool:
+        try:
+            self.put(key, content)
+        except ObjectStoreUnavailable as error:
+            log.warning("object_not_taken", key=key, error=str(error))
+            return False
+        return True
 
     def get(self, key: str) -> bytes:
         try:

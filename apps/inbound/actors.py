@@ -1,13 +1,10 @@
 """The worker's side of the road in."""
 
-import uuid
-
 import dramatiq
 from django.db import connection
 
-from apps.events.calls import answer_call
 from apps.inbound.ingest import ingest_due, is_anything_due
-from apps.inbound.wakeups import CALL, wake_worker
+from apps.inbound.wakeups import INGEST
 
 ROWS_PER_WAKE_UP = 50
 SECONDS_PER_WAKE_UP = 2.0
@@ -16,14 +13,14 @@ SECONDS_PER_WAKE_UP = 2.0
 # A stopping worker lets it end: it takes nothing new after two seconds, and a row given up half-way would wait for its
 # lease to lapse.
 @dramatiq.actor(queue_name="inbound", notify_shutdown=False)
-def ingest(received_id: str) -> None:
-    """File what is due. The id only tells the log why we woke: the rows say what there is to do.
+def ingest() -> None:
+    """File what is due: the rows say what there is to do.
 
     After its share it passes the wake-up on, so that a backlog of mail keeps no thread from other work for ever.
     """
-    answer_call(CALL)
+    INGEST.answer()
     try:
         if ingest_due(limit=ROWS_PER_WAKE_UP, seconds=SECONDS_PER_WAKE_UP) and is_anything_due():
-            wake_worker(uuid.UUID(received_id))
+            INGEST.send()
     finally:
         connection.close()  # or each of the worker's threads would keep one from the pool while it idles

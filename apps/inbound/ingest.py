@@ -73,17 +73,9 @@ class Claim:
     attempts: int
 
 
-def due_ids(limit: int) -> list[uuid.UUID]:
-    """Rows that wait for a worker now, oldest first: accepted ones, and ones whose worker let its lease lapse."""
-    return list(
-        ReceivedMessage.objects.filter(state__in=WAITING, due_at__lte=Now())
-        .order_by("due_at")
-        .values_list("pk", flat=True)[:limit]
-    )
-
-
 def is_anything_due() -> bool:
-    return bool(due_ids(1))
+    """Whether a row waits for a worker now: an accepted one, or one whose worker let its lease lapse."""
+    return ReceivedMessage.objects.filter(state__in=WAITING, due_at__lte=Now()).exists()
 
 
 def claim_due(limit: int = 1) -> list[Claim]:

@@ -19,7 +19,6 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 
 from django.db import connection, transaction
 from django.db.models.functions import Now
@@ -116,5 +115,5 @@ def _keep(
         received_at=now,
         due_at=Now(),
     )
-    transaction.on_commit(partial(wake_ups.request, row.pk))
+    transaction.on_commit(wake_ups.request)
     return row.pk

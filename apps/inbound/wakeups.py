@@ -6,16 +6,11 @@ while a worker is busy still wakes another. What is lost here (Redis away, proce
 """
 
 import threading
-import uuid
 
-import structlog
-from dramatiq.errors import DramatiqError
-from redis.exceptions import RedisError
-
-log = structlog.get_logger(__name__)
+from apps.events.wakeups import WakeUp
 
 INTERVAL_SECONDS = 0.02
-CALL = "inbound"
+INGEST = WakeUp("inbound", "ingest")
 
 
 class WakeUps:
@@ -23,13 +18,11 @@ class WakeUps:
 
     def __init__(self) -> None:
         self._wanted = threading.Event()
-        self._latest: uuid.UUID | None = None
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
 
-    def request(self, received_id: uuid.UUID) -> None:
+    def request(self) -> None:
         """Wake a worker soon; returns at once."""
-        self._latest = received_id
         self._wanted.set()
         with self._starting:
             if self._thread is None:
@@ -41,21 +34,8 @@ class WakeUps:
         while True:
             self._wanted.wait()
             self._wanted.clear()
-            if self._latest is not None:
-                wake_worker(self._latest)
+            INGEST.send()
             pause.wait(INTERVAL_SECONDS)
-
-
-def wake_worker(received_id: uuid.UUID) -> bool:
-    """Ask the workers to ingest what is due, this row first among equals. False when they cannot be told now."""
-    from apps.inbound.actors import ingest
-
-    try:
-        ingest.send(str(received_id))
-    except (DramatiqError, RedisError, OSError) as error:
-        log.warning("wake_up_not_sent", error=type(error).__name__)
-        return False
-    return True
 
 
 wake_ups = WakeUps()

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from apps.accounts.errors import FieldInvalid
+
 
 class MailboxError(Exception):
     """Anything this room raises."""
@@ -19,8 +21,14 @@ class DomainError(MailboxError):
     """Something about a domain of the caller's own."""
 
 
-class DomainInvalid(DomainError):
+class DomainInvalid(DomainError, FieldInvalid):
     """What was given is no domain name; the text says so to a person. Edges answer 422."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("name", reason)
+
+    def __str__(self) -> str:
+        return self.reason
 
 
 class DomainClaimed(DomainError):

@@ -67,6 +67,24 @@ def normalise_address(address: str) -> str:
     return normal
 
 
+def comparable_address(address: str) -> str:
+    """`normalise_address` for what is an address; anything else, as strangers and old rows have it, in lower case."""
+    try:
+        return normalise_address(address)
+    except InvalidAddress:
+        return address.lower()
+
+
+def typed_address(name: str, address: str) -> str:
+    """An address as a person types it with its name, which stands in quotes where it must (RFC 5322 §3.2.4)."""
+    if not name:
+        return address
+    if any(character in '()<>[]:;@\\,."' for character in name):
+        escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+        name = f'"{escaped}"'
+    return f"{name} <{address}>"
+
+
 def _split(address: str) -> tuple[str, str]:
     """Check an address and answer (local part as written, normal domain). Raises InvalidAddress."""
     if _FORBIDDEN.search(address):

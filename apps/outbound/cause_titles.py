@@ -25,6 +25,7 @@ TITLES = {
     "destination_limit": _("Our limit for the recipients’ domain"),
     "provider_limit": _("The provider’s limit"),
     "organisation_limit": _("Our own limit"),
+    "limits_unknown": _("What our limits still allow is being counted"),
     "greylisted": _("Greylisted: taken on the second try"),
     "mailbox_full": _("The recipients’ mailboxes are full"),
     "reputation_block": _("The provider distrusts our address"),

@@ -34,6 +34,7 @@ class Cause(StrEnum):
     ORGANISATION_LIMIT = "organisation_limit"
     RELAY_LIMIT = "relay_limit"
     DESTINATION_LIMIT = "destination_limit"
+    LIMITS_UNKNOWN = "limits_unknown"
     PROVIDER_LIMIT = "provider_limit"
     GREYLISTED = "greylisted"
     MAILBOX_FULL = "mailbox_full"

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from apps.accounts.errors import FieldInvalid
+
 
 class OutboundError(Exception):
     """Anything this room raises."""
@@ -88,17 +90,8 @@ class IdempotencyConflict(OutboundError):
     """The idempotency key was used within a day for something else. Edges answer 409."""
 
 
-class SuppressionInvalid(OutboundError):
+class SuppressionInvalid(OutboundError, FieldInvalid):
     """An address cannot be put on the list as it was asked; `field` names what to change. Edges answer 422."""
-
-    def __init__(self, field: str, reason: str) -> None:
-        super().__init__(f"{field}: {reason}")
-        self.field = field
-        self.reason = reason
-
-
-class AdminsOnly(OutboundError):
-    """The caller may see it and not change it; the text says so. Edges answer 403."""
 
 
 class ReportTooEarly(OutboundError):
@@ -129,34 +122,16 @@ class LeaseLost(OutboundError):
         self.delivery_id = delivery_id
 
 
-class LimitInvalid(OutboundError):
+class LimitInvalid(OutboundError, FieldInvalid):
     """A limit cannot be as it was asked for; `field` names what to change. Edges answer 422."""
-
-    def __init__(self, field: str, reason: str) -> None:
-        super().__init__(f"{field}: {reason}")
-        self.field = field
-        self.reason = reason
-
-
-class LimitReadOnly(OutboundError):
-    """The limit holds for everybody, and only the operator changes it. Edges answer 409."""
 
 
 class RelayAddressInvalid(OutboundError):
     """A relay's URL cannot be used. The text never shows its password."""
 
 
-class RelayInvalid(OutboundError):
+class RelayInvalid(OutboundError, FieldInvalid):
     """A relay cannot be as it was asked for; `field` names what to change. Edges answer 422."""
-
-    def __init__(self, field: str, reason: str) -> None:
-        super().__init__(f"{field}: {reason}")
-        self.field = field
-        self.reason = reason
-
-
-class RelayReadOnly(OutboundError):
-    """The relay is one of RELAY_URL's, which only the environment changes. Edges answer 409."""
 
 
 class ConversationError(OutboundError):

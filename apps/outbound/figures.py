@@ -56,6 +56,7 @@ _ACTIONS = {
     Cause.ORGANISATION_LIMIT: "Nothing to do: they go as fast as the organisation's limit allows.",
     Cause.RELAY_LIMIT: "Nothing to do: they go as fast as the relay's limit allows. Another relay would help.",
     Cause.DESTINATION_LIMIT: "Nothing to do: they go as fast as the limit for their destination allows.",
+    Cause.LIMITS_UNKNOWN: "Nothing to do: it takes some seconds. If it lasts, look whether Redis keeps its counts.",
     Cause.PROVIDER_LIMIT: "Nothing to do yet: the provider had enough, and we go slower. Another relay would help.",
     Cause.GREYLISTED: "Nothing to do: the recipients' servers take strangers on the second try.",
     Cause.MAILBOX_FULL: "Tell the recipients another way: their mailboxes are full.",

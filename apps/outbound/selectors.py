@@ -11,7 +11,7 @@ from django.db.models import Case, Count, Exists, F, Max, Min, OuterRef, Q, Quer
 from apps.accounts.principal import Principal
 from apps.mailboxes.errors import NotVisible
 from apps.mailboxes.models import MailboxEntry, Message, Side
-from apps.mailboxes.selectors import is_on_senders_side, visible_mailboxes
+from apps.mailboxes.selectors import entries_for, is_on_senders_side, visible_mailboxes
 from apps.outbound.explanations import Explanation, explain
 from apps.outbound.figures import QueueFigures, queue_figures
 from apps.outbound.models import (
@@ -20,6 +20,7 @@ from apps.outbound.models import (
     Delivery,
     DeliveryAttempt,
     DeliveryState,
+    OutgoingScreening,
     RefusedSubmission,
     Relay,
 )
@@ -33,7 +34,6 @@ __all__ = [
     "causes_of_waiting",
     "deliveries_by_message",
     "deliveries_for",
-    "deliveries_of",
     "delivery_for",
     "errors_for",
     "explain",
@@ -41,6 +41,7 @@ __all__ = [
     "refused_by_id",
     "refused_for",
     "relays_to_choose",
+    "screenings_of",
     "waiting_for",
 ]
 
@@ -69,17 +70,11 @@ def delivery_for(principal: Principal, delivery_id: uuid.UUID | str) -> Delivery
         raise NotVisible(str(delivery_id)) from error
 
 
-def deliveries_of(principal: Principal, message: Message) -> list[Delivery]:
-    """A message's deliveries in the order of its recipients; [] unless the caller is on the sender's side."""
-    if not is_on_senders_side(principal, message):
-        return []
-    return list(Delivery.objects.filter(message=message))
-
-
 def deliveries_by_message(
     principal: Principal, messages: Iterable[Message]
 ) -> dict[uuid.UUID, list[Delivery]]:
-    """`deliveries_of` for a page of messages, in one query."""
+    """The deliveries of a page of messages, each in the order of its recipients, in one query; [] for a message the
+    caller did not send."""
     found: dict[uuid.UUID, list[Delivery]] = {message.pk: [] for message in messages}
     for delivery in deliveries_for(principal).filter(message__in=found):
         found[delivery.message_id].append(delivery)
@@ -146,6 +141,17 @@ def attempts_of(
         for attempt in attempts.order_by("delivery", "number"):
             found.setdefault(attempt.delivery_id, []).append(attempt)
     return found
+
+
+def screenings_of(principal: Principal, messages: Iterable[Message]) -> dict[uuid.UUID, OutgoingScreening]:
+    """The latest verdict on each of these messages that was screened on its way out, for its sender's side."""
+    senders_copy = entries_for(principal).filter(message=OuterRef("message"), side=Side.SENDER)
+    verdicts = OutgoingScreening.objects.filter(
+        Exists(senders_copy),
+        organisation_id=principal.organisation_id,
+        message__in=[message.pk for message in messages],
+    )
+    return {verdict.message_id: verdict for verdict in verdicts}
 
 
 def refused_for(principal: Principal) -> QuerySet[RefusedSubmission]:

@@ -15,12 +15,22 @@ from apps.accounts.principal import Principal
 from apps.mailboxes.errors import NotVisible
 from apps.mailboxes.models import Message
 from apps.mailboxes.selectors import is_on_senders_side
-from apps.mime.address import InvalidAddress, normalise_address
+from apps.mime.address import comparable_address, normalise_address
 from apps.outbound import transitions
-from apps.outbound.bounces.suppressions import suppressed_among
+from apps.outbound.bounces.suppressions import suppressed_among, unsuppress
 from apps.outbound.causes import Cause
+from apps.outbound.clocks import on_the_clock
 from apps.outbound.errors import Fault, NotCancellable, NotResolvable, NotRetryable, SubmissionInvalid
-from apps.outbound.models import IN_ERROR, Delivery, DeliveryState, Lane, RecipientField, Relay
+from apps.outbound.models import (
+    IN_ERROR,
+    Delivery,
+    DeliveryState,
+    Lane,
+    RecipientField,
+    RefusedSubmission,
+    Relay,
+    Route,
+)
 from apps.outbound.retry import DEFAULT_RETRY_POLICY
 from apps.outbound.screening import put_away_refused
 from apps.outbound.selectors import deliveries_for, relays_to_choose, waiting_for
@@ -28,6 +38,7 @@ from apps.outbound.submission.idempotency import forget_old_keys
 from apps.outbound.submission.quotas import forget_old_use
 from apps.outbound.submission.recipients import read_address, resolve
 from apps.outbound.submission.refused import forget_old_refusals, reopen_mended
+from apps.outbound.submission.rewriting import write_anew
 from apps.outbound.submission.senders_copy import put_senders_copy_away
 from apps.outbound.submission.validation import check_send_at
 from apps.outbound.transitions import Change
@@ -157,13 +168,6 @@ def _cancel_these(principal: Principal, ids: Collection[uuid.UUID], now: datetim
     return cancelled
 
 
-def _normal(address: str) -> str:
-    try:
-        return normalise_address(address)
-    except InvalidAddress:
-        return address.lower()
-
-
 def _relay(principal: Principal, relay_id: uuid.UUID | str) -> Relay:
     try:
         return relays_to_choose(principal).get(pk=relay_id)
@@ -180,15 +184,29 @@ def resubmit_delivery(principal: Principal, delivery: Delivery, now: datetime) -
     One who is suppressed stays there until the suppression is removed: a worker would only put it back.
     """
     _demand_known(principal, delivery)
-    if delivery.state == DeliveryState.SUPPRESSED:
+    if delivery.route == Route.RELAY:
         still = suppressed_among(delivery.organisation_id, [delivery.recipient], now)
         if still:
-            raise NotRetryable(still[delivery.recipient].reason)
+            raise NotRetryable(on_the_clock(still[delivery.recipient].reason, now))
     with transaction.atomic():
         if not _resubmit(principal, delivery.message_id, delivery.pk, now):
             msg = "It is not in the error queue any more."
             raise NotRetryable(msg)
         _wake_lanes([delivery.message_id])
+
+
+def resubmit_unsuppressed(principal: Principal, delivery: Delivery, now: datetime) -> None:
+    """`resubmit_delivery`, with its recipient off the list of suppressions: both or neither. Raises AdminsOnly too."""
+    _demand_known(principal, delivery)
+    with transaction.atomic():
+        unsuppress(principal, delivery.recipient, now=now)
+        resubmit_delivery(principal, delivery, now)
+
+
+def rewrite_delivery(principal: Principal, delivery: Delivery, now: datetime) -> RefusedSubmission:
+    """Open what was refused for what it says to be written anew: see `submission.rewriting`. Raises NotVisible too."""
+    _demand_known(principal, delivery)
+    return write_anew(principal, delivery, now)
 
 
 def readdress_delivery(principal: Principal, delivery: Delivery, address: str, now: datetime) -> Delivery:
@@ -205,9 +223,8 @@ def readdress_delivery(principal: Principal, delivery: Delivery, address: str, n
         raise SubmissionInvalid("recipient", msg, Fault.ADDRESS_INVALID)
     normal = normalise_address(recipient.address)
     with transaction.atomic():
-        if any(
-            normal == _normal(one) for one in delivery.message.deliveries.values_list("recipient", flat=True)
-        ):
+        written_to = delivery.message.deliveries.values_list("recipient", flat=True)
+        if normal in map(comparable_address, written_to):
             raise SubmissionInvalid("recipient", "This message has gone to that address already.")
         if not transitions.discard(delivery.pk, actor=principal.actor, now=now):
             msg = "It is not in the error queue any more."

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from apps.outbound.models import WAITING, Delivery, Lane
 from apps.outbound.transitions import expire_waiting, recover_lapsed, retry_uncertain
-from apps.outbound.wakeups import call
+from apps.outbound.wakeups import wake_up
 
 BATCH = 500
 
@@ -26,5 +26,5 @@ def sweep_deliveries() -> int:
         retried = retry_uncertain(limit=BATCH, now=timezone.now())
     for lane in Lane:
         if Delivery.objects.filter(lane=lane, state__in=WAITING, due_at__lte=Now()).exists():
-            call(lane)
+            wake_up(lane).call()
     return recovered + expired + retried

@@ -26,7 +26,8 @@ FORGET_AFTER = 10_000
 @dataclass(frozen=True, slots=True)
 class Wait:
     """Nothing may be sent before `until`. `gap` is the limit's own pace where it is known; `key` names it, however
-    its numbers change meanwhile.
+    its numbers change meanwhile. With `is_of_destination` everybody at that destination waits, whoever writes to them
+    and over whichever relay.
     """
 
     until: datetime
@@ -34,11 +35,7 @@ class Wait:
     reason: str
     gap: timedelta | None = None
     key: str = ""
-
-    @property
-    def is_of_destination(self) -> bool:
-        """Whether everybody at that destination waits, whoever writes to them and over whichever relay."""
-        return self.cause == Cause.DESTINATION_LIMIT
+    is_of_destination: bool = False
 
 
 class Schedule:

@@ -1,17 +1,14 @@
 """What can go wrong with webhooks. Each error carries the decision its catcher needs."""
 
+from apps.accounts.errors import FieldInvalid
+
 
 class WebhookError(Exception):
     """Anything this room raises."""
 
 
-class WebhookInvalid(WebhookError):
+class WebhookInvalid(WebhookError, FieldInvalid):
     """It cannot be kept as it is; `field` names what to change. Edges answer 422."""
-
-    def __init__(self, field: str, reason: str) -> None:
-        super().__init__(f"{field}: {reason}")
-        self.field = field
-        self.reason = reason
 
 
 class WebhookNotActive(WebhookError):

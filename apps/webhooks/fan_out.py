@@ -8,20 +8,22 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from apps.events.models import Event
 from apps.events.services import consume
 from apps.webhooks.models import Webhook, WebhookDelivery
-from apps.webhooks.wakeups import wake
+from apps.webhooks.queue import PUSH
 
 CONSUMER = "webhooks"
 EVENTS_AT_ONCE = 1000
 
 
 def fan_out() -> int:
-    """Queue pushes for the next events; how many events were read."""
-    return consume(CONSUMER, _queue_pushes, limit=EVENTS_AT_ONCE)
+    """Queue pushes for the next events; how many events were passed by."""
+    listening = Webhook.objects.filter(is_active=True).values("organisation")
+    return consume(CONSUMER, _queue_pushes, only=Q(organisation__in=listening), limit=EVENTS_AT_ONCE)
 
 
 def _queue_pushes(events: Sequence[Event]) -> None:
@@ -41,4 +43,4 @@ def _queue_pushes(events: Sequence[Event]) -> None:
     ]
     if rows:
         WebhookDelivery.objects.bulk_create(rows, ignore_conflicts=True)
-        transaction.on_commit(wake)
+        transaction.on_commit(PUSH.send)

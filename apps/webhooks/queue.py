@@ -23,9 +23,11 @@ from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.db.models.functions import Now
 
 from apps.events.services import publish
+from apps.events.wakeups import WakeUp
 from apps.webhooks.errors import PushFailed
 from apps.webhooks.models import DeliveryState, DisabledBecause, Webhook, WebhookDelivery
 
+PUSH = WakeUp("webhooks", "push")
 LEASE_SECONDS = 60
 AT_ONCE_PER_WEBHOOK = 8
 

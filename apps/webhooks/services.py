@@ -19,10 +19,9 @@ from apps.webhooks.errors import WebhookInvalid, WebhookNotActive
 from apps.webhooks.kinds import MAX_KINDS, TESTED, is_well_formed
 from apps.webhooks.models import DisabledBecause, Webhook, WebhookDelivery
 from apps.webhooks.payload import make_secret, shown_secret
-from apps.webhooks.queue import disable
+from apps.webhooks.queue import PUSH, disable
 from apps.webhooks.selectors import webhook_for, webhooks_for
 from apps.webhooks.target import read_target
-from apps.webhooks.wakeups import wake
 
 MAX_WEBHOOKS = 50
 MAX_DESCRIPTION_CHARS = 200
@@ -87,7 +86,7 @@ def change_webhook(
     if changes:
         Webhook.objects.filter(pk=webhook.pk).update(**changes)
         _tell(principal, webhook, "webhook.changed")
-        transaction.on_commit(wake)
+        transaction.on_commit(PUSH.send)
     if is_active is False:
         disable(webhook.pk, DisabledBecause.BY_PERSON, now, actor=principal.actor)
     return webhook_for(principal, webhook.pk)
@@ -114,7 +113,7 @@ def send_test_event(principal: Principal, webhook: Webhook, now: datetime) -> We
         organisation_id=webhook.organisation_id, webhook=webhook, event=event, due_at=now, created_at=now
     )
     Webhook.objects.filter(pk=webhook.pk).update(paused_until=None)
-    transaction.on_commit(wake)
+    transaction.on_commit(PUSH.send)
     return delivery
 
 

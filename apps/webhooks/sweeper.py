@@ -4,13 +4,12 @@ and those that have waited for three days. Every step is safe to repeat and to b
 
 from django.utils import timezone
 
-from apps.webhooks.queue import give_up_old, is_anything_due, recover_lapsed
-from apps.webhooks.wakeups import call
+from apps.webhooks.queue import PUSH, give_up_old, is_anything_due, recover_lapsed
 
 
 def sweep_webhooks() -> int:
     """One round; how many pushes it recovered or gave up."""
     done = recover_lapsed() + give_up_old(timezone.now())
     if is_anything_due():
-        call()
+        PUSH.call()
     return done

@@ -17,10 +17,12 @@ from django.utils import timezone
 from django.utils.cache import add_never_cache_headers, patch_vary_headers
 from django.utils.translation import gettext as _
 
+from apps.accounts.errors import AdminsOnly, ReadOnly
 from apps.accounts.models import User
 from apps.accounts.principal import Principal
 from apps.blobs.errors import BlobError
 from apps.mailboxes.errors import NotVisible
+from apps.outbound.errors import NotPossibleNow, SubmissionInvalid
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, Principal, P], HttpResponse]
@@ -47,6 +49,12 @@ def for_people(view: View[P]) -> Callable[Concatenate[HttpRequest, P], HttpRespo
                 response = view(request, Principal.of_user(request.user), *args, **kwargs)
             except NotVisible as error:
                 raise Http404 from error
+            except SubmissionInvalid as error:
+                response = JsonResponse({"detail": error.reason}, status=422)
+            except AdminsOnly as error:
+                response = JsonResponse({"detail": str(error)}, status=403)
+            except (ReadOnly, NotPossibleNow) as error:
+                response = JsonResponse({"detail": str(error)}, status=409)
             except BlobError:
                 response = _unavailable(request)
         # Pages and fragments share addresses, and both hold mail: no cache keeps either.

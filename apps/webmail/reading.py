@@ -21,7 +21,7 @@ from apps.mailboxes.conversations import conversation
 from apps.mailboxes.errors import NotVisible
 from apps.mailboxes.models import Folder, Mailbox, MailboxEntry, Message, Part, Side
 from apps.mailboxes.selectors import text_of
-from apps.mime.address import InvalidAddress, normalise_address
+from apps.mime.address import comparable_address, typed_address
 from apps.outbound.bounces.notices import sentence_of
 from apps.outbound.bounces.selectors import notices_of, reports_among, reports_by_delivery
 from apps.outbound.bounces.words import told_by
@@ -339,34 +339,16 @@ class Recipients:
 
 def recipients_of_answer(mailbox: Mailbox, message: Message) -> Recipients:
     """Reply-To before From (RFC 5322 §3.6.2), and never ourselves. An answer to our own mail goes where that went."""
-    own = {_normal(mailbox.address)}
+    own = {comparable_address(mailbox.address)}
     wrote = message.reply_to or [{"name": message.sender_name, "address": message.sender_address}]
-    is_ours = _normal(message.sender_address) in own
+    is_ours = comparable_address(message.sender_address) in own
     to = message.to if is_ours else wrote
     rest = message.cc if is_ours else [*message.to, *message.cc]
-    taken = own | {_normal(one["address"]) for one in to}
+    taken = own | {comparable_address(one["address"]) for one in to}
     everybody: list[str] = []
     for one in rest:
-        normal = _normal(one["address"])
+        normal = comparable_address(one["address"])
         if normal not in taken:
             taken.add(normal)
-            everybody.append(_written(one))
-    return Recipients([_written(one) for one in to if one["address"]], everybody)
-
-
-def _normal(address: str) -> str:
-    try:
-        return normalise_address(address)
-    except InvalidAddress:
-        return address.lower()
-
-
-def _written(one: dict[str, str]) -> str:
-    """An address as one types it; a name with special characters in quotes (RFC 5322 §3.2.4)."""
-    name, address = one["name"], one["address"]
-    if not name:
-        return address
-    if any(character in '()<>[]:;@\\,."' for character in name):
-        escaped = name.replace("\\", "\\\\").replace('"', '\\"')
-        name = f'"{escaped}"'
-    return f"{name} <{address}>"
+            everybody.append(typed_address(one["name"], one["address"]))
+    return Recipients([typed_address(one["name"], one["address"]) for one in to if one["address"]], everybody)

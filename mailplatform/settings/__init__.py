@@ -83,10 +83,14 @@ TEMPLATES: list[dict[str, Any]] = [
 ]
 
 
+# Of one process.
+DATABASE_CONNECTIONS = 2 * ENVIRONMENT.worker_threads + 8
+
+
 def _database(url: str) -> dict[str, Any]:
     parts = urlsplit(url)
     return {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "mailplatform.database",
         "HOST": parts.hostname or "",
         "PORT": str(parts.port or 5432),
         "NAME": unquote(parts.path.lstrip("/")),
@@ -95,13 +99,16 @@ def _database(url: str) -> dict[str, Any]:
         # A pool per process; Django wants CONN_MAX_AGE 0 with it. Waiting longer for a connection than a
         # customer's server waits for our 250 would help nobody.
         "CONN_MAX_AGE": 0,
-        # Without it, a restart of PostgreSQL fails one request for every connection that waits in a pool.
-        "CONN_HEALTH_CHECKS": True,
+        # Our engine checks each connection it takes from the pool.
+        "CONN_HEALTH_CHECKS": False,
         "OPTIONS": {
             "pool": {
                 "min_size": 1,
-                "max_size": 2 * ENVIRONMENT.worker_threads + 8,
+                "max_size": DATABASE_CONNECTIONS,
                 "timeout": 10,
+                # The pool doubles its pause between attempts for this long, and begins anew with whoever comes next.
+                # Left at its 300 s, an outage of minutes would be followed by minutes without a connection.
+                "reconnect_timeout": 10,
                 "max_idle": 120,
             },
             "connect_timeout": 5,

@@ -9,8 +9,8 @@ from apps.mailboxes.models import Domain
 from apps.outbound.models import KeyState, SigningKey
 from tests.api.client import Api
 from tests.outbound.domains.conftest import zone
-from tests.outbound.domains.name_server import Zone
 from tests.people import House
+from tests.remote.names import NameServer
 
 __all__ = ["zone"]
 
@@ -43,7 +43,7 @@ def test_it_is_listed_and_read_again(api: Api, house: House) -> None:
     assert api.get(f"/domains/{added['id']}").json() == added
 
 
-def test_a_check_tells_each_record_and_verifies_the_domain(api: Api, zone: Zone) -> None:
+def test_a_check_tells_each_record_and_verifies_the_domain(api: Api, zone: NameServer) -> None:
     added = add(api)
     by_name: dict[str, list[str]] = {}
     for record in added["records"]:  # type: ignore[attr-defined]

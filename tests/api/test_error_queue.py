@@ -11,10 +11,11 @@ from apps.accounts.models import Role
 from apps.accounts.services import create_api_key
 from apps.mailboxes.models import Message
 from apps.mailboxes.selectors import raw_of
-from apps.outbound.models import Delivery, DeliveryState, RefusedSubmission, SendingPolicy
+from apps.outbound.models import Delivery, DeliveryReport, DeliveryState, RefusedSubmission, SendingPolicy
 from apps.tickets.models import Ticket
 from tests.api.client import Api
 from tests.api.test_sending import HELLO, fail, send
+from tests.bounced import ELENA, bounced
 from tests.mail import raw_mail
 from tests.outbound.sending import drain
 from tests.people import House
@@ -218,3 +219,51 @@ def test_a_messages_whole_story_is_told_to_its_senders_side(
     assert outsider.get(f"/messages/{told['id']}/deliveries").status_code == 404
     _key, secret = create_api_key(house.organisation, name="bob's", role=Role.AGENT, user=house.bob)
     assert Api.of(secret).get(f"/messages/{told['id']}/deliveries").json()["results"] == []
+
+
+def test_what_came_back_is_told_beside_its_recipient(house: House, api: Api) -> None:
+    delivery = bounced(house)
+    report = DeliveryReport.objects.get()
+    [told] = api.get(f"/messages/{delivery.message_id}").json()["deliveries"]
+    assert told["state"] == "bounced"
+    [came] = told["reports"]
+    assert came["reported_at"].endswith("Z")
+    assert (
+        came.items()
+        >= {
+            "action": "failed",
+            "nature": "no_such_address",
+            "status": "5.1.1",
+            "diagnostic": report.diagnostic,
+            "server": "mx.customer.example",
+            "recipient": ELENA,
+            "proof": "signature",
+            "message": str(report.message_id),
+        }.items()
+    )
+    assert "User unknown" in came["diagnostic"]
+    assert api.get(f"/messages/{came['message']}/raw").status_code == 200
+    [row] = api.get(f"/messages/{delivery.message_id}/deliveries").json()["results"]
+    assert row["reports"] == told["reports"]
+    add = {"recipient": "elena@new.example"}
+    assert api.post(f"/errors/{delivery.pk}/resubmit", add).json()["reports"] == []
+
+
+def test_the_scanners_verdict_is_told_to_the_senders_side(house: House, api: Api) -> None:
+    program = FILE | {"filename": "setup.exe"}
+    told = send(api, {"to": ["bob@house.test", "elena@customer.example"], "attachments": [program]})
+    assert {one["state"] for one in told["deliveries"]} == {"rejected"}
+    verdict = api.get(f"/messages/{told['id']}").json()["screening"]
+    assert (verdict["outcome"], verdict["scanner"], verdict["try_again_at"]) == ("forbidden", "builtin", None)
+    assert "setup.exe" in verdict["reason"]
+    rows = api.get(f"/messages/{told['id']}/deliveries").json()["results"]
+    assert [row["screening"] for row in rows] == [verdict, verdict]
+    waiting = send(api, {"to": ["elena@customer.example"]})
+    assert api.get(f"/messages/{waiting['id']}").json()["screening"] is None
+
+
+def test_who_receives_a_mail_learns_of_no_verdict(house: House, api: Api) -> None:
+    told = send(api, {"from": "alice@house.test", "to": ["bob@house.test"]})
+    _key, secret = create_api_key(house.organisation, name="bob's", role=Role.AGENT, user=house.bob)
+    assert Api.of(secret).get(f"/messages/{told['id']}").json()["screening"] is None
+    assert api.get(f"/messages/{told['id']}").json()["screening"]["outcome"] == "clean"

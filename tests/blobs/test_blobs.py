@@ -20,6 +20,7 @@ from apps.blobs.services import (
     stage,
 )
 from tests.people import House
+from tests.servers import Servers
 
 
 def test_small_bytes_are_spooled_and_then_rest_in_s3(house: House) -> None:
@@ -80,12 +81,23 @@ def test_a_content_that_s3_refuses_stays_in_the_spool(house: House, monkeypatch:
     def away(*_args: Any) -> None:
         raise ObjectStoreUnavailable("away")
 
+    monkeypatch.setattr(object_store(), "_lean", None)
     monkeypatch.setattr(object_store(), "put", away)
     with pytest.raises(ObjectStoreUnavailable):
         offload()
     assert read(blob) == b"patience"
     monkeypatch.undo()
     assert offload() == 1
+
+
+def test_the_spool_keeps_everything_while_s3_is_away(house: House, servers: Servers) -> None:
+    blobs = [put(house.organisation.pk, stage(content)) for content in (b"one", b"two")]
+    servers.s3.stop()
+    with pytest.raises(ObjectStoreUnavailable):
+        offload()
+    assert read_many(blobs) == {blobs[0].pk: b"one", blobs[1].pk: b"two"}
+    servers.s3.restart()
+    assert offload() == 2
 
 
 def test_one_refused_content_does_not_hold_up_the_others(
@@ -99,6 +111,7 @@ def test_one_refused_content_does_not_hold_up_the_others(
             raise ObjectStoreUnavailable("not this one")
         real_put(key, content)
 
+    monkeypatch.setattr(object_store(), "_lean", None)
     monkeypatch.setattr(object_store(), "put", picky)
     assert offload() == 1
     assert set(SpooledBytes.objects.values_list("pk", flat=True)) == {refused.pk}
@@ -113,9 +126,20 @@ def test_reading_does_without_the_cache(house: House, monkeypatch: pytest.Monkey
     def away(*_args: Any, **_kwargs: Any) -> None:
         raise RedisConnectionError("away")
 
-    monkeypatch.setattr(cache, "get", away)
-    monkeypatch.setattr(cache, "set", away)
+    for operation in ("get", "get_many", "set", "set_many", "add", "incr"):
+        monkeypatch.setattr(cache, operation, away)
     assert read(blob) == b"no cache"
+
+
+def test_offloading_does_without_the_cache(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    blob = put(house.organisation.pk, stage(b"no cache"))
+
+    def away(*_args: Any, **_kwargs: Any) -> None:
+        raise RedisConnectionError("away")
+
+    monkeypatch.setattr(cache, "add", away)
+    assert offload() == 1
+    assert object_store().get(blob.object_key) == b"no cache"
 
 
 def test_many_are_read_wherever_each_of_them_lies(house: House) -> None:
@@ -136,6 +160,7 @@ def test_a_promise_that_nobody_keeps_is_named(house: House) -> None:
     offload()
     blob.refresh_from_db()
     object_store().delete(blob.object_key)
+    cache.clear()
     with pytest.raises(BlobMissing):
         read(blob)
 

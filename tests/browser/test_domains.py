@@ -13,8 +13,8 @@ from apps.outbound.domains.tending import setup_of
 from apps.outbound.relays.environment import reconcile_relays
 from apps.outbound.signing.rotation import activate, create_keys
 from tests.outbound.domains.conftest import zone
-from tests.outbound.domains.name_server import Zone
 from tests.people import House
+from tests.remote.names import NameServer
 
 __all__ = ["zone"]
 BEYOND_THE_EDGE = """
@@ -22,7 +22,7 @@ BEYOND_THE_EDGE = """
 """
 
 
-def kite_of(house: House, zone: Zone) -> Domain:
+def kite_of(house: House, zone: NameServer) -> Domain:
     """A domain that is half set up: proven, one key right and one mixed up, two SPF records, no DMARC."""
     kite = add_domain(house.as_key, "kite.example")
     keys = create_keys(kite, timezone.now())
@@ -43,14 +43,18 @@ def kite_of(house: House, zone: Zone) -> Domain:
 
 
 @pytest.fixture
-def kite(house: House, zone: Zone, settings: Settings) -> Domain:
+def kite(house: House, zone: NameServer, settings: Settings) -> Domain:
     settings.MAIL_HOSTNAME = "mail.platform.example"
     reconcile_relays(["smtp://relay.kite.example:587", "smtp://smtp.sendgrid.net:587"])
     return kite_of(house, zone)
 
 
 def test_an_admin_sets_up_a_domain(
-    page: Page, kite: Domain, zone: Zone, sign_in: Callable[[str], None], photograph: Callable[..., None]
+    page: Page,
+    kite: Domain,
+    zone: NameServer,
+    sign_in: Callable[[str], None],
+    photograph: Callable[..., None],
 ) -> None:
     sign_in("admin@house.test")
     page.get_by_role("link", name="Domains").click()

@@ -11,13 +11,15 @@ from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from apps.mailboxes.models import Message
+from apps.outbound.bounces.suppressions import add_suppression
 from apps.outbound.errors import SubmissionInvalid
 from apps.outbound.models import Delivery, DeliveryState, RefusedSubmission
 from apps.outbound.submission.submit import SubmittedAttachment
-from tests.browser.conftest import wait_until
+from tests.browser.conftest import SCREENSHOTS
 from tests.browser.test_handling import NAMELESS
 from tests.outbound.sending import drain, send
 from tests.people import House
+from tests.polling import wait_until
 from tests.remote.script import Phase, defer, hang_up, refuse
 from tests.remote.server import RemoteServer
 
@@ -162,6 +164,60 @@ def test_the_error_queue_is_mended_with_nothing_lost(
     message = Message.objects.get(subject="Two keys for room 7")
     assert [part.filename for part in message.parts.all()] == ["plan.pdf"]
     assert not RefusedSubmission.objects.get().is_open
+
+
+def test_each_failure_offers_first_what_helps_it(
+    house: House, relay: RemoteServer, page: Page, sign_in: SignIn, photograph: Photograph
+) -> None:
+    relay.play(Phase.RCPT, refuse(), recipient="elenna@customer.example")
+    add_suppression(house.as_key, "left@customer.example", evidence="He asked by phone.", now=timezone.now())
+    setup = SubmittedAttachment("setup.exe", "application/octet-stream", b"MZ")
+    send(house.as_alice, "elenna@customer.example", subject="Your booking for June")
+    send(house.as_alice, "left@customer.example", subject="The pool is open again")
+    send(house.as_alice, "karl@big.example", subject="The drivers for your printer", attachments=(setup,))
+    send(house.as_alice, "rosa@big.example", subject="From a shop", html="<p>Hi</p>", attachments=(setup,))
+    send(house.as_alice, "nobody@house.test", subject="Minutes of Monday")
+    drain_elsewhere()
+    house.support.members.add(house.admin)
+    sign_in("admin@house.test")
+    page.goto("/errors/")
+    for recipient, offered in (
+        ("elenna@customer.example", "Try again"),
+        ("left@customer.example", "Remove the suppression and send"),
+        ("karl@big.example", "Edit as new"),
+    ):
+        row = page.locator(".item", has_text=recipient)
+        expect(row.get_by_role("button", name=offered, exact=True)).to_be_visible()
+    expect(page.locator(".item", has_text="rosa@big.example")).to_contain_text(
+        "change it where it was written"
+    )
+    assert page.evaluate(NAMELESS) == []
+    photograph("errors-remedies")
+    page.set_viewport_size({"width": 360, "height": 740})
+    assert not page.evaluate(OVERFLOWS)
+    row = page.locator(".item", has_text="nobody@house.test")
+    row.get_by_text("Change the address").click()
+    expect(row.get_by_label("Send to another address")).to_be_visible()
+    assert not page.evaluate(OVERFLOWS)
+    page.screenshot(path=SCREENSHOTS / "errors-readdress-360-light.png")
+    page.keyboard.press("Escape")
+    page.set_viewport_size({"width": 1440, "height": 900})
+
+    page.locator(".item", has_text="left@customer.example").get_by_role("button", name="Remove the").click()
+    expect(page.get_by_text("Trying left@customer.example again")).to_be_visible()
+    page.locator(".item", has_text="karl@big.example").get_by_role("button", name="Edit as new").click()
+    expect(page.get_by_label("To", exact=True)).to_have_value("karl@big.example")
+    expect(page.get_by_label("Subject")).to_have_value("The drivers for your printer")
+    expect(page.locator('[data-wrong="files"]')).to_contain_text("setup.exe")
+    photograph("edit-as-new")
+    page.get_by_role("button", name="Remove setup.exe").click()
+    page.get_by_role("button", name="Send", exact=True).click()
+    expect(page.get_by_text("Sending to 1 recipient")).to_be_visible()
+    again = Message.objects.filter(subject="The drivers for your printer").latest("received_at")
+    assert not again.parts.exists()
+    page.goto("/errors/")
+    expect(page.locator(".item", has_text="rosa@big.example")).to_be_visible()
+    expect(page.locator(".item", has_text="karl@big.example")).to_have_count(0)
 
 
 def test_a_failure_goes_to_another_address_or_off_the_list_and_back(

@@ -70,6 +70,11 @@ def test_relays_are_seen_tested_and_mended(
     expect(page.locator("#trial")).to_contain_text("550 5.7.1 relaying denied")
     photograph("relay")
 
+    remote.play(Phase.RCPT, refuse(550, "5.1.1 no such user"))
+    page.get_by_role("button", name="Test now").click()
+    expect(page.locator("#trial")).to_contain_text("Mail can go over it, but not to this recipient.")
+    photograph("relay-recipient-refused")
+
     page.get_by_label("Server", exact=True).fill("no host at all")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_role("alert")).to_contain_text("That is not the name of a server.")

@@ -10,11 +10,11 @@ from apps.mailboxes.models import Folder
 from apps.mailboxes.services import move_sender_copy
 from apps.outbound.bounces.suppressions import suppress
 from apps.outbound.models import Delivery, DeliveryState, SuppressionReason
-from tests.browser.conftest import wait_until
+from tests.bounced import came_back
 from tests.outbound.sending import send
 from tests.people import House
+from tests.polling import wait_until
 from tests.telling import tell_senders
-from tests.webmail.test_suppressions import came_back
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 

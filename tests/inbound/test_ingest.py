@@ -2,11 +2,11 @@
 
 import threading
 import time
-import uuid
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import dramatiq
 import pytest
 from django.db import DataError, OperationalError, connection
 from django.utils import timezone
@@ -19,6 +19,7 @@ from apps.inbound.ingest import Claim, claim_due, ingest_claim, ingest_due
 from apps.inbound.models import ReceivedMessage, ReceivedState
 from apps.inbound.outages import is_outage
 from apps.inbound.receiving import Envelope, accept_message
+from apps.inbound.wakeups import INGEST, wake_ups
 from apps.mailboxes.models import Mailbox, MailboxEntry, Message, OwnedAddress
 from apps.mailboxes.projection import PreparedMessage, prepare
 from apps.tickets.intake import file_message
@@ -315,49 +316,45 @@ def test_a_large_mail_keeps_its_attachment(house: House) -> None:
     assert part.blob.stored_at is not None
 
 
-def test_the_actor_files_what_is_due_whatever_row_woke_it(house: House) -> None:
+def test_the_actor_files_all_that_is_due(house: House) -> None:
     receive(house)
     receive(house, raw_mail(message_id="second@customer.example"))
-    ingest_actor.fn(str(uuid.uuid4()))
+    ingest_actor.fn()
     assert Message.objects.count() == 2
 
 
 @pytest.fixture
-def woken(monkeypatch: pytest.MonkeyPatch) -> list[uuid.UUID]:
-    """The rows for which the sweeper has called a worker."""
-    ids: list[uuid.UUID] = []
-
-    def wake(received_id: uuid.UUID) -> bool:
-        ids.append(received_id)
-        return True
-
-    monkeypatch.setattr(sweeper, "wake_worker", wake)
-    ingest_actor.fn(str(uuid.uuid4()))  # whoever called before has been answered
-    return ids
+def woken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The actors that the sweeper has called."""
+    names: list[str] = []
+    monkeypatch.setattr(
+        dramatiq.get_broker(), "enqueue", lambda message, **_options: names.append(message.actor_name)
+    )
+    monkeypatch.setattr(wake_ups, "request", lambda: None)  # acceptance wakes a worker too, in its own thread
+    INGEST.answer()
+    return names
 
 
-def test_the_sweeper_wakes_a_worker_for_mail_whose_wake_up_was_lost(
-    house: House, woken: list[uuid.UUID]
-) -> None:
+def test_the_sweeper_wakes_a_worker_for_mail_whose_wake_up_was_lost(house: House, woken: list[str]) -> None:
     assert sweeper.sweep_received() == 0
     assert woken == []
-    row = receive(house)
+    receive(house)
     sweeper.sweep_received()
-    assert woken == [row.pk]
+    assert woken == ["ingest"]
 
 
-def test_the_sweeper_does_not_call_again_before_it_was_answered(house: House, woken: list[uuid.UUID]) -> None:
+def test_the_sweeper_does_not_call_again_before_it_was_answered(house: House, woken: list[str]) -> None:
     receive(house)
     sweeper.sweep_received()
     sweeper.sweep_received()
     assert len(woken) == 1
-    ingest_actor.fn(str(uuid.uuid4()))
+    ingest_actor.fn()
     receive(house, raw_mail(message_id="second@customer.example"))
     sweeper.sweep_received()
     assert len(woken) == 2
 
 
-def test_mail_that_is_leased_or_not_due_wakes_nobody(house: House, woken: list[uuid.UUID]) -> None:
+def test_mail_that_is_leased_or_not_due_wakes_nobody(house: House, woken: list[str]) -> None:
     receive(house)
     claim_due()
     sweeper.sweep_received()

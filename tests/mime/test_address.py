@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.mime.address import Address, InvalidAddress, normalise_address, parse_addresses
+from apps.mime.address import (
+    Address,
+    InvalidAddress,
+    comparable_address,
+    normalise_address,
+    parse_addresses,
+    typed_address,
+)
 
 
 @pytest.mark.parametrize(
@@ -74,6 +81,16 @@ def test_a_wrong_address_is_refused_with_what_is_wrong(address: str, reason: str
 )
 def test_addresses_are_read_as_people_write_them(value: str, expected: list[tuple[str, str]]) -> None:
     assert parse_addresses(value) == tuple(Address(name, address) for name, address in expected)
+
+
+def test_what_is_no_address_is_compared_in_lower_case() -> None:
+    assert comparable_address("Elena@KÖLN.example") == "elena@xn--kln-sna.example"
+    assert comparable_address("Not An Address") == "not an address"
+
+
+@pytest.mark.parametrize("name", ["Elena", "", "Ruiz, Elena", 'Elena "Leni" \\ Ruiz', "Größe (Ä)"])
+def test_an_address_that_is_typed_with_its_name_is_read_as_it_was(name: str) -> None:
+    assert parse_addresses(typed_address(name, "elena@b.example")) == (Address(name, "elena@b.example"),)
 
 
 def test_no_more_addresses_are_read_than_asked_for() -> None:

@@ -163,6 +163,23 @@ async def test_a_fence_that_raises_cuts_the_line_without_a_dot(remote: RemoteSer
     assert remote.messages == []
 
 
+async def test_a_fence_that_took_so_long_that_the_lease_may_be_over_is_asked_again(
+    remote: RemoteServer,
+) -> None:
+    answers = iter([None, LeaseLost(new_id())])
+
+    async def open_then_closed() -> None:
+        if error := next(answers):
+            raise error
+
+    conversation = Conversation(endpoint_of(remote), replace(IMPATIENT, fence=0))
+    await conversation.open()
+    with pytest.raises(LeaseLost):
+        await conversation.send(ENVELOPE, PAYLOAD, open_then_closed)
+    await remote_is_left_alone(remote)
+    assert remote.messages == []
+
+
 async def test_the_fence_comes_after_the_whole_message_and_before_the_dot(remote: RemoteServer) -> None:
     stall = remote.stall(Phase.DOT)
     passed = asyncio.Event()

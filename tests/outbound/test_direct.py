@@ -15,11 +15,12 @@ from apps.outbound.models import Delivery, DeliveryState, Relay
 from apps.outbound.relay import RelayRoad
 from apps.outbound.relays.direct import Directions
 from apps.outbound.relays.environment import reconcile_relays
-from apps.outbound.relays.mta_sts import Policies, PolicyInvalid
+from apps.outbound.relays.mta_sts import Policies, PolicyInvalid, fetcher
 from apps.outbound.relays.resolver import Resolver, ResolverPolicy
 from tests.outbound.sending import QUICK, drain, make_due, only_delivery, send
 from tests.people import House
 from tests.remote.names import NameServer
+from tests.remote.policies import Page, PolicyServer
 from tests.remote.script import Phase, defer, hang_up, refuse
 from tests.remote.server import RemoteServer
 
@@ -246,6 +247,30 @@ def test_an_enforced_policy_wants_tls_with_a_certificate_for_the_server(
     delivery = world.send(house)
     assert delivery.state == DeliveryState.SENT
     assert delivery.attempts.get().tls.startswith("TLSv1.3")
+
+
+def test_a_policy_fetched_over_https_is_kept(
+    house: House, world: World, certified: Callable[[str], ssl.SSLContext]
+) -> None:
+    world.names.txt("_mta-sts.x.example", "v=STSv1; id=1;")
+    world.names.address("mta-sts.x.example", "127.0.0.1")
+    resolver = Resolver(["127.0.0.1"], port=world.names.port)
+    with PolicyServer(certified("mta-sts.x.example")) as server:
+        server.page = Page(b"version: STSv1\r\nmode: enforce\r\nmx: mx2.x.example\r\nmax_age: 86400\r\n")
+        fetch = fetcher(resolver, ca_file=world.ca_file, allow_private=True, port=server.port)
+        directions = Directions(resolver, Policies(resolver, fetch), world.ca_file)
+        delivery = only_delivery(send(house.as_key, "elena@x.example"))
+        drain(road=lambda: RelayRoad(QUICK.relay, directions=lambda: directions))
+        delivery.refresh_from_db()
+        assert "does not offer STARTTLS, which is required" in delivery.reason
+        world.mx2.behave(tls=certified("mx2.x.example"))
+        make_due()
+        drain(road=lambda: RelayRoad(QUICK.relay, directions=lambda: directions))
+        assert len(server.asked) == 1
+    delivery.refresh_from_db()
+    assert delivery.state == DeliveryState.SENT
+    assert delivery.attempts.latest("number").tls.startswith("TLSv1.3")
+    assert world.mx1.connections == 0
 
 
 @pytest.mark.parametrize("trouble", ["no tls", "wrong name", "not named"])

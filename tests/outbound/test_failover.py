@@ -1,5 +1,6 @@
 """Several relays: what makes the next one be asked, what never does, and how mail comes back to the first."""
 
+import email
 import ssl
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -11,8 +12,9 @@ import pytest
 from django.utils import timezone
 
 from apps.outbound.causes import Cause
-from apps.outbound.models import Delivery, DeliveryAttempt, DeliveryState, Relay
+from apps.outbound.models import Delivery, DeliveryAttempt, DeliveryState, Relay, SendingPolicy
 from apps.outbound.relays.environment import reconcile_relays
+from apps.outbound.sweeper import sweep_deliveries
 from tests.outbound.sending import QUICK, drain, only_delivery, send
 from tests.people import House
 from tests.remote.script import Answer, Phase, Step, defer, hang_up, refuse
@@ -136,6 +138,28 @@ def test_a_pinned_delivery_waits_for_its_relay_while_others_are_well(
     drain()
     delivery.refresh_from_db()
     assert (delivery.state, delivery.relay) == (DeliveryState.DEFERRED, first)
+    assert two[1].connections == 0
+
+
+def test_what_is_uncertain_goes_once_more_over_the_same_relay_under_the_same_message_id(
+    house: House, two: tuple[RemoteServer, RemoteServer]
+) -> None:
+    """The organisation wished it so; only the server that may have it can recognise it."""
+    first, _second = add_both(house, two)
+    SendingPolicy.objects.create(organisation=house.organisation, uncertain_retry_after=timedelta(hours=2))
+    two[0].play(Phase.DOT, hang_up(after_taking=True), times=1)
+    delivery = only_delivery(send(house.as_key, "elena@x.example"))
+    drain()
+    Relay.objects.filter(pk=first.pk).update(priority=9, updated_at=timezone.now())
+    DeliveryAttempt.objects.update(finished_at=timezone.now() - timedelta(hours=1, minutes=59))
+    assert sweep_deliveries() == 0
+    DeliveryAttempt.objects.update(finished_at=timezone.now() - timedelta(hours=2))
+    assert sweep_deliveries() == 1
+    drain()
+    delivery.refresh_from_db()
+    assert (delivery.state, delivery.relay) == (DeliveryState.SENT, first)
+    copies = [email.message_from_bytes(one.content)["Message-ID"] for one in two[0].messages]
+    assert copies == [f"<{delivery.message.rfc_message_id}>"] * 2
     assert two[1].connections == 0
 
 

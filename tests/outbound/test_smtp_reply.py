@@ -6,17 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.outbound.wire.smtp_reply import MAX_LINE_OCTETS, MAX_TEXT_CHARS, MalformedReply, Reply, read_reply
+from apps.outbound.wire.line import Line
+from apps.outbound.wire.smtp_reply import MAX_LINE_OCTETS, MAX_TEXT_CHARS, MalformedReply, Reply
 
 
 def read(content: bytes) -> Reply:
-    async def feed() -> Reply:
-        reader = asyncio.StreamReader(limit=MAX_LINE_OCTETS)
-        reader.feed_data(content)
-        reader.feed_eof()
-        return await read_reply(reader)
+    """The first thing heard on a line over which this came, and then nothing more."""
 
-    return asyncio.run(feed())
+    async def hear() -> Reply:
+        line = Line()
+        line.data_received(content)
+        line.eof_received()
+        return await line.hear(1)
+
+    return asyncio.run(hear())
 
 
 def test_a_reply_of_several_lines_is_one_sentence_with_its_code_said_once() -> None:

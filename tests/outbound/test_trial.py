@@ -114,6 +114,27 @@ async def test_what_fails_is_named_with_what_to_do(
     assert advice in steps(trial)[failed].advice
 
 
+@pytest.mark.parametrize(
+    ("answer", "is_theirs"),
+    [
+        (refuse(550, "5.1.1 no such user"), True),
+        (refuse(550, "User unknown in virtual mailbox table"), True),
+        (refuse(552, "5.2.2 mailbox full"), True),
+        (refuse(550, "5.7.1 relaying denied"), False),
+        (refuse(554, "5.7.1 Client host blocked using zen.spamhaus.org"), False),
+        (refuse(550, "no"), False),
+    ],
+)
+async def test_a_refused_recipient_is_told_from_a_relay_that_takes_nothing(
+    remote: RemoteServer, answer: Any, *, is_theirs: bool
+) -> None:
+    remote.play(Phase.RCPT, answer)
+    trial = await try_relay(relay_at(remote), recipient="elena@x.example")
+    assert not trial.ok
+    assert trial.recipient_refused is is_theirs
+    assert bool(steps(trial)["rcpt"].advice) is not is_theirs
+
+
 async def test_greylisting_is_worth_a_look_and_no_failure(remote: RemoteServer) -> None:
     remote.play(Phase.RCPT, defer(450, "4.2.0 greylisted"))
     trial = await try_relay(relay_at(remote), recipient="elena@x.example")
@@ -189,8 +210,10 @@ async def test_a_direct_relay_is_tried_at_the_recipients_server() -> None:
         assert "mx.x.example (127.0.0.2)" in steps(trial)["resolve"].detail
         nowhere = await try_relay(relay, recipient="elena@none.example", directions=directions)
         assert "there is no domain none.example" in nowhere.steps[0].detail
+        assert nowhere.recipient_refused
         guarded = relay_at(remote, kind="direct", host="")
         refused = await try_relay(guarded, recipient="elena@x.example", directions=directions)
         assert "private networks only" in refused.steps[0].detail
+        assert not refused.recipient_refused
         with pytest.raises(RelayInvalid, match="recipient"):
             await try_relay(relay, directions=directions)

@@ -178,6 +178,8 @@ def test_a_person_sends_what_waits_over_another_relay(house: House, relay: Remot
         retry_message(house.as_key, submitted.message, timezone.now(), relay_id=other.pk)
         delivery = only_delivery(submitted)
         assert (delivery.state, delivery.pinned_relay) == (DeliveryState.QUEUED, other)
+        drain()
+        assert (relay.connections, second.taken_by_recipient) == (0, {"elena@x.example": 1})
 
 
 def test_a_relay_that_is_none_is_told_by_its_field(house: House) -> None:

@@ -41,6 +41,23 @@ def test_a_clock_ticks_again_at_once_while_there_is_work() -> None:
         assert done.wait(5)
 
 
+def test_a_clock_with_a_batch_waits_for_its_next_tick_once_it_did_less() -> None:
+    did, calls, waited = iter([100, 250, 99, 100]), [0], threading.Event()
+
+    def work() -> int:
+        calls[0] += 1
+        return next(did)
+
+    def other() -> int:
+        if calls[0] >= 3:
+            waited.set()
+        return 0
+
+    with running(Clock("c", 3600.0, work, batch=100), Clock("other", 0.01, other)):
+        assert waited.wait(5)
+    assert calls == [3]
+
+
 @pytest.mark.parametrize(
     "failure", [OperationalError("away"), ObjectStoreUnavailable("away"), RuntimeError("a bug")]
 )

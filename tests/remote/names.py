@@ -1,7 +1,8 @@
 """A name server on loopback that says what a test wants, over UDP and TCP, and counts what it is asked.
 
-    names.say("x.example", "MX", "10 mx.x.example.")    several records where it is said several times
-    names.fail("broken.example")                        SERVFAIL for it and all below it
+    names.say("x.example", "MX", "10 mx.x.example.")    one more record, as in a zone file
+    names.txt("x.example", "v=spf1 -all")               these and no others of the kind; so do `mx` and `address`
+    names.fail("broken.example")                        SERVFAIL for it
     names.ignore("silent.example")                      no answer at all
     names.down = True                                   no answer to anybody
 
@@ -9,7 +10,7 @@ What it was not told does not exist (NXDOMAIN); a name with records of another t
 """
 
 import threading
-from collections import Counter, defaultdict
+from collections import Counter
 from typing import Any
 
 import dnslib
@@ -23,7 +24,7 @@ class NameServer(BaseResolver):  # type: ignore[misc]
         self.asked: Counter[tuple[str, str]] = Counter()
         self.down = False
         self.port = 0
-        self._records: defaultdict[str, list[dnslib.RR]] = defaultdict(list)
+        self._records: dict[str, list[dnslib.RR]] = {}
         self._failing: set[str] = set()
         self._ignored: set[str] = set()
         self._servers: list[DNSServer] = []
@@ -55,7 +56,29 @@ class NameServer(BaseResolver):  # type: ignore[misc]
 
     def say(self, name: str, kind: str, value: str, *, ttl: int = 300) -> None:
         """One more record, written as in a zone file."""
-        self._records[name.lower()] += dnslib.RR.fromZone(f"{name}. {ttl} IN {kind} {value}")
+        self._records.setdefault(name.lower(), []).extend(
+            dnslib.RR.fromZone(f"{name}. {ttl} IN {kind} {value}")
+        )
+
+    def txt(self, name: str, *texts: str) -> None:
+        """Each of them one record, in strings of 255 bytes."""
+        self._set(name, [dnslib.TXT(_strings(text)) for text in texts])
+
+    def mx(self, name: str, *hosts: str) -> None:
+        """The first is preferred; "" says that no mail is taken (RFC 7505)."""
+        self._set(name, [dnslib.MX(host or ".", preference=10 * n) for n, host in enumerate(hosts)])
+
+    def address(self, name: str, *addresses: str) -> None:
+        self._set(name, [dnslib.AAAA(one) if ":" in one else dnslib.A(one) for one in addresses])
+
+    def _set(self, name: str, values: list[Any]) -> None:
+        kinds = {type(value).__name__ for value in values}
+        kept = [one for one in self._records.get(name, []) if type(one.rdata).__name__ not in kinds]
+        made = [
+            dnslib.RR(name, getattr(dnslib.QTYPE, type(value).__name__), rdata=value, ttl=60)
+            for value in values
+        ]
+        self._records[name] = kept + made
 
     def forget(self, name: str) -> None:
         self._records.pop(name.lower(), None)
@@ -69,10 +92,10 @@ class NameServer(BaseResolver):  # type: ignore[misc]
     def resolve(self, request: Any, handler: Any) -> Any:
         name, kind = str(request.q.qname).rstrip(".").lower(), dnslib.QTYPE[request.q.qtype]
         self.asked[name, kind] += 1
-        if self.down or _below(name, self._ignored):
+        if self.down or name in self._ignored:
             self._over.wait(30)  # an answer nobody waits for any more
         reply = request.reply()
-        if _below(name, self._failing):
+        if name in self._failing:
             reply.header.rcode = dnslib.RCODE.SERVFAIL
         elif name not in self._records:
             reply.header.rcode = dnslib.RCODE.NXDOMAIN
@@ -89,5 +112,5 @@ class NameServer(BaseResolver):  # type: ignore[misc]
         return [record for record in records if dnslib.QTYPE[record.rtype] == kind]
 
 
-def _below(name: str, tops: set[str]) -> bool:
-    return any(name == top or name.endswith(f".{top}") for top in tops)
+def _strings(text: str) -> list[bytes]:
+    return [text[at : at + 255].encode() for at in range(0, len(text), 255)] or [b""]

@@ -13,8 +13,8 @@ from apps.outbound.models import KeyAlgorithm, KeyState, SigningKey
 from apps.outbound.signing.keyring import forget_keys
 from apps.outbound.signing.rotation import create_keys
 from tests.outbound.domains.conftest import zone
-from tests.outbound.domains.name_server import Zone
 from tests.people import House
+from tests.remote.names import NameServer
 from tests.webmail.conftest import browser_of
 
 __all__ = ["zone"]
@@ -77,7 +77,9 @@ def test_the_page_shows_each_record_to_copy(admin: Client, kite: Domain) -> None
     assert "PRIVATE" not in page
 
 
-def test_a_check_answers_the_part_of_the_page_that_changes(admin: Client, kite: Domain, zone: Zone) -> None:
+def test_a_check_answers_the_part_of_the_page_that_changes(
+    admin: Client, kite: Domain, zone: NameServer
+) -> None:
     zone.txt("kite.example", f"mail-platform-verify={kite.proof}", "v=spf1 -all", "v=spf1 ~all")
     answer = admin.post(at("check-domain", kite.pk), headers=FRAGMENT)
     page = answer.content.decode()
@@ -88,14 +90,14 @@ def test_a_check_answers_the_part_of_the_page_that_changes(admin: Client, kite: 
     assert kite.is_verified
 
 
-def test_without_scripts_a_check_is_a_page(admin: Client, kite: Domain, zone: Zone) -> None:
+def test_without_scripts_a_check_is_a_page(admin: Client, kite: Domain, zone: NameServer) -> None:
     zone.fail("kite.example")
     page = admin.post(at("check-domain", kite.pk)).content.decode()
     assert "<html" in page
     assert "Your record may well be right" in page
 
 
-def test_what_dns_says_is_escaped(admin: Client, kite: Domain, zone: Zone) -> None:
+def test_what_dns_says_is_escaped(admin: Client, kite: Domain, zone: NameServer) -> None:
     zone.txt("kite.example", "v=spf1 <script>alert(1)</script> -all")
     page = admin.post(at("check-domain", kite.pk), headers=FRAGMENT).content.decode()
     assert "<script" not in page

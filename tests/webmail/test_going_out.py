@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from apps.mailboxes.models import Message
 from apps.mailboxes.selectors import raw_of
+from apps.outbound.bounces.suppressions import add_suppression
 from apps.outbound.errors import SubmissionInvalid
 from apps.outbound.models import Delivery, DeliveryState, RefusedSubmission, SendingPolicy
 from apps.outbound.submission.replies import Reply, reply_to_ticket
@@ -22,7 +23,7 @@ from apps.outbound.submission.submit import SubmittedAttachment
 from apps.tickets.models import Ticket
 from apps.webmail.send_later import choices, read_moment, told
 from tests.arrivals import arrive
-from tests.outbound.sending import send
+from tests.outbound.sending import only_delivery, send
 from tests.people import House
 from tests.webmail.conftest import browser_of
 from tests.webmail.test_writing import COMPOSE, answer_ticket, new_mail
@@ -286,3 +287,67 @@ def test_the_story_is_for_the_senders_side(house: House) -> None:
     address = reverse("webmail:story", kwargs={"message_id": message.pk})
     assert browser_of(house.bob).get(address).status_code == 404
     assert "secret@x.example" in browser_of(house.alice).get(address).content.decode()
+
+
+# what helps
+
+
+def stuck(house: House, *to: str, **fields: Any) -> Delivery:
+    """A recipient whom a scanner's verdict kept from getting it."""
+    message = send(house.as_alice, *to, **fields).message
+    Delivery.objects.filter(message=message).update(
+        state=DeliveryState.REJECTED, cause="policy_attachment", reason="“a.exe” runs", due_at=None
+    )
+    return Delivery.objects.get(message=message)
+
+
+def test_a_mail_that_was_refused_for_what_it_says_is_edited_as_a_new_one(house: House, alice: Client) -> None:
+    file = SubmittedAttachment("a.exe", "application/octet-stream", b"MZ")
+    failed = stuck(house, "elena@customer.example", attachments=(file,))
+    page = alice.get(reverse("webmail:errors")).content.decode()
+    assert "Edit as new" in page
+    assert "Try again as it is" in page
+    opened = alice.post(reverse("webmail:rewrite", kwargs={"delivery_id": failed.pk}), follow=True)
+    page = opened.content.decode()
+    assert "Mend and send" in page
+    assert "elena@customer.example" in page
+    assert "it is mended." in page
+    assert "“a.exe” runs" in page
+    kept = RefusedSubmission.objects.get()
+    answer = alice.post(COMPOSE, new_mail(mends=str(kept.pk), **{"from": "support@house.test"}))
+    assert answer.status_code == 202
+    assert not Message.objects.get(pk=Delivery.objects.latest("created_at").message_id).has_attachments
+    late = alice.post(reverse("webmail:rewrite", kwargs={"delivery_id": failed.pk}), follow=True)
+    assert "It is not in the error queue any more." in late.content.decode()
+
+
+def test_a_mail_the_composer_cannot_hold_says_where_it_is_changed(house: House, alice: Client) -> None:
+    stuck(house, "elena@customer.example", html="<p>Hello</p>")
+    page = alice.get(reverse("webmail:errors")).content.decode()
+    assert "change it where it was written" in page
+    assert "Edit as new" not in page
+
+
+def test_an_admin_sends_to_who_is_suppressed_in_one_step_and_an_agent_cannot(
+    house: House, alice: Client
+) -> None:
+    add_suppression(house.as_key, "elena@customer.example", now=timezone.now())
+    delivery = only_delivery(send(house.as_alice, "elena@customer.example"))
+    address = reverse("webmail:send-unsuppressed", kwargs={"delivery_id": delivery.pk})
+    page = alice.get(reverse("webmail:errors")).content.decode()
+    assert "Only an admin can take an address off" in page
+    assert "Remove the suppression and send" not in page
+    assert alice.post(address).status_code == 403
+    house.support.members.add(house.admin)
+    admin = browser_of(house.admin)
+    assert "Remove the suppression and send" in admin.get(reverse("webmail:errors")).content.decode()
+    assert admin.post(address).json() == {"sentence": "Trying elena@customer.example again"}
+    delivery.refresh_from_db()
+    assert delivery.state == DeliveryState.QUEUED
+
+
+def test_where_nobody_has_the_address_another_one_is_asked_for(house: House, alice: Client) -> None:
+    send(house.as_alice, "nobody@house.test")
+    page = alice.get(reverse("webmail:errors")).content.decode()
+    assert "Change the address" in page
+    assert page.count("Send to another address") == 1

@@ -1,25 +1,15 @@
 """The page of suppressions, and what a conversation shows of what came back."""
 
 import pytest
-from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 
-from apps.blobs.services import put, stage
 from apps.mailboxes.models import Folder
-from apps.mailboxes.projection import prepare
-from apps.mailboxes.services import move_sender_copy
-from apps.outbound.bounces.arrivals import Arrival, recognise, take_in
-from apps.outbound.bounces.return_path import return_paths
 from apps.outbound.bounces.suppressions import add_suppression, suppressions_for
-from apps.outbound.models import Delivery, DeliveryState
-from tests.outbound.sending import only_delivery, send
+from tests.bounced import ELENA, bounced
 from tests.people import House
-from tests.reports import dsn
 from tests.telling import tell_senders
 from tests.webmail.conftest import browser_of
-
-ELENA = "elena@customer.example"
 
 
 @pytest.fixture
@@ -56,33 +46,6 @@ def test_what_is_no_address_is_said_beside_its_field(admin: Client) -> None:
     page = admin.post("/suppressions/", {"address": "not an address"}).content.decode()
     assert "This is no address" in page
     assert 'value="not an address"' in page
-
-
-def bounced(house: House) -> Delivery:
-    """A mail that was accepted and came back."""
-    delivery = only_delivery(send(house.as_alice, ELENA))
-    move_sender_copy(delivery.message, Folder.SENT)
-    return came_back(house, delivery)
-
-
-def came_back(house: House, delivery: Delivery) -> Delivery:
-    Delivery.objects.filter(pk=delivery.pk).update(state=DeliveryState.SENT, due_at=None)
-    raw = dsn()
-    prepared = prepare(raw)
-    raw_blob = put(house.organisation.pk, stage(raw))
-    report = recognise(prepared, raw, envelope_sender="")
-    assert report is not None
-    arrival = Arrival(
-        house.organisation.pk,
-        [return_paths().of(delivery.pk, "support@house.test")],
-        prepared,
-        raw_blob,
-        timezone.now(),
-    )
-    with transaction.atomic():
-        assert take_in(arrival, report, [house.support], timezone.now()) is not None
-    delivery.refresh_from_db()
-    return delivery
 
 
 def test_a_conversation_tells_of_the_bounce_beside_its_recipient(house: House, alice: Client) -> None:

@@ -7,13 +7,13 @@ from rest_framework import serializers
 from apps.api.fields import (
     AddressList,
     Base64Field,
-    FromNamed,
+    FreelyNamed,
     MetadataField,
     StrictSerializer,
     TextField,
 )
 from apps.mailboxes.models import Direction, Folder, MessageKind
-from apps.outbound.models import DeliveryState, Lane, Route
+from apps.outbound.models import DeliveryState, Lane, ReportAction, ReportProof, Route, ScreeningOutcome
 
 
 class NewAttachmentSerializer(StrictSerializer):
@@ -36,10 +36,10 @@ class UnsubscribeSerializer(StrictSerializer):
     mailto = TextField(required=False, default="", max_length=900, help_text="An address, as in RFC 2369.")
 
 
-class NewMessageSerializer(FromNamed, StrictSerializer):
+class NewMessageSerializer(FreelyNamed, StrictSerializer):
     """A message to send. Only `from` and one recipient are needed."""
 
-    sender = TextField(
+    from_ = TextField(
         source="sender", max_length=1000, help_text="`support@demo.test` or `Team <support@demo.test>`"
     )
     to = AddressList()
@@ -98,6 +98,32 @@ class AddressSerializer(serializers.Serializer[Any]):
     address = serializers.CharField()
 
 
+class ReportSerializer(serializers.Serializer[Any]):
+    """What came back about one recipient after it was accepted: a bounce, a delay, a complaint."""
+
+    action = serializers.ChoiceField(choices=ReportAction.choices)
+    nature = serializers.CharField(help_text="What kind of failure, as a code. An open list.")
+    status = serializers.CharField(help_text="RFC 3463.")
+    diagnostic = serializers.CharField(help_text="The server's words.")
+    server = serializers.CharField(help_text="Which one said so.")
+    recipient = serializers.CharField(help_text="Whom it names: the mail may have been forwarded.")
+    proof = serializers.ChoiceField(choices=ReportProof.choices, help_text="How we know what it is about.")
+    reported_at = serializers.DateTimeField()
+    message = serializers.UUIDField(source="message_id", help_text="The report itself; see its `raw`.")
+
+
+class ScreeningSerializer(serializers.Serializer[Any]):
+    """The latest verdict on a message before it leaves. Its recipients share it."""
+
+    outcome = serializers.ChoiceField(choices=ScreeningOutcome.choices)
+    scanner = serializers.CharField(help_text="The one that decided.")
+    code = serializers.CharField(help_text="What it found. An open list.")
+    reason = serializers.CharField(help_text="The same in a sentence; empty for what is clean.")
+    details = serializers.ListField(child=serializers.CharField(), help_text="Rules, signatures, scores.")
+    screened_at = serializers.DateTimeField()
+    try_again_at = serializers.DateTimeField(allow_null=True, help_text="When no scanner answered.")
+
+
 class DeliverySerializer(serializers.Serializer[Any]):
     """One recipient, and the truth about it. `reason` says in one sentence why it stands where it stands."""
 
@@ -107,6 +133,7 @@ class DeliverySerializer(serializers.Serializer[Any]):
     route = serializers.ChoiceField(choices=Route.choices)
     reason = serializers.CharField()
     next_attempt_at = serializers.DateTimeField(allow_null=True)
+    reports = ReportSerializer(many=True, help_text="What came back about it, oldest first.")
 
 
 class AttemptSerializer(serializers.Serializer[Any]):
@@ -136,6 +163,7 @@ class WholeDeliverySerializer(DeliverySerializer):
     expires_at = serializers.DateTimeField(help_text="When we give up, unless it has left by then.")
     cancel_if_replied = serializers.BooleanField()
     attempts = AttemptSerializer(many=True)
+    screening = ScreeningSerializer(allow_null=True, help_text="Of the message; null before it was screened.")
 
 
 class AcceptedSerializer(serializers.Serializer[Any]):
@@ -179,7 +207,7 @@ class AuthenticationSerializer(serializers.Serializer[Any]):
     arc = VerdictSerializer()
 
 
-class MessageSerializer(FromNamed):
+class MessageSerializer(FreelyNamed):
     """A message, the same in lists and by itself. `bcc` and `deliveries` are there for the sender's side only."""
 
     id = serializers.UUIDField(source="message.pk")
@@ -188,7 +216,7 @@ class MessageSerializer(FromNamed):
     direction = serializers.ChoiceField(source="message.direction", choices=Direction.choices)
     state = serializers.CharField(help_text="Of its least finished delivery; `filed` where it was received.")
     kind = serializers.ChoiceField(source="message.kind", choices=MessageKind.choices)
-    sender = AddressSerializer(source="sender")
+    from_ = AddressSerializer(source="sender")
     to = AddressSerializer(source="message.to", many=True)
     cc = AddressSerializer(source="message.cc", many=True)
     bcc = AddressSerializer(many=True, required=False)
@@ -211,9 +239,12 @@ class MessageSerializer(FromNamed):
     tags = serializers.ListField(child=serializers.CharField())
     metadata = serializers.DictField()
     deliveries = DeliverySerializer(many=True, required=False)
+    screening = ScreeningSerializer(
+        allow_null=True, help_text="On its way out; null before that, and to whoever did not send it."
+    )
 
 
-class EventSerializer(serializers.Serializer[Any]):
+class EventSerializer(FreelyNamed):
     """Something that happened to the message, in ids and codes."""
 
     id = serializers.IntegerField()
@@ -222,4 +253,4 @@ class EventSerializer(serializers.Serializer[Any]):
     actor = serializers.CharField(help_text="`user:ID`, `key:ID`, or empty for the platform itself.")
     ticket = serializers.UUIDField(source="ticket_id", allow_null=True)
     delivery = serializers.UUIDField(source="delivery_id", allow_null=True)
-    data = serializers.DictField()  # type: ignore[assignment] # the metaclass takes fields out of the class
+    data_ = serializers.DictField()

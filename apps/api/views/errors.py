@@ -20,6 +20,7 @@ from apps.api.views.base import ApiView
 from apps.api.views.messages import submission_of
 from apps.api.views.tickets import reply_of
 from apps.mailboxes.errors import NotVisible
+from apps.outbound.bounces.selectors import reports_by_delivery
 from apps.outbound.errors import NotRetryable
 from apps.outbound.models import Delivery, DeliveryState, RefusedSubmission
 from apps.outbound.selectors import delivery_for, errors_for, refused_by_id, refused_for
@@ -113,7 +114,8 @@ class ResubmitErrorView(ErrorView):
             delivery = readdress_delivery(self.principal, delivery, address, now)
         else:
             raise InvalidRequest(FieldError("recipient", "invalid", "Not a valid string."))
-        return delivery_answer(delivery, now)
+        reports = reports_by_delivery(self.principal, [delivery]).get(delivery.pk, ())
+        return delivery_answer(delivery, now, reports)
 
     def _submit_again(self, refused: RefusedSubmission, corrections: dict[str, Any]) -> Submitted:
         if not refused.is_open:

@@ -16,10 +16,10 @@ from rest_framework.response import Response
 from apps.accounts.principal import Principal
 from apps.api.answers import (
     Answer,
-    delivery_answer,
+    outgoing_answer,
     submitted_answer,
     visible_events,
-    whole_delivery_answer,
+    whole_deliveries,
     whole_messages,
 )
 from apps.api.refusals import check_or_keep
@@ -48,7 +48,7 @@ from apps.mailboxes.selectors import (
 )
 from apps.mime.compose import Unsubscribe
 from apps.outbound.models import Delivery
-from apps.outbound.selectors import attempts_of, deliveries_for, deliveries_of
+from apps.outbound.selectors import deliveries_for
 from apps.outbound.services import cancel_message, reschedule_message, retry_message
 from apps.outbound.signing.sending import signature_before
 from apps.outbound.submission.submit import Submission, SubmittedAttachment, submit_message
@@ -164,7 +164,7 @@ class CancelMessageView(ApiView):
         now = timezone.now()
         message = message_for(self.principal, message_id)
         cancel_message(self.principal, message, now)
-        return Response(AcceptedSerializer(outgoing_answer(self.principal, message_id)).data)
+        return Response(AcceptedSerializer(outgoing_answer(self.principal, message, now)).data)
 
 
 class RetryMessageView(ApiView):
@@ -178,10 +178,11 @@ class RetryMessageView(ApiView):
         problems=(400, 404, 409),
     )
     def post(self, request: Request, message_id: uuid.UUID) -> Response:
+        now = timezone.now()
         message = message_for(self.principal, message_id)
         relay_id = self.read_body(RetrySerializer)["relay"]
-        retry_message(self.principal, message, timezone.now(), relay_id=relay_id)
-        return Response(AcceptedSerializer(outgoing_answer(self.principal, message_id)).data)
+        retry_message(self.principal, message, now, relay_id=relay_id)
+        return Response(AcceptedSerializer(outgoing_answer(self.principal, message, now)).data)
 
 
 class RescheduleMessageView(ApiView):
@@ -195,14 +196,16 @@ class RescheduleMessageView(ApiView):
         problems=(400, 404, 409),
     )
     def post(self, request: Request, message_id: uuid.UUID) -> Response:
+        now = timezone.now()
         message = message_for(self.principal, message_id)
         send_at = self.read_body(RescheduleSerializer)["send_at"]
-        reschedule_message(self.principal, message, send_at, timezone.now())
-        return Response(AcceptedSerializer(outgoing_answer(self.principal, message_id)).data)
+        reschedule_message(self.principal, message, send_at, now)
+        return Response(AcceptedSerializer(outgoing_answer(self.principal, message, now)).data)
 
 
 class DeliveriesView(ApiView):
-    """Every attempt with the server, its words and the time each phase took; for the sender's side only."""
+    """Every attempt with the server, its words and the time each phase took, what a scanner said before and what came
+    back afterwards; for the sender's side only."""
 
     @documents(
         "list_deliveries",
@@ -217,8 +220,7 @@ class DeliveriesView(ApiView):
         now = timezone.now()
 
         def describe(rows: Sequence[Delivery]) -> list[Answer]:
-            attempts = attempts_of(self.principal, message, rows)
-            return [whole_delivery_answer(row, attempts.get(row.pk, []), now) for row in rows]
+            return whole_deliveries(self.principal, message, rows, now)
 
         deliveries = deliveries_for(self.principal).filter(message=message)
         return self.page(deliveries, query, by="created_at", kind=WholeDeliverySerializer, describe=describe)
@@ -286,13 +288,3 @@ def submission_of(body: dict[str, Any]) -> Submission:
 def attachments_of(body: dict[str, Any]) -> tuple[SubmittedAttachment, ...]:
     """The files of a checked request body."""
     return tuple(SubmittedAttachment(**attachment) for attachment in body["attachments"])
-
-
-def outgoing_answer(principal: Principal, message_id: uuid.UUID) -> Answer:
-    """What an outgoing message has come to, read again after it was changed."""
-    message = message_for(principal, message_id)
-    now = timezone.now()
-    return {
-        "message": message,
-        "deliveries": [delivery_answer(one, now) for one in deliveries_of(principal, message)],
-    }

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from django.db.models import QuerySet
 
 from apps.mailboxes.models import Direction, Message, digest_of_message_id
-from apps.mime.address import InvalidAddress, normalise_address
+from apps.mime.address import comparable_address
 from apps.outbound.bounces.report import Report, Told
 from apps.outbound.bounces.return_path import ReturnPaths
 from apps.outbound.models import Delivery, ReportAction, ReportProof, Route
@@ -105,12 +105,5 @@ def _decisive(told: Sequence[Told]) -> Told:
 
 
 def _names(told: Told, delivery: Delivery) -> bool:
-    ours = _normal(delivery.recipient)
-    return any(_normal(address) == ours for address in told.addresses)
-
-
-def _normal(address: str) -> str:
-    try:
-        return normalise_address(address)
-    except InvalidAddress:
-        return address.lower()
+    ours = comparable_address(delivery.recipient)
+    return any(comparable_address(address) == ours for address in told.addresses)

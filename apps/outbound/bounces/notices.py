@@ -29,7 +29,7 @@ from apps.events.notices import announce
 from apps.events.services import publish
 from apps.mailboxes.models import Folder, MailboxEntry, Message, Side
 from apps.outbound.bounces.refusals import heed_refusals
-from apps.outbound.explanations import clock
+from apps.outbound.clocks import clock, on_the_clock
 from apps.outbound.models import (
     IN_ERROR,
     Delivery,
@@ -41,7 +41,6 @@ from apps.outbound.models import (
 from apps.outbound.retry import DEFAULT_RETRY_POLICY
 
 BATCH = 500
-LATE_AFTER = timedelta(hours=4)
 
 # Waiting for somebody else. What is scheduled waits because its sender wished so.
 LATE = (DeliveryState.QUEUED, DeliveryState.DEFERRED)
@@ -78,7 +77,9 @@ def tell_of_late(now: datetime | None = None) -> int:
     told = 0
     patience = dict(SendingPolicy.objects.values_list("organisation_id", "delay_told_after"))
     waiting = Delivery.objects.filter(state__in=LATE, delay_told_at__isnull=True)
-    told += _tell_late_of(waiting.exclude(organisation_id__in=patience), LATE_AFTER, now)
+    told += _tell_late_of(
+        waiting.exclude(organisation_id__in=patience), DEFAULT_RETRY_POLICY.delay_told_after, now
+    )
     for organisation_id, bears in patience.items():
         told += _tell_late_of(waiting.filter(organisation_id=organisation_id), bears, now)
     return told
@@ -164,7 +165,7 @@ def _call_attention(message_id: uuid.UUID) -> None:
 def sentence_of(notice: DeliveryNotice, now: datetime) -> str:
     """A line as a person reads it. Its times are in Django's current time zone, which they name."""
     others = notice.recipients - 1
-    reason = notice.reason.rstrip(". ")
+    reason = on_the_clock(notice.reason, now).rstrip(". ")
     whom = notice.recipient
     if others > 0:
         whom = ngettext("%(one)s and %(n)d other", "%(one)s and %(n)d others", others) % {

@@ -17,14 +17,16 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from apps.accounts.errors import AdminsOnly
 from apps.accounts.principal import Principal
 from apps.events.services import publish
 from apps.mailboxes.errors import NotVisible
-from apps.mime.address import InvalidAddress, normalise_address
+from apps.mime.address import InvalidAddress, comparable_address, normalise_address
 from apps.mime.clean import clean_line
 from apps.outbound.bounces.policy import DEFAULT_SUPPRESSION_POLICY, SuppressionPolicy
 from apps.outbound.causes import Cause
-from apps.outbound.errors import AdminsOnly, SuppressionInvalid
+from apps.outbound.clocks import kept
+from apps.outbound.errors import SuppressionInvalid
 from apps.outbound.models import Delivery, DeliveryState, Suppression, SuppressionReason
 from apps.outbound.transitions import Change
 
@@ -63,7 +65,7 @@ def suppressed_in(
     """The same for pairs of an organisation and a recipient, however many organisations: one look for all."""
     if not asked:
         return {}
-    addresses = {one: _normal(one[1]) for one in asked}
+    addresses = {one: comparable_address(one[1]) for one in asked}
     with connection.cursor() as cursor:
         cursor.execute(
             _IN_FORCE,
@@ -97,29 +99,25 @@ def suppressed(row: Suppression) -> Change:
 
 def sentence_of(row: Suppression) -> str:
     """Since when and why an address is not written to, and until when."""
-    since = timezone.localtime(row.created_at).strftime("%Y-%m-%d")
     match row.reason:
         case SuppressionReason.COMPLAINT:
-            told = _("Not sent: a mail to this address was reported as spam on %(since)s.")
+            told = _("Not sent: a mail to this address was reported as spam")
         case SuppressionReason.UNSUBSCRIBED:
-            told = _("Not sent: this address asked on %(since)s to get no more mail.")
+            told = _("Not sent: this address asked to get no more mail")
         case SuppressionReason.MANUAL:
-            told = _(
-                "Not sent: somebody of your team put this address on the list of suppressions on %(since)s."
-            )
+            told = _("Not sent: somebody of your team put this address on the list of suppressions")
         case _:
-            told = _("Not sent: mail to this address bounced for good on %(since)s.")
-    sentence = told % {"since": since}
-    if row.evidence:
-        sentence = f"{sentence.removesuffix('.')} ({row.evidence.rstrip('. ')})."
-    if row.expires_at is not None:
-        until = timezone.localtime(row.expires_at).strftime("%Y-%m-%d")
-        sentence += " " + _(
-            "It may be tried again from %(until)s on, or when the suppression is removed."
-        ) % {"until": until}
+            told = _("Not sent: mail to this address bounced for good")
+    evidence = f" ({row.evidence.rstrip('. ')})" if row.evidence else ""
+    times = {"since": kept(row.created_at), "until": kept(row.expires_at) if row.expires_at else ""}
+    if row.expires_at is None:
+        standing = _("Suppressed since %(since)s. Remove the suppression to send anyway.") % times
     else:
-        sentence += " " + _("Remove the suppression to send anyway.")
-    return sentence
+        standing = (
+            _("Suppressed since %(since)s, until %(until)s. Remove the suppression to send before then.")
+            % times
+        )
+    return f"{told}{evidence}. {standing}"
 
 
 # putting on the list
@@ -142,7 +140,7 @@ def suppress(
 
     An address that is on the list already keeps the weightier of the two reasons.
     """
-    normal = _normal(address)
+    normal = comparable_address(address)
     known = _standing(organisation_id, normal)
     if known is not None and not known.holds(now):
         # It ran out; what comes now is a new one, and the old one history.
@@ -270,14 +268,14 @@ def remove_suppression(principal: Principal, suppression: Suppression, *, now: d
         )
 
 
+def unsuppress(principal: Principal, address: str, *, now: datetime) -> None:
+    """Take an address off the list, if it is on it. Raises AdminsOnly."""
+    _demand_admin(principal)
+    for row in suppressions_for(principal).filter(address=comparable_address(address)):
+        remove_suppression(principal, row, now=now)
+
+
 def _demand_admin(principal: Principal) -> None:
     if not may_change_suppressions(principal):
         msg = _("Only an admin may change the list of suppressions.")
         raise AdminsOnly(msg)
-
-
-def _normal(address: str) -> str:
-    try:
-        return normalise_address(address)
-    except InvalidAddress:
-        return address.lower()

@@ -135,7 +135,7 @@ def place_of(domain: Domain) -> Place:
     ).order_by("priority", "name")
     return Place(
         mail_host=settings.MAIL_HOSTNAME,
-        return_path_domain=getattr(settings, "RETURN_PATH_DOMAIN", ""),
+        return_path_domain=settings.RETURN_PATH_DOMAIN,
         relay_hosts=tuple(relay.host for relay in relays),
     )
 

@@ -42,7 +42,7 @@ from apps.outbound.limits.pacing import DEFAULT_PACE_POLICY, PacePolicy
 from apps.outbound.limits.providers import ProviderLimit, Providers, known_providers
 from apps.outbound.limits.rules import Named, relay_demand, relay_destination_demand
 from apps.outbound.limits.script import RENEW_MS, SETTLE_MS, RedisAway, ScriptCalls
-from apps.outbound.limits.words import BEING_REBUILT, clock, refusal
+from apps.outbound.limits.words import BEING_COUNTED, clock, refusal
 from apps.outbound.waiting import Wait
 
 log = structlog.get_logger(__name__)
@@ -53,6 +53,7 @@ R = TypeVar("R")
 LOOK_FOR_PACES_SECONDS = 1.0
 TRY_REDIS_AGAIN_SECONDS = 1.0
 REBUILDS = 3
+AGAIN_MS = 1000
 _OF_PROVIDERS = frozenset({"pause", "pace", "lines"})
 
 
@@ -192,7 +193,7 @@ class Limiter:
                 await self._rebuild(answer["rebuild"], version)
         except RedisAway:
             return await self._admit_by_share(granted)
-        return Wait(self._now() + timedelta(seconds=1), parts[0].cause, BEING_REBUILT, key=parts[0].key)
+        return _until_counted(self._clock_ms() + AGAIN_MS)
 
     async def _that_matter(self, parts: tuple[Demand, ...]) -> tuple[Demand, ...]:
         if self._paces_are_old():
@@ -234,10 +235,12 @@ class Limiter:
         if answer.get("granted"):
             self._keep(granted)
             return granted
-        until = datetime.fromtimestamp(answer["wait"] / 1000, UTC)
-        demand = granted.parts[answer.get("demand", 0)]
-        cause = Cause.PROVIDER_LIMIT if answer["why"] in _OF_PROVIDERS else demand.cause
-        return Wait(until, cause, refusal(demand, answer), _gap(answer), demand.key)
+        if answer["why"] == "building":
+            return _until_counted(answer["wait"])
+        demand: Demand = granted.parts[answer["demand"]]
+        if answer["why"] in _OF_PROVIDERS:
+            return demand.wait_for_provider(answer["wait"], refusal(demand, answer), _gap(answer))
+        return demand.wait(answer["wait"], refusal(demand, answer), _gap(answer))
 
     async def _rebuild(self, token: str, version: int) -> None:
         try:
@@ -335,9 +338,7 @@ class Limiter:
             until, because = self._pauses.get(demand.key, (0.0, ""))
             if until > now_ms:
                 reason = f"{demand.name} is paused until {clock(until)}: {because}."
-                return Wait(
-                    datetime.fromtimestamp(until / 1000, UTC), Cause.PROVIDER_LIMIT, reason, key=demand.key
-                )
+                return demand.wait_for_provider(until, reason)
         async with self._reading:
             if not outage.has_record:
                 outage.read_record(await self._database(recall), now_ms)
@@ -361,6 +362,11 @@ def open_limiter(database: Database, *, settle_ms: int = SETTLE_MS) -> Limiter:
     )
     calls = ScriptCalls(redis, settle_ms=settle_ms)
     return Limiter(calls, database, processes=settings.SENDING_PROCESSES)
+
+
+def _until_counted(at_ms: float) -> Wait:
+    """No limit stands in the way yet, but nobody knows what they allow."""
+    return Wait(datetime.fromtimestamp(at_ms / 1000, UTC), Cause.LIMITS_UNKNOWN, BEING_COUNTED, key="counts")
 
 
 def _gap(answer: dict[str, Any]) -> timedelta | None:

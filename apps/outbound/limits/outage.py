@@ -19,7 +19,6 @@ import math
 import uuid
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from apps.outbound.limits.bounds import DAY_MS, Demand, Granted, Window
 from apps.outbound.limits.history import History
@@ -65,8 +64,7 @@ class Outage:
         ]
         if blocked:
             free, demand = max(blocked, key=lambda one: one[0])
-            until = datetime.fromtimestamp(free / 1000, UTC)
-            return Wait(until, demand.cause, share_of(demand), key=demand.key)
+            return demand.wait(free, share_of(demand))
         self.has_granted = True
         self._begun_at[granted.id] = now_ms
         for demand in granted.parts:
@@ -90,7 +88,7 @@ class Outage:
                 counted.begun.append(now_ms)
 
     def _blocked_until(self, demand: Demand, now_ms: float) -> float | None:
-        counted, bounds = self._counted[demand.key], demand.bounds
+        counted, bounds = self._counted[demand.key], demand.kept
         found = [self._window_full_until(counted, window, now_ms) for window in bounds.windows]
         if bounds.gap_ms and counted.begun:
             free = counted.begun[-1] + bounds.gap_ms * self._processes

@@ -13,9 +13,10 @@ from datetime import datetime
 
 from django.db import IntegrityError, transaction
 
+from apps.accounts.errors import AdminsOnly, ReadOnly
 from apps.accounts.principal import Principal
 from apps.mime.address import InvalidAddress, normalise_address
-from apps.outbound.errors import AdminsOnly, LimitInvalid, LimitReadOnly
+from apps.outbound.errors import LimitInvalid
 from apps.outbound.models import EACH, LimitScope, Relay, SendingLimit
 
 BOUNDS = (
@@ -49,13 +50,13 @@ def make_limit(
 
 
 def change_limit(principal: Principal, row: SendingLimit, bounds: Bounding, now: datetime) -> SendingLimit:
-    """Change the bounds that are named; None takes one away. Raises LimitInvalid, LimitReadOnly, AdminsOnly."""
+    """Change the bounds that are named; None takes one away. Raises LimitInvalid, ReadOnly, AdminsOnly."""
     _demand_own(principal, row)
     return _keep(row, bounds, now)
 
 
 def remove_limit(principal: Principal, row: SendingLimit) -> None:
-    """Bound nothing by it any more. Raises LimitReadOnly, AdminsOnly."""
+    """Bound nothing by it any more. Raises ReadOnly, AdminsOnly."""
     _demand_own(principal, row)
     row.delete()
 
@@ -132,4 +133,4 @@ def _demand_own(principal: Principal, row: SendingLimit) -> None:
     _demand_admin(principal)
     if row.organisation_id != principal.organisation_id:
         msg = "This limit holds for everybody; only the operator changes it (manage.py limit)."
-        raise LimitReadOnly(msg)
+        raise ReadOnly(msg)

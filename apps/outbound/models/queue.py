@@ -5,7 +5,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from apps.mailboxes.models import Mailbox, Message
-from apps.organisations.models import TenantRow, new_id
+from apps.organisations.models import Organisation, TenantRow, new_id
 from apps.outbound.models.relays import Relay
 
 
@@ -72,9 +72,15 @@ class Phase(models.TextChoices):
 
 
 class Delivery(TenantRow):
-    """One recipient of one outgoing message, and the truth about it."""
+    """One recipient of one outgoing message, and the truth about it.
 
-    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="deliveries")
+    It is rewritten three times while it is sent: taken up, past the fence, ended. An index costs each of these writes
+    an entry, so foreign keys that nobody looks up have none, those that lead another index neither, and what the fence
+    changes (`phase`, `relay`) is in no index at all: PostgreSQL rewrites it within its page.
+    """
+
+    organisation = models.ForeignKey(Organisation, on_delete=models.CASCADE, related_name="+", db_index=False)
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="deliveries", db_index=False)
     recipient = models.CharField(max_length=254)
     destination = models.CharField(
         max_length=254,
@@ -84,7 +90,7 @@ class Delivery(TenantRow):
     field = models.CharField(max_length=4, choices=RecipientField.choices)
     route = models.CharField(max_length=8, choices=Route.choices)
     local_mailbox = models.ForeignKey(
-        Mailbox, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+        Mailbox, null=True, blank=True, on_delete=models.SET_NULL, related_name="+", db_index=False
     )
     lane = models.CharField(max_length=16, choices=Lane.choices, default=Lane.INTERACTIVE)
     state = models.CharField(max_length=16, choices=DeliveryState.choices)
@@ -103,7 +109,13 @@ class Delivery(TenantRow):
     lease_token = models.UUIDField(null=True, blank=True)
     lease_expires_at = models.DateTimeField(null=True, blank=True)
     relay = models.ForeignKey(
-        Relay, null=True, blank=True, on_delete=models.SET_NULL, related_name="+", help_text=_("Asked last")
+        Relay,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        db_index=False,
+        help_text=_("Asked last"),
     )
     pinned_relay = models.ForeignKey(
         Relay,
@@ -111,6 +123,7 @@ class Delivery(TenantRow):
         blank=True,
         on_delete=models.SET_NULL,
         related_name="+",
+        db_index=False,
         help_text=_(
             "The only one that may be asked: a person chose it, or an uncertain attempt went over it"
         ),
@@ -177,7 +190,11 @@ class Delivery(TenantRow):
                 name="delivery_outbox",
                 condition=models.Q(state__in=["scheduled", "queued", "deferred", "sending", "uncertain"]),
             ),
-            models.Index(fields=["organisation", "finished_at"], name="delivery_finished"),
+            models.Index(
+                fields=["organisation", "finished_at"],
+                name="delivery_finished",
+                condition=models.Q(finished_at__isnull=False),
+            ),
             models.Index(
                 fields=["finished_at"],
                 name="delivery_failure_untold",
@@ -201,12 +218,17 @@ class Delivery(TenantRow):
 
 
 class DeliveryAttempt(models.Model):
-    """One conversation with one server about one recipient, kept as evidence."""
+    """One conversation with one server about one recipient, kept as evidence.
+
+    What its result changes is in no index, so that it is written in place: see `Delivery`.
+    """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="attempts")
+    delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="attempts", db_index=False)
     number = models.PositiveIntegerField()
-    relay = models.ForeignKey(Relay, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    relay = models.ForeignKey(
+        Relay, null=True, blank=True, on_delete=models.SET_NULL, related_name="+", db_index=False
+    )
     token = models.UUIDField()
     started_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True, blank=True)

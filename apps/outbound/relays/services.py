@@ -12,11 +12,12 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
+from apps.accounts.errors import AdminsOnly, ReadOnly
 from apps.accounts.principal import Principal
 from apps.events.services import publish
 from apps.organisations.sealing import seal
 from apps.outbound import transitions
-from apps.outbound.errors import AdminsOnly, RelayInvalid, RelayReadOnly
+from apps.outbound.errors import RelayInvalid
 from apps.outbound.models import CertificatePolicy, Lane, Relay, RelaySecurity
 from apps.outbound.relays.wishes import RelayWishes, checked
 from apps.outbound.wakeups import wake_on_commit
@@ -38,7 +39,7 @@ def add_relay(principal: Principal, wishes: RelayWishes, now: datetime) -> Relay
 
 
 def change_relay(principal: Principal, relay: Relay, wishes: RelayWishes, now: datetime) -> Relay:
-    """Change what is named. Raises RelayInvalid, RelayReadOnly, AdminsOnly."""
+    """Change what is named. Raises RelayInvalid, ReadOnly, AdminsOnly."""
     _demand_own(principal, relay)
     columns = checked(wishes)
     _guard_password(relay, columns)
@@ -47,14 +48,14 @@ def change_relay(principal: Principal, relay: Relay, wishes: RelayWishes, now: d
 
 
 def pause_relay(principal: Principal, relay: Relay, now: datetime) -> Relay:
-    """Ask it no more; its mail goes over others, or waits. Raises RelayReadOnly, AdminsOnly."""
+    """Ask it no more; its mail goes over others, or waits. Raises ReadOnly, AdminsOnly."""
     _demand_own(principal, relay)
     relay.is_active = False
     return _keep(principal, relay, "relay.paused", now)
 
 
 def resume_relay(principal: Principal, relay: Relay, now: datetime) -> Relay:
-    """Ask it again, and first for what waits for want of a relay. Raises RelayReadOnly, AdminsOnly."""
+    """Ask it again, and first for what waits for want of a relay. Raises ReadOnly, AdminsOnly."""
     _demand_own(principal, relay)
     relay.is_active = True
     return _keep(principal, relay, "relay.resumed", now)
@@ -62,7 +63,7 @@ def resume_relay(principal: Principal, relay: Relay, now: datetime) -> Relay:
 
 def remove_relay(principal: Principal, relay: Relay, now: datetime) -> None:
     """Out of use for good, its password forgotten. The row stays: attempts went over it, and what is pinned to it must
-    not silently go another way. Raises RelayReadOnly, AdminsOnly.
+    not silently go another way. Raises ReadOnly, AdminsOnly.
     """
     _demand_own(principal, relay)
     relay.is_active = False
@@ -79,7 +80,7 @@ def _demand_admin(principal: Principal) -> None:
 def _demand_own(principal: Principal, relay: Relay) -> None:
     _demand_admin(principal)
     if relay.organisation_id != principal.organisation_id:
-        raise RelayReadOnly(_("This relay comes from RELAY_URL; it is changed there."))
+        raise ReadOnly(_("This relay comes from RELAY_URL; it is changed there."))
 
 
 def _apply(relay: Relay, columns: dict[str, Any]) -> None:

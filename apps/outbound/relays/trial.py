@@ -21,15 +21,11 @@ from datetime import UTC, datetime, timedelta
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from apps.accounts.errors import AdminsOnly
 from apps.accounts.principal import Principal
 from apps.mime.address import InvalidAddress, normalise_address
-from apps.outbound.errors import (
-    AdminsOnly,
-    ConversationError,
-    RelayInvalid,
-    RelayRefused,
-    RelayUnavailable,
-)
+from apps.outbound.bounces.policy import Nature, nature_of
+from apps.outbound.errors import ConversationError, RelayInvalid, RelayRefused, RelayUnavailable
 from apps.outbound.models import CertificatePolicy, Relay, RelaySecurity
 from apps.outbound.relays.advice import advice_on, advice_on_reply
 from apps.outbound.relays.certificate import Certificate, certificate_of
@@ -44,17 +40,21 @@ EXPIRES_SOON = timedelta(days=14)
 
 _TOLD_EXTENSIONS = ("STARTTLS", "AUTH", "SIZE", "PIPELINING", "8BITMIME", "SMTPUTF8", "DSN", "CHUNKING")
 _PHASES = ("connect", "greeting", "ehlo", "starttls", "auth")
+# What a refusal can say of the recipient that says nothing of the relay: other mail goes over it.
+_OF_RECIPIENT = frozenset({Nature.NO_SUCH_ADDRESS, Nature.NO_SUCH_DOMAIN, Nature.CLOSED, Nature.MAILBOX_FULL})
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """`ok` None: nothing is broken, but it is worth a look. `advice` is "" where nothing needs doing."""
+    """`ok` None: nothing is broken, but it is worth a look. `advice` is "" where nothing needs doing. With
+    `of_recipient` the recipient is what is wrong, not the relay."""
 
     step: str
     ok: bool | None
     detail: str
     advice: str = ""
     ms: int | None = None
+    of_recipient: bool = False
 
     @property
     def title(self) -> str:
@@ -72,10 +72,23 @@ class Trial:
     def ok(self) -> bool:
         return bool(self.steps) and all(step.ok is not False for step in self.steps)
 
+    @property
+    def recipient_refused(self) -> bool:
+        """Nothing failed but the recipient who was asked about: mail to others can go."""
+        failed = [step for step in self.steps if step.ok is False]
+        return bool(failed) and all(step.of_recipient for step in failed)
+
     def note(
-        self, step: str, detail: str, *, ok: bool | None = True, advice: str = "", ms: int | None = None
+        self,
+        step: str,
+        detail: str,
+        *,
+        ok: bool | None = True,
+        advice: str = "",
+        ms: int | None = None,
+        of_recipient: bool = False,
     ) -> None:
-        self.steps.append(Step(step, ok, detail, advice, ms))
+        self.steps.append(Step(step, ok, detail, advice, ms, of_recipient))
 
 
 def _titles() -> dict[str, str]:
@@ -135,7 +148,9 @@ async def _hold(trial: Trial, relay: Relay, envelope: Envelope, directions: Dire
     try:
         endpoint = await _place(trial, relay, envelope, directions)
     except (RelayUnavailable, RelayRefused) as error:
-        trial.note("resolve", _sentence(error.public), ok=False)
+        # A domain that takes no mail refuses for good; while nobody can tell, it may be our resolver.
+        refused = isinstance(error, RelayRefused)
+        trial.note("resolve", _sentence(error.public), ok=False, of_recipient=refused)
         return
     if endpoint is None:
         return
@@ -286,12 +301,14 @@ async def _rehearse(trial: Trial, conversation: Conversation, endpoint: Endpoint
             "address": f"<{address}>",
             "reply": reply,
         }
+        of_recipient = phase == "rcpt" and nature_of(reply.enhanced, reply.text) in _OF_RECIPIENT
         trial.note(
             phase,
             detail,
             ok=ok,
-            advice=advice_on_reply(phase, reply.code),
+            advice="" if of_recipient and ok is False else advice_on_reply(phase, reply.code),
             ms=conversation.phases_ms.get(phase),
+            of_recipient=of_recipient,
         )
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from apps.organisations.sealing import SealBroken, is_stale, seal, unseal
+from apps.organisations.sealing import SealBroken, unseal
 from apps.outbound.models import KeyAlgorithm, KeyState, SigningKey
 from apps.outbound.signing.keys import Key, load_private
 
@@ -69,22 +69,6 @@ def opens(row: SigningKey) -> bool:
     except SealBroken:
         return False
     return True
-
-
-def reseal_stale() -> int:
-    """Seal anew what only a fallback of SECRET_KEY still opens, so that the fallback may be taken away; how many."""
-    resealed = 0
-    for row in SigningKey.objects.exclude(sealed_private_key=""):
-        try:
-            if not is_stale(row.sealed_private_key, row.seal_purpose):
-                continue
-            anew = seal(unseal(row.sealed_private_key, row.seal_purpose), row.seal_purpose)
-        except SealBroken:
-            continue  # told wherever it is needed
-        resealed += SigningKey.objects.filter(pk=row.pk, sealed_private_key=row.sealed_private_key).update(
-            sealed_private_key=anew
-        )
-    return resealed
 
 
 def _read(domain: str) -> tuple[Key, ...]:

@@ -5,5 +5,6 @@ validation     what it must be; `recipients`: who is meant, and by which road; `
 quotas         how much of it; `idempotency`: whether it was asked before
 submit         compose, screen for colleagues, commit; `replies`: the same as the answer to a ticket
 refused        what could not be taken, kept to be mended
+rewriting      what was taken and then refused for what it says, kept to be mended like the others
 wishes         what its sender wished to happen meanwhile; `senders_copy`: where their own copy lies
 """

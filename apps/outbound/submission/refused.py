@@ -81,6 +81,8 @@ def keep_refused(
         row = _row(principal, identity, blobs[0], mends, now)
         _describe(row, principal, body, error, now)
         row.ticket = ticket
+        if ticket is not None:
+            row.mailbox = ticket.mailbox
         row.content = blobs[0]
         row.save()
         row.files.all().delete()

@@ -9,7 +9,7 @@ import asyncio
 import ssl
 
 from apps.outbound.wire.endpoint import Endpoint
-from apps.outbound.wire.smtp_reply import MAX_LINE_OCTETS
+from apps.outbound.wire.line import Line
 
 SECONDS_PER_ADDRESS = 10
 
@@ -21,9 +21,7 @@ _ACCOUNTS: tuple[tuple[type[BaseException], str], ...] = (
 )
 
 
-async def connect(
-    endpoint: Endpoint, context: ssl.SSLContext | None
-) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def connect(endpoint: Endpoint, context: ssl.SSLContext | None) -> Line:
     """A line to the first address that answers, with TLS from the first byte where there is a context.
 
     Raises what the last address failed with: OSError, TimeoutError or ssl.SSLError.
@@ -39,31 +37,27 @@ async def connect(
     return await _open(last, endpoint.port, context, name)
 
 
-async def _open(
-    address: str, port: int, context: ssl.SSLContext | None, name: str | None
-) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    return await asyncio.open_connection(
-        address, port, limit=MAX_LINE_OCTETS, ssl=context, server_hostname=name
+async def _open(address: str, port: int, context: ssl.SSLContext | None, name: str | None) -> Line:
+    _transport, line = await asyncio.get_running_loop().create_connection(
+        Line, address, port, ssl=context, server_hostname=name
     )
+    return line
 
 
-async def encrypt(
-    writer: asyncio.StreamWriter, endpoint: Endpoint, context: ssl.SSLContext
-) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """TLS over an open line. The old writer must be kept: one that is let go closes its transport.
+async def encrypt(line: Line, endpoint: Endpoint, context: ssl.SSLContext) -> Line:
+    """TLS over an open line, as a new line: what was said in plain text and not heard yet stays with the old one.
 
-    With a new reader rather than by StreamWriter.start_tls, which keeps what was buffered in plain text: an attacker
-    could inject answers there before the handshake (as in CVE-2021-38371). Raises OSError, EOFError.
+    An attacker could inject answers there before the handshake (as in CVE-2021-38371). Raises OSError, EOFError.
     """
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader(limit=MAX_LINE_OCTETS, loop=loop)
-    protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
-    transport = await loop.start_tls(writer.transport, protocol, context, server_hostname=endpoint.host)
+    encrypted = Line()
+    transport = await asyncio.get_running_loop().start_tls(
+        line.part_with_transport(), encrypted, context, server_hostname=endpoint.host
+    )
     if transport is None:
         msg = "the connection closed during the TLS handshake"
         raise EOFError(msg)
-    protocol.connection_made(transport)
-    return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
+    encrypted.connection_made(transport)
+    return encrypted
 
 
 def account_of(error: BaseException) -> str:

@@ -6,7 +6,8 @@ a break at each step means:
 
     MAIL, RCPT, DATA               nothing was accepted: RelayRefused or RelayUnavailable
     the bytes                      the same
-    fence                          it raises: the line is cut without a dot, and nothing was accepted
+    fence                          it raises: the line is cut without a dot, and nothing was accepted. One that took
+                                   long is asked again: the lease it saw may have lapsed since
     dot                            an answer decides; without one it is ReplyLost (RFC 1047)
 
 Before the dot every byte of the message has left our buffers, and a line known to be dead is noticed, so that
@@ -21,7 +22,8 @@ the next message.
 
 Limits: over TLS the last bytes may still stand in asyncio's buffers when the fence is passed, and a line that
 breaks just then is called `ReplyLost` without need. One recipient to a message. The next message's commands wait for
-the answer to the dot. No CHUNKING, no DSN.
+the answer to the dot. A process that is stopped in the microseconds between the fence's answer and the dot sends it
+when it goes on. No CHUNKING, no DSN.
 """
 
 import asyncio
@@ -29,7 +31,7 @@ import base64
 import contextlib
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import NoReturn
 
 from apps.outbound.errors import RelayRefused, RelayUnavailable, ReplyLost
@@ -37,8 +39,9 @@ from apps.outbound.models import RelaySecurity
 from apps.outbound.wire.connecting import account_of, connect, encrypt
 from apps.outbound.wire.endpoint import Endpoint, tls_context
 from apps.outbound.wire.envelope import Envelope, Timeouts, path_of
+from apps.outbound.wire.line import Line
 from apps.outbound.wire.payload import Payload
-from apps.outbound.wire.smtp_reply import MalformedReply, Reply, read_reply
+from apps.outbound.wire.smtp_reply import MalformedReply, Reply
 
 __all__ = ["Conversation", "Envelope", "Timeouts"]
 
@@ -54,8 +57,7 @@ class Conversation:
         self._endpoint = endpoint
         self._timeouts = timeouts
         self._extensions: dict[str, str] = {}
-        self._reader: asyncio.StreamReader
-        self._writer: asyncio.StreamWriter
+        self._line: Line
         self._needs_reset = False
         self._owed: list[str] = []
         self.usable = False
@@ -68,10 +70,11 @@ class Conversation:
     async def open(self) -> None:
         """Connect, greet, encrypt and sign in as the endpoint asks. Raises RelayUnavailable or RelayRefused."""
         try:
-            async with self._phase("connect", self._timeouts.connect):
-                await self._connect()
-            async with self._phase("greeting", self._timeouts.greeting):
-                greeting = await read_reply(self._reader)
+            with self._phase("connect"):
+                async with asyncio.timeout(self._timeouts.connect):
+                    await self._connect()
+            with self._phase("greeting"):
+                greeting = await self._line.hear(self._timeouts.greeting)
             self.greeting = greeting.text
             self._demand(greeting, "greeting")
             await self._say_hello()
@@ -90,8 +93,8 @@ class Conversation:
     @property
     def ssl_object(self) -> ssl.SSLObject | None:
         """TLS as it was agreed on, or None on a plain line."""
-        writer = getattr(self, "_writer", None)
-        return writer.get_extra_info("ssl_object") if writer is not None else None
+        line = getattr(self, "_line", None)
+        return line.transport.get_extra_info("ssl_object") if line is not None else None
 
     async def rehearse(self, envelope: Envelope) -> list[Reply]:
         """Ask whether a message from and to these would be taken, and take it back with RSET: nothing is sent.
@@ -103,11 +106,11 @@ class Conversation:
             ("mail", b"MAIL FROM:<" + path_of(envelope.sender) + b">"),
             ("rcpt", b"RCPT TO:<" + path_of(envelope.recipient) + b">"),
         ):
-            async with self._phase(phase, self._timeouts.command):
+            with self._phase(phase):
                 replies.append(await self._ask(command))
             if not replies[-1].positive:
                 break
-        async with self._phase("rset", self._timeouts.command):
+        with self._phase("rset"):
             await self._ask(b"RSET")
         return replies
 
@@ -124,10 +127,7 @@ class Conversation:
             self._check_abilities(envelope, payload)
             await self._begin(envelope, payload)
             await self._transmit(payload.data)
-            started = time.monotonic()
-            await fence()
-            self.phases_ms["fence"] = _milliseconds_since(started)
-            self._check_alive("fence")
+            await self._pass(fence)
             return await self._finish()
         except RelayRefused as refusal:
             # The line serves the next message, unless the server is closing it (421, RFC 5321 §3.8).
@@ -144,35 +144,30 @@ class Conversation:
         if self.usable:
             self.usable = False
             with contextlib.suppress(*BREAKS):
-                async with asyncio.timeout(self._timeouts.farewell):
-                    await self._ask(b"QUIT")
+                await self._ask(b"QUIT", seconds=self._timeouts.farewell)
         self.abort()
 
     def abort(self) -> None:
         """Cut the line. RFC 5321 §4.1.1.4: without the end of data the server must not deliver."""
         self.usable = False
-        if hasattr(self, "_writer"):
-            self._writer.transport.abort()
+        if hasattr(self, "_line"):
+            self._line.abort()
 
     # opening
 
     async def _connect(self) -> None:
         context = tls_context(self._endpoint) if self._endpoint.security == RelaySecurity.TLS else None
-        self._reader, self._writer = await connect(self._endpoint, context)
-        self.peer_address = str((self._writer.get_extra_info("peername") or ("",))[0])
-        self._note_stream()
+        self._line = await connect(self._endpoint, context)
+        self.peer_address = str((self._line.transport.get_extra_info("peername") or ("",))[0])
+        self._note_tls()
 
-    def _note_stream(self) -> None:
+    def _note_tls(self) -> None:
         tls = self.ssl_object
-        if tls is None:
-            # `drain` then waits until the kernel has every byte. asyncio's TLS transport never resumes with a limit
-            # of 0.
-            self._writer.transport.set_write_buffer_limits(high=0)
         self.tls = f"{tls.version()} {(tls.cipher() or ('',))[0]}" if tls is not None else ""
 
     async def _say_hello(self) -> None:
         name = self._own_name()
-        async with self._phase("ehlo", self._timeouts.command):
+        with self._phase("ehlo"):
             reply = await self._ask(b"EHLO " + name)
             if reply.code in {500, 502}:  # RFC 5321 §3.2: a server of the old kind
                 reply = await self._ask(b"HELO " + name)
@@ -184,7 +179,7 @@ class Conversation:
         if self._endpoint.hello_name:
             return self._endpoint.hello_name.encode("ascii")
         # RFC 5321 §4.1.3: a client without a name of its own says its address.
-        host = str(self._writer.get_extra_info("sockname")[0])
+        host = str(self._line.transport.get_extra_info("sockname")[0])
         return f"[IPv6:{host}]".encode() if ":" in host else f"[{host}]".encode()
 
     async def _encrypt(self) -> None:
@@ -197,14 +192,11 @@ class Conversation:
                     "starttls", f"{self._endpoint} does not offer STARTTLS, which is required"
                 )
             return
-        async with self._phase("starttls", self._timeouts.command):
+        with self._phase("starttls"):
             self._demand(await self._ask(b"STARTTLS"), "starttls")
-            # A StreamWriter that is let go closes its transport, which TLS still runs over.
-            self._beneath_tls = self._writer
-            self._reader, self._writer = await encrypt(
-                self._writer, self._endpoint, tls_context(self._endpoint)
-            )
-            self._note_stream()
+            async with asyncio.timeout(self._timeouts.command):
+                self._line = await encrypt(self._line, self._endpoint, tls_context(self._endpoint))
+            self._note_tls()
         # RFC 3207 §4.2: what was learnt before TLS is forgotten.
         await self._say_hello()
 
@@ -213,7 +205,7 @@ class Conversation:
             return
         user, password = self._endpoint.username.encode(), self._endpoint.password.encode()
         mechanisms = self._extensions.get("AUTH", "").split()
-        async with self._phase("auth", self._timeouts.command):
+        with self._phase("auth"):
             if "PLAIN" in mechanisms:  # RFC 4616
                 reply = await self._ask(b"AUTH PLAIN " + base64.b64encode(b"\0" + user + b"\0" + password))
             elif "LOGIN" in mechanisms:
@@ -260,11 +252,11 @@ class Conversation:
         ]
         together = "PIPELINING" in self._extensions
         if together:
-            self._writer.write(b"".join(command + b"\r\n" for _phase, command in group))
+            self._line.write(b"".join(command + b"\r\n" for _phase, command in group))
             self._owed = [phase for phase, _command in group]
         for phase, command in group:
             if not together:
-                self._writer.write(command + b"\r\n")
+                self._line.write(command + b"\r\n")
                 self._owed = [phase]
             reply = await self._hear(phase)
             if not (reply.code == 354 if phase == "data" else reply.positive):
@@ -284,8 +276,7 @@ class Conversation:
         """The answer to a command that was sent before."""
         started = time.monotonic()
         try:
-            async with asyncio.timeout(self._timeouts.data if phase == "data" else self._timeouts.command):
-                reply = await read_reply(self._reader)
+            reply = await self._line.hear(self._timeouts.data if phase == "data" else self._timeouts.command)
         except BREAKS as error:
             raise self._broken(phase, error) from error
         finally:
@@ -311,9 +302,8 @@ class Conversation:
         started = time.monotonic()
         try:
             for start in range(0, len(data), BLOCK_BYTES):
-                async with asyncio.timeout(self._timeouts.block):
-                    self._writer.write(data[start : start + BLOCK_BYTES])
-                    await self._writer.drain()
+                self._line.write(data[start : start + BLOCK_BYTES])
+                await self._line.flush(self._timeouts.block)
         except BREAKS as error:
             raise self._broken("body", error) from error
         finally:
@@ -321,17 +311,30 @@ class Conversation:
         self._check_alive("body")
 
     def _check_alive(self, phase: str) -> None:
-        if self._writer.transport.is_closing() or self._reader.at_eof():
+        if self._line.has_ended:
             raise RelayUnavailable(
                 phase, f"{self._endpoint} closed the connection before the message was complete"
             )
 
+    async def _pass(self, fence: Callable[[], Awaitable[None]]) -> None:
+        """Raises what `fence` raises.
+
+        A process that is stopped while the fence is asked may wake after its lease, and somebody else may have sent
+        the message since. So what the fence said holds for a moment only.
+        """
+        started = asked = time.monotonic()
+        await fence()
+        while time.monotonic() - asked > self._timeouts.fence:
+            asked = time.monotonic()
+            await fence()
+        self.phases_ms["fence"] = _milliseconds_since(started)
+        self._check_alive("fence")
+
     async def _finish(self) -> Reply:
         started = time.monotonic()
         try:
-            async with asyncio.timeout(self._timeouts.dot):
-                self._writer.write(b".\r\n")
-                reply = await read_reply(self._reader)
+            self._line.write(b".\r\n")
+            reply = await self._line.hear(self._timeouts.dot)
         except BREAKS as error:
             raise ReplyLost(
                 "dot", f"{self._endpoint} took the message but its answer never came: {account_of(error)}"
@@ -346,13 +349,9 @@ class Conversation:
 
     # speaking
 
-    async def _tell(self, command: bytes) -> None:
-        self._writer.write(command + b"\r\n")
-        await self._writer.drain()
-
-    async def _ask(self, command: bytes) -> Reply:
-        await self._tell(command)
-        return await read_reply(self._reader)
+    async def _ask(self, command: bytes, *, seconds: float | None = None) -> Reply:
+        self._line.write(command + b"\r\n")
+        return await self._line.hear(self._timeouts.command if seconds is None else seconds)
 
     def _demand(self, reply: Reply, phase: str) -> None:
         if not reply.positive:
@@ -363,13 +362,12 @@ class Conversation:
             raise RelayRefused(phase, str(reply), code=reply.code, enhanced=reply.enhanced)
         raise RelayUnavailable(phase, f"{self._endpoint} gave an unexpected answer: {reply}")
 
-    @contextlib.asynccontextmanager
-    async def _phase(self, phase: str, seconds: float) -> AsyncIterator[None]:
+    @contextlib.contextmanager
+    def _phase(self, phase: str) -> Iterator[None]:
         """A timed phase before the dot: silence or a broken line in it means that nothing was accepted."""
         started = time.monotonic()
         try:
-            async with asyncio.timeout(seconds):
-                yield
+            yield
         except BREAKS as error:
             raise self._broken(phase, error) from error
         finally:

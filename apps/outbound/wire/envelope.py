@@ -8,13 +8,17 @@ _UNSAFE_IN_PATH = re.compile(r"[\x00-\x20<>\x7f]")
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds to wait in each phase: RFC 5321 §4.5.3.2's minimums."""
+    """Seconds to wait in each phase: RFC 5321 §4.5.3.2's minimums.
+
+    `fence` is none of them: an answer of the fence that took longer may be over already, and it is asked again.
+    """
 
     connect: float = 30
     greeting: float = 300
     command: float = 300
     data: float = 120
     block: float = 180
+    fence: float = 3
     dot: float = 600
     farewell: float = 1
 

@@ -1,7 +1,7 @@
 """An SMTP server's reply, read with bounds: a relay may be anything, and what it says is shown to people."""
 
-import asyncio
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 # RFC 5321 §4.5.3.1.5 allows 512 octets a line; real servers write longer explanations.
@@ -47,39 +47,48 @@ class Reply:
         return f"{self.code} {self.text}".strip()
 
 
-async def read_reply(reader: asyncio.StreamReader) -> Reply:
-    """The next reply.
+class ReplyReader:
+    """Makes replies of the bytes of one line, however they are cut."""
 
-    Raises MalformedReply for anything that is not one, EOFError when the line ends first, OSError when it breaks.
-    """
-    lines: list[str] = []
-    code = 0
-    while True:
-        match = _LINE.fullmatch(await _read_line(reader))
-        if match is None or (lines and int(match.group(1)) != code) or len(lines) >= MAX_LINES:
+    def __init__(self) -> None:
+        self._rest = b""
+        self._code = 0
+        self._lines: list[str] = []
+
+    def feed(self, data: bytes) -> Iterator[Reply]:
+        """The replies that are complete with this. Raises MalformedReply for what is none, and is of no use then."""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            reply = self._take(line)
+            if reply is not None:
+                yield reply
+        _demand_bounded(self._rest)
+
+    def _take(self, line: bytes) -> Reply | None:
+        _demand_bounded(line)
+        match = _LINE.fullmatch(line.rstrip(b"\r"))
+        if match is None or len(self._lines) >= MAX_LINES or (self._lines and int(match[1]) != self._code):
             msg = "the server's answer is not an SMTP reply"
             raise MalformedReply(msg)
-        code = int(match.group(1))
-        lines.append(_printable(match.group(3) or b""))
-        if match.group(2) != b"-":
-            return Reply(code, tuple(lines))
+        self._code = int(match[1])
+        self._lines.append(_printable(match[3] or b""))
+        if match[2] == b"-":
+            return None
+        lines, self._lines = self._lines, []
+        return Reply(self._code, tuple(lines))
 
 
-async def _read_line(reader: asyncio.StreamReader) -> bytes:
-    try:
-        line = await reader.readline()
-    except ValueError as error:  # StreamReader's word for a line beyond its limit
+def _demand_bounded(line: bytes) -> None:
+    if len(line) > MAX_LINE_OCTETS:
         msg = f"the server sent a line longer than {MAX_LINE_OCTETS} octets"
-        raise MalformedReply(msg) from error
-    if not line.endswith(b"\n"):
-        msg = "the server closed the connection"
-        raise EOFError(msg)
-    return line.rstrip(b"\r\n")
+        raise MalformedReply(msg)
 
 
 def _printable(text: bytes) -> str:
     decoded = text.decode("utf-8", "replace")
-    return "".join(char if char.isprintable() else "�" for char in decoded).strip()
+    if not decoded.isprintable():
+        decoded = "".join(char if char.isprintable() else "�" for char in decoded)
+    return decoded.strip()
 
 
 def server_words(code: int | None, enhanced: str, text: str) -> str:

@@ -4,7 +4,7 @@ import uuid
 from dataclasses import dataclass
 
 from asgiref.sync import async_to_sync
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from apps.accounts.principal import Principal
-from apps.outbound.errors import AdminsOnly, OutboundError, RelayInvalid, RelayReadOnly
+from apps.outbound.errors import RelayInvalid
 from apps.outbound.limits.selectors import Use, use_of_relays
 from apps.outbound.models import Lane, Relay
 from apps.outbound.relays.selectors import RelayHealth, health_of, relay_for, relays_for
@@ -20,7 +20,7 @@ from apps.outbound.relays.services import add_relay, change_relay, pause_relay, 
 from apps.outbound.relays.trial import Trial, demand_may_try, try_relay
 from apps.webmail.access import for_people, wants_fragment
 from apps.webmail.relay_forms import RelayForm, TypedRelay
-from apps.webmail.shell import Place, page_context
+from apps.webmail.shell import show_page
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def relays(request: HttpRequest, principal: Principal) -> HttpResponse:
     health = health_of(found, timezone.now())
     use = use_of_relays(found, principal.organisation_id)
     shown = [ShownRelay(one, health[one.pk], use[one.pk]) for one in found]
-    return _page(request, principal, "relays", shown=shown, may_change=principal.is_admin)
+    return show_page(request, principal, "relays", shown=shown, may_change=principal.is_admin)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -65,17 +65,14 @@ def add(request: HttpRequest, principal: Principal) -> HttpResponse:
     if request.method != "POST":
         if not principal.is_admin:
             return HttpResponseRedirect(reverse("webmail:relays"))
-        return _page(
-            request, principal, "relay_new", form=RelayForm(TypedRelay.new(request.GET.get("kind", "")))
-        )
+        form = RelayForm(TypedRelay.new(request.GET.get("kind", "")))
+        return show_page(request, principal, "relays", "relay_new", form=form)
     typed = TypedRelay.typed_in(request.POST)
     try:
         relay = add_relay(principal, typed.wishes(request.POST), timezone.now())
     except RelayInvalid as error:
         form = RelayForm(typed, errors={error.field: error.reason})
-        return _page(request, principal, "relay_new", status=422, form=form)
-    except AdminsOnly as error:
-        return _refused(error)
+        return show_page(request, principal, "relays", "relay_new", status=422, form=form)
     return HttpResponseRedirect(reverse("webmail:relay", args=[relay.pk]))
 
 
@@ -94,8 +91,6 @@ def relay(request: HttpRequest, principal: Principal, relay_id: uuid.UUID) -> Ht
         found.refresh_from_db()
         form = RelayForm(typed, has_secret=found.has_secret, errors={error.field: error.reason})
         return _relay_page(request, principal, found, form, status=422)
-    except (AdminsOnly, RelayReadOnly) as error:
-        return _refused(error)
     return HttpResponseRedirect(f"{reverse('webmail:relay', args=[relay_id])}?saved=1")
 
 
@@ -112,8 +107,6 @@ def test(request: HttpRequest, principal: Principal, relay_id: uuid.UUID) -> Htt
             sender=request.POST.get("sender", "").strip(),
             recipient=request.POST.get("recipient", "").strip(),
         )
-    except AdminsOnly as error:
-        return _refused(error)
     except RelayInvalid as error:
         problem = error.reason
     if wants_fragment(request):
@@ -125,36 +118,22 @@ def test(request: HttpRequest, principal: Principal, relay_id: uuid.UUID) -> Htt
 @require_POST
 @for_people
 def pause(request: HttpRequest, principal: Principal, relay_id: uuid.UUID) -> HttpResponse:
-    return _changed(principal, relay_id, "pause")
+    pause_relay(principal, relay_for(principal, relay_id), timezone.now())
+    return HttpResponseRedirect(reverse("webmail:relay", args=[relay_id]))
 
 
 @require_POST
 @for_people
 def resume(request: HttpRequest, principal: Principal, relay_id: uuid.UUID) -> HttpResponse:
-    return _changed(principal, relay_id, "resume")
+    resume_relay(principal, relay_for(principal, relay_id), timezone.now())
+    return HttpResponseRedirect(reverse("webmail:relay", args=[relay_id]))
 
 
 @require_POST
 @for_people
 def remove(request: HttpRequest, principal: Principal, relay_id: uuid.UUID) -> HttpResponse:
-    try:
-        remove_relay(principal, relay_for(principal, relay_id), timezone.now())
-    except (AdminsOnly, RelayReadOnly) as error:
-        return _refused(error)
+    remove_relay(principal, relay_for(principal, relay_id), timezone.now())
     return HttpResponseRedirect(reverse("webmail:relays"))
-
-
-def _changed(principal: Principal, relay_id: uuid.UUID, what: str) -> HttpResponse:
-    change = pause_relay if what == "pause" else resume_relay
-    try:
-        change(principal, relay_for(principal, relay_id), timezone.now())
-    except (AdminsOnly, RelayReadOnly) as error:
-        return _refused(error)
-    return HttpResponseRedirect(reverse("webmail:relay", args=[relay_id]))
-
-
-def _refused(error: OutboundError) -> HttpResponse:
-    return JsonResponse({"detail": str(error)}, status=409 if isinstance(error, RelayReadOnly) else 403)
 
 
 def _relay_page(
@@ -168,9 +147,10 @@ def _relay_page(
     problem: str = "",
 ) -> HttpResponse:
     now = timezone.now()
-    return _page(
+    return show_page(
         request,
         principal,
+        "relays",
         "relay",
         status=status,
         shown=ShownRelay(
@@ -184,17 +164,4 @@ def _relay_page(
         may_test=principal.is_admin,
         may_change=principal.is_admin and not relay.from_environment,
         is_saved=request.GET.get("saved") == "1",
-    )
-
-
-def _page(
-    request: HttpRequest, principal: Principal, name: str, *, status: int = 200, **context: object
-) -> HttpResponse:
-    return render(
-        request,
-        "webmail/page.html",
-        page_context(
-            principal, Place(page="relays"), content=f"webmail/{name}.html", pane="reading", **context
-        ),
-        status=status,
     )

@@ -4,6 +4,7 @@ A change answers with the list anew, which takes the place of the old one; witho
 """
 
 import uuid
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
@@ -19,10 +20,10 @@ from apps.outbound.bounces.suppressions import (
     suppression_for,
     suppressions_for,
 )
-from apps.outbound.errors import AdminsOnly, SuppressionInvalid
+from apps.outbound.errors import SuppressionInvalid
 from apps.outbound.models import SuppressionReason
 from apps.webmail.access import for_people, wants_fragment
-from apps.webmail.shell import Place, page_context
+from apps.webmail.shell import show_page
 
 SHOWN_AT_ONCE = 200
 
@@ -44,8 +45,6 @@ def _add(request: HttpRequest, principal: Principal) -> HttpResponse:
         )
     except SuppressionInvalid as error:
         return _page(request, principal, wrong=error.reason, entered=request.POST.get("address", ""))
-    except AdminsOnly as error:
-        return _page(request, principal, status=403, wrong=str(error))
     return _changed(request, principal)
 
 
@@ -53,10 +52,7 @@ def _add(request: HttpRequest, principal: Principal) -> HttpResponse:
 @for_people
 def remove(request: HttpRequest, principal: Principal, suppression_id: uuid.UUID) -> HttpResponse:
     row = suppression_for(principal, suppression_id)
-    try:
-        remove_suppression(principal, row, now=timezone.now())
-    except AdminsOnly as error:
-        return _page(request, principal, status=403, wrong=str(error))
+    remove_suppression(principal, row, now=timezone.now())
     return _changed(request, principal, removed=row.address)
 
 
@@ -66,7 +62,7 @@ def _changed(request: HttpRequest, principal: Principal, *, removed: str = "") -
     return HttpResponseRedirect(reverse("webmail:suppressions"))
 
 
-def _page(request: HttpRequest, principal: Principal, *, status: int = 200, **more: object) -> HttpResponse:
+def _page(request: HttpRequest, principal: Principal, **more: object) -> HttpResponse:
     asked = request.GET if request.method == "GET" else request.POST
     query, reason = asked.get("q", "").strip()[:320], asked.get("reason", "")
     if reason not in SuppressionReason.values:
@@ -74,7 +70,7 @@ def _page(request: HttpRequest, principal: Principal, *, status: int = 200, **mo
     now = timezone.now()
     found = suppressions_for(principal, query=query, reason=reason).select_related("delivery__message")
     rows = list(found[: SHOWN_AT_ONCE + 1])
-    context = {
+    context: dict[str, Any] = {
         "rows": [(row, row.holds(now)) for row in rows[:SHOWN_AT_ONCE]],
         "more": len(rows) > SHOWN_AT_ONCE,
         "query": query,
@@ -84,8 +80,5 @@ def _page(request: HttpRequest, principal: Principal, *, status: int = 200, **mo
         **more,
     }
     if wants_fragment(request):
-        return render(request, "webmail/suppressions_list.html", context, status=status)
-    place = page_context(
-        principal, Place(page="suppressions"), content="webmail/suppressions.html", pane="reading", **context
-    )
-    return render(request, "webmail/page.html", place, status=status)
+        return render(request, "webmail/suppressions_list.html", context)
+    return show_page(request, principal, "suppressions", **context)

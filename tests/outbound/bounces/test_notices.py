@@ -38,7 +38,7 @@ def test_a_recipient_who_waits_for_hours_is_told_of_once_with_the_reason(
     submitted = send(house.as_alice, ELENA)
     drain()
     now = timezone.now()
-    assert tell_senders(now + timedelta(hours=3)) == 0
+    assert tell_senders(now + timedelta(hours=3, minutes=55)) == 0
     assert tell_senders(now + LATER) == 1
     assert tell_senders(now + LATER) == 0
     notice = DeliveryNotice.objects.get(message=submitted.message)

@@ -4,19 +4,19 @@ from collections.abc import Iterator
 
 import pytest
 
-from apps.outbound.domains.resolver import NameServer, SystemDns
-from tests.outbound.domains.name_server import Zone, name_server
+from apps.outbound.domains.resolver import NameServer as Server
+from apps.outbound.domains.resolver import SystemDns
+from tests.remote.names import NameServer
 
 
 @pytest.fixture
-def zone(settings: object) -> Iterator[Zone]:
+def zone(settings: object) -> Iterator[NameServer]:
     """An empty DNS, which the settings name too."""
-    with name_server() as (zone, address):
-        settings.DNS_SERVERS = [address]  # type: ignore[attr-defined]
-        zone.server = address
-        yield zone
+    with NameServer() as names:
+        settings.DNS_SERVERS = [("127.0.0.1", names.port)]  # type: ignore[attr-defined]
+        yield names
 
 
 @pytest.fixture
-def dns(zone: Zone) -> SystemDns:
-    return SystemDns([NameServer(*zone.server)])
+def dns(zone: NameServer) -> SystemDns:
+    return SystemDns([Server("127.0.0.1", zone.port)])

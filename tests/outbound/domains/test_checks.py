@@ -19,7 +19,7 @@ from apps.outbound.domains.records import Place
 from apps.outbound.domains.resolver import SystemDns
 from apps.outbound.domains.senders import spf_mechanisms
 from apps.outbound.domains.spf import SpfError, judge_spf, parse_spf
-from tests.outbound.domains.name_server import Zone
+from tests.remote.names import NameServer
 
 KITE = "kite.example"
 RELAY = ["a:relay.example.net"]
@@ -47,19 +47,19 @@ def dmarc(dns: SystemDns, domain: str = KITE) -> Judgement:
 # SPF
 
 
-def test_spf_that_names_the_relay_is_right(zone: Zone, dns: SystemDns) -> None:
+def test_spf_that_names_the_relay_is_right(zone: NameServer, dns: SystemDns) -> None:
     zone.txt(KITE, "some other text", "v=spf1 a:relay.example.net -all")
     judged = spf(dns)
     assert (judged.verdict, judged.remarks) == (Verdict.OK, ())
     assert judged.found == ("v=spf1 a:relay.example.net -all",)
 
 
-def test_no_spf_is_missing(zone: Zone, dns: SystemDns) -> None:
+def test_no_spf_is_missing(zone: NameServer, dns: SystemDns) -> None:
     zone.txt(KITE, "some other text")
     assert spf(dns).verdict == Verdict.MISSING
 
 
-def test_two_spf_records_are_an_error(zone: Zone, dns: SystemDns) -> None:
+def test_two_spf_records_are_an_error(zone: NameServer, dns: SystemDns) -> None:
     zone.txt(KITE, "v=spf1 a:relay.example.net -all", "v=spf1 include:a.example ~all")
     judged = spf(dns)
     assert judged.verdict == Verdict.WRONG
@@ -67,7 +67,7 @@ def test_two_spf_records_are_an_error(zone: Zone, dns: SystemDns) -> None:
     assert "RFC 7208 §4.5" in judged.sentence
 
 
-def test_spf_that_forgets_the_relay_says_what_to_add(zone: Zone, dns: SystemDns) -> None:
+def test_spf_that_forgets_the_relay_says_what_to_add(zone: NameServer, dns: SystemDns) -> None:
     zone.txt(KITE, "v=spf1 mx -all")
     zone.mx(KITE, "mail.kite.example")
     judged = spf(dns, ["a:relay.example.net", "include:sendgrid.net"])
@@ -85,7 +85,7 @@ def test_spf_that_forgets_the_relay_says_what_to_add(zone: Zone, dns: SystemDns)
         "V=SPF1 A:Relay.Example.Net -all",
     ],
 )
-def test_a_relay_may_be_allowed_in_other_words(zone: Zone, dns: SystemDns, record: str) -> None:
+def test_a_relay_may_be_allowed_in_other_words(zone: NameServer, dns: SystemDns, record: str) -> None:
     zone.txt(KITE, record)
     zone.txt("inner.example", "v=spf1 a:relay.example.net ~all")
     zone.address("relay.example.net", "192.0.2.7", "2001:db8::7")
@@ -93,13 +93,13 @@ def test_a_relay_may_be_allowed_in_other_words(zone: Zone, dns: SystemDns, recor
     assert spf(dns).verdict == Verdict.OK
 
 
-def test_networks_that_leave_out_the_relays_ipv6_do_not_allow_it(zone: Zone, dns: SystemDns) -> None:
+def test_networks_that_leave_out_the_relays_ipv6_do_not_allow_it(zone: NameServer, dns: SystemDns) -> None:
     zone.txt(KITE, "v=spf1 ip4:192.0.2.0/28 -all")
     zone.address("relay.example.net", "192.0.2.7", "2001:db8::7")
     assert spf(dns).verdict == Verdict.WRONG
 
 
-def test_more_than_ten_lookups_are_an_error_to_receivers(zone: Zone, dns: SystemDns) -> None:
+def test_more_than_ten_lookups_are_an_error_to_receivers(zone: NameServer, dns: SystemDns) -> None:
     zone.txt(KITE, "v=spf1 a:relay.example.net include:many.example -all")
     zone.txt("many.example", "v=spf1 " + " ".join(f"a:a{n}.example" for n in range(9)) + " -all")
     judged = spf(dns)
@@ -107,19 +107,19 @@ def test_more_than_ten_lookups_are_an_error_to_receivers(zone: Zone, dns: System
     assert "more than 10 DNS look-ups" in judged.sentence
 
 
-def test_nearly_too_many_lookups_are_remarked(zone: Zone, dns: SystemDns) -> None:
+def test_nearly_too_many_lookups_are_remarked(zone: NameServer, dns: SystemDns) -> None:
     zone.txt(KITE, "v=spf1 a:relay.example.net " + " ".join(f"a:a{n}.example" for n in range(8)) + " -all")
     judged = spf(dns)
     assert judged.verdict == Verdict.OK
     assert "9 of at most 10" in judged.remarks[0]
 
 
-def test_an_spf_that_includes_itself_ends(zone: Zone, dns: SystemDns) -> None:
+def test_an_spf_that_includes_itself_ends(zone: NameServer, dns: SystemDns) -> None:
     zone.txt(KITE, f"v=spf1 include:{KITE} -all")
     assert "more than 10" in spf(dns).sentence
 
 
-def test_an_include_without_a_record_breaks_the_whole(zone: Zone, dns: SystemDns) -> None:
+def test_an_include_without_a_record_breaks_the_whole(zone: NameServer, dns: SystemDns) -> None:
     zone.txt(KITE, "v=spf1 include:gone.example -all")
     assert "gone.example, which has 0 SPF records" in spf(dns).sentence
 
@@ -139,7 +139,7 @@ def test_an_include_without_a_record_breaks_the_whole(zone: Zone, dns: SystemDns
     ],
 )
 def test_what_is_wrong_with_an_spf_record_is_said(
-    zone: Zone, dns: SystemDns, record: str, words: str
+    zone: NameServer, dns: SystemDns, record: str, words: str
 ) -> None:
     zone.txt(KITE, record)
     judged = spf(dns)
@@ -150,7 +150,9 @@ def test_what_is_wrong_with_an_spf_record_is_said(
 @pytest.mark.parametrize(
     ("record", "words"), [("v=spf1 a:x", "without “all”"), ("v=spf1 ?all", "forbids nobody")]
 )
-def test_an_spf_that_forbids_nobody_is_remarked(zone: Zone, dns: SystemDns, record: str, words: str) -> None:
+def test_an_spf_that_forbids_nobody_is_remarked(
+    zone: NameServer, dns: SystemDns, record: str, words: str
+) -> None:
     zone.txt(KITE, record)
     judged = spf(dns, [])
     assert judged.verdict == Verdict.OK
@@ -224,13 +226,13 @@ def test_a_domain_that_only_tests_dkim_is_remarked() -> None:
 # DMARC
 
 
-def test_dmarc_that_protects_is_right(zone: Zone, dns: SystemDns) -> None:
+def test_dmarc_that_protects_is_right(zone: NameServer, dns: SystemDns) -> None:
     zone.txt(f"_dmarc.{KITE}", f"v=DMARC1; p=reject; rua=mailto:d@{KITE}; adkim=s; pct=100")
     judged = dmarc(dns)
     assert (judged.verdict, judged.remarks) == (Verdict.OK, ())
 
 
-def test_dmarc_none_without_reports_is_right_with_two_remarks(zone: Zone, dns: SystemDns) -> None:
+def test_dmarc_none_without_reports_is_right_with_two_remarks(zone: NameServer, dns: SystemDns) -> None:
     zone.txt(f"_dmarc.{KITE}", "v=DMARC1;p=none")
     judged = dmarc(dns)
     assert judged.verdict == Verdict.OK
@@ -253,7 +255,7 @@ def test_dmarc_none_without_reports_is_right_with_two_remarks(zone: Zone, dns: S
     ],
 )
 def test_what_is_wrong_with_a_dmarc_record_is_said(
-    zone: Zone, dns: SystemDns, records: list[str], words: str
+    zone: NameServer, dns: SystemDns, records: list[str], words: str
 ) -> None:
     zone.txt(f"_dmarc.{KITE}", *records)
     judged = dmarc(dns)
@@ -261,13 +263,13 @@ def test_what_is_wrong_with_a_dmarc_record_is_said(
     assert words in judged.sentence
 
 
-def test_another_domain_may_take_the_reports_when_it_says_so(zone: Zone, dns: SystemDns) -> None:
+def test_another_domain_may_take_the_reports_when_it_says_so(zone: NameServer, dns: SystemDns) -> None:
     zone.txt(f"_dmarc.{KITE}", "v=DMARC1; p=reject; rua=mailto:d@reports.example")
     zone.txt(f"{KITE}._report._dmarc.reports.example", "v=DMARC1")
     assert dmarc(dns).verdict == Verdict.OK
 
 
-def test_a_parents_dmarc_counts(zone: Zone, dns: SystemDns) -> None:
+def test_a_parents_dmarc_counts(zone: NameServer, dns: SystemDns) -> None:
     zone.txt(f"_dmarc.{KITE}", "v=DMARC1; p=reject")
     assert "kite.example has a DMARC record" in dmarc(dns, f"help.{KITE}").sentence
     assert dmarc(dns, "other.example").verdict == Verdict.MISSING
@@ -306,7 +308,9 @@ STS = record("mta_sts", f"_mta-sts.{KITE}")
         (["aspmx.example"], Verdict.WRONG, "goes to aspmx.example, not here"),
     ],
 )
-def test_mx_is_judged(zone: Zone, dns: SystemDns, hosts: list[str], verdict: Verdict, words: str) -> None:
+def test_mx_is_judged(
+    zone: NameServer, dns: SystemDns, hosts: list[str], verdict: Verdict, words: str
+) -> None:
     zone.address("mail.kite.example", "192.0.2.1")
     if hosts:
         zone.mx(KITE, *hosts)
@@ -315,12 +319,12 @@ def test_mx_is_judged(zone: Zone, dns: SystemDns, hosts: list[str], verdict: Ver
     assert words in finding.sentence
 
 
-def test_an_mx_that_names_a_host_without_address_is_wrong(zone: Zone, dns: SystemDns) -> None:
+def test_an_mx_that_names_a_host_without_address_is_wrong(zone: NameServer, dns: SystemDns) -> None:
     zone.mx(KITE, "mail.kite.example")
     assert "has no address" in check(dns, MX)[0].sentence
 
 
-def test_mta_sts_is_judged(zone: Zone, dns: SystemDns) -> None:
+def test_mta_sts_is_judged(zone: NameServer, dns: SystemDns) -> None:
     assert check(dns, STS)[0].verdict == Verdict.MISSING
     zone.txt(STS.name, "v=STSv1; id=2026")
     zone.address(f"mta-sts.{KITE}", "192.0.2.1")
@@ -329,7 +333,7 @@ def test_mta_sts_is_judged(zone: Zone, dns: SystemDns) -> None:
     assert check(dns, STS)[0].verdict == Verdict.WRONG
 
 
-def test_a_name_server_that_errs_makes_nothing_missing(zone: Zone, dns: SystemDns) -> None:
+def test_a_name_server_that_errs_makes_nothing_missing(zone: NameServer, dns: SystemDns) -> None:
     zone.fail(KITE)
     for finding in check(dns, record("spf"), record("verify"), MX):
         assert finding.verdict == Verdict.UNCHECKED, finding.record.code
@@ -338,9 +342,9 @@ def test_a_name_server_that_errs_makes_nothing_missing(zone: Zone, dns: SystemDn
 
 
 def test_a_silent_name_server_costs_its_own_records_only_and_no_more_than_the_budget(
-    zone: Zone, dns: SystemDns
+    zone: NameServer, dns: SystemDns
 ) -> None:
-    zone.keep_silent(f"_dmarc.{KITE}")
+    zone.ignore(f"_dmarc.{KITE}")
     zone.txt(KITE, "v=spf1 -all")
     begun = time.monotonic()
     silent, quick = check(dns, record("dmarc", f"_dmarc.{KITE}"), record("spf"), within=1)
@@ -355,20 +359,20 @@ def test_a_name_that_cannot_be_asked_is_unchecked() -> None:
     assert finding.verdict == Verdict.UNCHECKED
 
 
-def test_a_record_longer_than_a_udp_answer_is_read(zone: Zone, dns: SystemDns) -> None:
+def test_a_record_longer_than_a_udp_answer_is_read(zone: NameServer, dns: SystemDns) -> None:
     zone.txt(f"mp1._domainkey.{KITE}", "v=DKIM1; k=rsa; p=" + "A" * 2000)
     key = record("dkim", f"mp1._domainkey.{KITE}", "v=DKIM1; k=rsa; p=" + "A" * 2000, selector="mp1")
     assert check(dns, key)[0].verdict == Verdict.OK
 
 
-def test_records_that_need_the_same_answer_ask_once(zone: Zone, dns: SystemDns) -> None:
+def test_records_that_need_the_same_answer_ask_once(zone: NameServer, dns: SystemDns) -> None:
     zone.txt(KITE, "v=spf1 -all", "mail-platform-verify=abc")
     spf_found, proof = check(dns, record("spf"), record("verify", value="mail-platform-verify=abc"))
     assert (spf_found.verdict, proof.verdict) == (Verdict.OK, Verdict.OK)
     assert zone.asked[KITE, "TXT"] == 1
 
 
-def test_another_claims_proof_is_not_ours(zone: Zone, dns: SystemDns) -> None:
+def test_another_claims_proof_is_not_ours(zone: NameServer, dns: SystemDns) -> None:
     zone.txt(KITE, "mail-platform-verify=theirs")
     (finding,) = check(dns, record("verify", value="mail-platform-verify=ours"))
     assert finding.verdict == Verdict.WRONG

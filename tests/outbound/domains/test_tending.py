@@ -17,9 +17,9 @@ from apps.outbound.relays.environment import reconcile_relays
 from apps.outbound.signing import keys_for
 from apps.outbound.signing.keyring import forget_keys
 from apps.outbound.signing.rotation import create_keys
-from tests.outbound.domains.name_server import Zone
 from tests.outbound.sending import send
 from tests.people import House
+from tests.remote.names import NameServer
 
 NOW = timezone.now()
 KITE = "kite.example"
@@ -35,7 +35,7 @@ def kite(house: House) -> Domain:
     return domain
 
 
-def publish(zone: Zone, setup: Setup, *codes: str) -> None:
+def publish(zone: NameServer, setup: Setup, *codes: str) -> None:
     """Do what the page says, as far as these records go."""
     texts: dict[str, list[str]] = {}
     for record in setup.records:
@@ -52,7 +52,9 @@ def states(domain: Domain) -> set[str]:
     return {key.state for key in SigningKey.objects.filter(domain=domain)}
 
 
-def test_doing_what_the_page_says_makes_everything_right(kite: Domain, zone: Zone, settings: object) -> None:
+def test_doing_what_the_page_says_makes_everything_right(
+    kite: Domain, zone: NameServer, settings: object
+) -> None:
     settings.MAIL_HOSTNAME = "mail.platform.example"  # type: ignore[attr-defined]
     publish(zone, setup_of(kite))
     zone.address(f"mta-sts.{KITE}", "192.0.2.1")
@@ -64,7 +66,7 @@ def test_doing_what_the_page_says_makes_everything_right(kite: Domain, zone: Zon
     assert verdict_of(after.findings) == Verdict.OK
 
 
-def test_the_proof_makes_the_domain_ours_and_its_published_keys_sign(kite: Domain, zone: Zone) -> None:
+def test_the_proof_makes_the_domain_ours_and_its_published_keys_sign(kite: Domain, zone: NameServer) -> None:
     assert not kite.is_verified
     publish(zone, setup_of(kite), "verify", "dkim")
     assert tend(NOW) == 3
@@ -77,7 +79,7 @@ def test_the_proof_makes_the_domain_ours_and_its_published_keys_sign(kite: Domai
     assert Event.objects.filter(kind="domain.verified", data__because="dns").count() == 1
 
 
-def test_a_key_whose_record_is_wrong_does_not_sign(kite: Domain, zone: Zone) -> None:
+def test_a_key_whose_record_is_wrong_does_not_sign(kite: Domain, zone: NameServer) -> None:
     publish(zone, setup_of(kite), "verify", "dkim")
     ours = setup_of(kite).keys[0]
     zone.txt(f"{ours.selector}._domainkey.{KITE}", "v=DKIM1; k=rsa; p=AAAA")
@@ -86,7 +88,7 @@ def test_a_key_whose_record_is_wrong_does_not_sign(kite: Domain, zone: Zone) -> 
     assert states(kite) == {KeyState.PENDING, KeyState.ACTIVE}
 
 
-def test_a_key_waits_as_long_as_dns_cannot_be_asked(kite: Domain, zone: Zone) -> None:
+def test_a_key_waits_as_long_as_dns_cannot_be_asked(kite: Domain, zone: NameServer) -> None:
     publish(zone, setup_of(kite), "verify", "dkim")
     for record in setup_of(kite).records:
         zone.fail(record.name)
@@ -94,7 +96,7 @@ def test_a_key_waits_as_long_as_dns_cannot_be_asked(kite: Domain, zone: Zone) ->
     assert states(kite) == {KeyState.PENDING}
 
 
-def test_what_has_waited_for_a_month_is_looked_at_only_by_a_person(kite: Domain, zone: Zone) -> None:
+def test_what_has_waited_for_a_month_is_looked_at_only_by_a_person(kite: Domain, zone: NameServer) -> None:
     publish(zone, setup_of(kite), "verify", "dkim")
     late = NOW + PATIENCE + timedelta(hours=1)
     assert tend(late) == 0
@@ -102,7 +104,9 @@ def test_what_has_waited_for_a_month_is_looked_at_only_by_a_person(kite: Domain,
     assert kite.is_verified
 
 
-def test_the_first_organisation_to_prove_a_domain_has_it(kite: Domain, zone: Zone, stranger: House) -> None:
+def test_the_first_organisation_to_prove_a_domain_has_it(
+    kite: Domain, zone: NameServer, stranger: House
+) -> None:
     theirs = add_domain(stranger.as_key, KITE)
     zone.txt(KITE, f"mail-platform-verify={theirs.proof}", f"mail-platform-verify={kite.proof}")
     tend(NOW)
@@ -110,7 +114,9 @@ def test_the_first_organisation_to_prove_a_domain_has_it(kite: Domain, zone: Zon
     assert Domain.objects.filter(name=KITE, verified_at__isnull=False).count() == 1
 
 
-def test_nothing_is_sent_from_a_domain_that_is_only_claimed(kite: Domain, house: House, zone: Zone) -> None:
+def test_nothing_is_sent_from_a_domain_that_is_only_claimed(
+    kite: Domain, house: House, zone: NameServer
+) -> None:
     Domain.objects.filter(name=house.domain).update(verified_at=None)
     with pytest.raises(SubmissionInvalid, match=r"Nobody has proven yet that house\.test is yours"):
         send(house.as_key, "elena@x.example")

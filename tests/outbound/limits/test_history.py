@@ -14,7 +14,7 @@ from apps.outbound.draining.database_threads import DatabaseThreads
 from apps.outbound.limits.history import accepted_lately, recall
 from apps.outbound.limits.limiter import Limiter
 from apps.outbound.limits.rules import demands_for, load_rules
-from apps.outbound.models import Delivery, DeliveryAttempt, LimitScope, Relay, SendingLimit
+from apps.outbound.models import Delivery, DeliveryAttempt, Lane, LimitScope, Relay, SendingLimit
 from apps.outbound.relays.environment import reconcile_relays
 from tests.outbound.limits.limiting import grants_now, limiter, meet_wait, new_prefix, run
 from tests.outbound.sending import send
@@ -102,6 +102,7 @@ class Mail:
     sender: str
     recipient: str
     size_bytes: int
+    lane: Lane = Lane.INTERACTIVE
 
 
 def mail_of(delivery: Delivery) -> Mail:

@@ -9,10 +9,11 @@ from pytest_django import Settings
 
 from apps.mailboxes.errors import NotVisible
 from apps.mailboxes.models import Domain
+from apps.organisations.resealing import reseal_stale
 from apps.outbound.errors import NotPossibleNow
 from apps.outbound.models import KeyAlgorithm, KeyState, SigningKey
 from apps.outbound.signing import keys_for
-from apps.outbound.signing.keyring import forget_keys, opens, reseal_stale
+from apps.outbound.signing.keyring import forget_keys, opens
 from apps.outbound.signing.keys import record_value, txt_strings
 from apps.outbound.signing.rotation import (
     KEPT_PUBLISHED,

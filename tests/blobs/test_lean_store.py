@@ -1,13 +1,16 @@
 """Many objects at once over a few lines, with a signature of our own making."""
 
+import socket
+import time
 import uuid
 from collections.abc import Iterator
 
 import pytest
 from django.conf import settings
 
+from apps.blobs import lean_store
 from apps.blobs.errors import BlobMissing, ObjectStoreUnavailable
-from apps.blobs.lean_get import LeanGet
+from apps.blobs.lean_store import LeanStore
 from apps.blobs.object_store import REGION, ObjectStore, object_store
 from tests.servers import Servers
 
@@ -25,9 +28,9 @@ def stored() -> Iterator[dict[str, bytes]]:
         object_store().delete(name)
 
 
-def lean(**changes: str) -> LeanGet:
+def lean(**changes: str) -> LeanStore:
     access = {name: str(value) for name, value in settings.OBJECT_STORE.items()} | changes
-    return LeanGet(region=REGION, connections=4, **access)
+    return LeanStore(region=REGION, connections=4, **access)
 
 
 def test_many_objects_come_over_a_few_lines_and_the_lines_are_kept(stored: dict[str, bytes]) -> None:
@@ -35,6 +38,38 @@ def test_many_objects_come_over_a_few_lines_and_the_lines_are_kept(stored: dict[
     assert dict(reader.get_many(list(stored))) == stored
     assert len(reader._idle) == 4
     assert dict(reader.get_many(list(stored))) == stored
+
+
+def test_many_objects_are_stored_over_a_few_lines(stored: dict[str, bytes]) -> None:
+    for name in stored:
+        object_store().delete(name)
+    writer = lean()
+    assert set(writer.put_many(stored)) == set(stored)
+    assert len(writer._idle) == 4
+    assert {name: object_store().get(name) for name in stored} == stored
+
+
+def test_a_wrong_key_stores_nothing(stored: dict[str, bytes]) -> None:
+    assert list(lean(secret_key="wrong").put_many({"lean/forged": b"x"})) == []
+    with pytest.raises(BlobMissing):
+        object_store().get("lean/forged")
+
+
+def test_what_the_lean_way_does_not_store_boto3_does(stored: dict[str, bytes]) -> None:
+    store = ObjectStore(**settings.OBJECT_STORE)
+    store._lean = lean(secret_key="wrong")
+    again = {name: content + b"again" for name, content in list(stored.items())[:3]}
+    assert store.put_many(again) == set(again)
+    assert store.get_many(list(again)) == again
+
+
+def test_a_store_that_hangs_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lean_store, "ANSWER_SECONDS", 0.3)
+    with socket.create_server(("127.0.0.1", 0), backlog=16) as silent:
+        hanging = lean(endpoint_url=f"http://127.0.0.1:{silent.getsockname()[1]}")
+        begun_at = time.monotonic()
+        assert list(hanging.put_many(dict.fromkeys("abcd", b"content"))) == []
+        assert time.monotonic() - begun_at < 4 * 0.3
 
 
 def test_what_is_missing_is_not_told_and_spoils_nothing(stored: dict[str, bytes]) -> None:

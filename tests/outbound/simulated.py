@@ -1,0 +1,50 @@
+"""Time that a test lets pass: an event loop whose clock jumps, so that what waits for minutes is tried in a moment.
+
+Sockets, threads and PostgreSQL stay as they are; only what asyncio itself waits for (time-outs, sleeps) comes due.
+"""
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+class SimulatedLoop(asyncio.SelectorEventLoop):
+    """The usual loop, ahead of time by what was let pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._ahead = 0.0
+
+    def time(self) -> float:
+        return super().time() + self._ahead
+
+    def let_pass(self, seconds: float) -> None:
+        """From any thread."""
+        self.call_soon_threadsafe(self._jump, seconds)
+
+    def _jump(self, seconds: float) -> None:
+        self._ahead += seconds
+
+
+@contextmanager
+def running(work: Coroutine[Any, Any, None]) -> Iterator[SimulatedLoop]:
+    """`work` in a thread of its own, on a loop whose time the test has in hands; at the end it must be done."""
+    loop = SimulatedLoop()
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            with asyncio.Runner(loop_factory=lambda: loop) as runner:
+                runner.run(work)
+        except BaseException as error:  # noqa: BLE001 - raised again by whoever waits
+            failed.append(error)
+
+    thread = threading.Thread(target=run, name="simulated-time")
+    thread.start()
+    yield loop
+    thread.join(30)
+    assert not thread.is_alive(), "it does not end"
+    if failed:
+        raise failed[0]
