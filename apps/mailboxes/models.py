@@ -103,6 +103,11 @@ class Thread(TenantRow):
     def __str__(self) -> str:
         return self.subject[:80]
 
+    @property
+    def is_new(self) -> bool:
+        """Not written yet: it will be with its first message."""
+        return self._state.adding
+
 
 class Direction(models.TextChoices):
     IN = "in", _("received")

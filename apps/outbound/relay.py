@@ -220,6 +220,8 @@ def may_go_elsewhere(error: ConversationError | None) -> bool:
 
 def conclude(tried: Sequence[tuple[Relay, Attempt]]) -> Attempt:
     """What all of it came to. The evidence is the last conversation's, and tells of those before it."""
+    if len(tried) == 1:
+        return tried[0][1]
     asked = [(relay, one) for relay, one in tried if one.waits is None]
     waits = [one.waits for _relay, one in tried if one.waits is not None]
     first = min(waits, key=lambda wait: wait.until) if waits else None

@@ -21,18 +21,21 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import Model
 
 from apps.accounts.principal import Principal
+from apps.events.notices import announce
 from apps.events.services import NewEvent, publish_all
 from apps.mailboxes.errors import NotVisible
 from apps.mailboxes.models import Direction, Folder, Message, Side, Thread, digest_of_message_id
-from apps.mailboxes.projection import PreparedMessage, prepare, store
+from apps.mailboxes.projection import PreparedMessage, draft, prepare
 from apps.mailboxes.selectors import message_for
-from apps.mailboxes.services import add_entry
+from apps.mailboxes.services import entry_of
 from apps.mailboxes.threads import ThreadChoice, choose_thread
 from apps.mime.address import normalise_address
 from apps.mime.clean import clean_filename, clean_line, clean_text
 from apps.mime.compose import Composition, InvalidHeader, OutgoingAttachment, compose, make_message_id
+from apps.organisations.inserting import insert
 from apps.organisations.models import new_id
 from apps.outbound.bounces.suppressions import suppressed_among
 from apps.outbound.causes import Cause
@@ -297,10 +300,10 @@ def _commit(principal: Principal, plan: _Plan, now: datetime) -> Submitted:
         for recipient in plan.people.recipients
     ]
     states = {change.state for _recipient, change in fates}
-    message = _store(principal, plan, least_finished(states), now)
-    deliveries = Delivery.objects.bulk_create(
-        [_delivery(message, plan, recipient, change, now) for recipient, change in fates]
-    )
+    message, rows = _draft(principal, plan, least_finished(states), now)
+    deliveries = [_delivery(message, plan, recipient, change, now) for recipient, change in fates]
+    insert(*rows, *deliveries)
+    announce([plan.people.sender_row.mailbox_id])
     here = [
         recipient.mailbox
         for recipient, change in fates
@@ -315,10 +318,13 @@ def _commit(principal: Principal, plan: _Plan, now: datetime) -> Submitted:
     return Submitted(message, deliveries, replayed=False)
 
 
-def _store(principal: Principal, plan: _Plan, state: DeliveryState, now: datetime) -> Message:
+def _draft(
+    principal: Principal, plan: _Plan, state: DeliveryState, now: datetime
+) -> tuple[Message, list[Model]]:
+    """The message and all rows of it but its deliveries, none of them written yet."""
     choice = _thread(principal, plan)
     only_here = all(recipient.route == Route.LOCAL for recipient in plan.people.recipients)
-    message = store(
+    message, rows = draft(
         plan.prepared,
         organisation_id=principal.organisation_id,
         thread=choice.thread,
@@ -331,7 +337,7 @@ def _store(principal: Principal, plan: _Plan, state: DeliveryState, now: datetim
         tags=plan.submission.tags,
         metadata=dict(plan.submission.metadata),
     )
-    add_entry(
+    senders_copy = entry_of(
         message,
         plan.people.sender_row.mailbox_id,
         side=Side.SENDER,
@@ -339,7 +345,7 @@ def _store(principal: Principal, plan: _Plan, state: DeliveryState, now: datetim
         is_read=True,
         sorted_at=now,
     )
-    return message
+    return message, [*rows, senders_copy]
 
 
 def _thread(principal: Principal, plan: _Plan) -> ThreadChoice:
