@@ -55,8 +55,10 @@ def suppressed_among(
 ) -> dict[str, Change]:
     """Those of `recipients` (as written) that must not be written to, each with what becomes of its delivery."""
     normal = {recipient: comparable_address(recipient) for recipient in recipients}
-    rows = in_force(organisation_id, now or timezone.now()).filter(address__in=set(normal.values()))
-    by_address = {row.address: row for row in rows}
+    if not normal:
+        return {}
+    asked = [organisation_id, list(set(normal.values())), now or timezone.now()]
+    by_address = {row.address: row for row in Suppression.objects.raw(_AMONG, asked)}
     return {
         recipient: suppressed(by_address[address])
         for recipient, address in normal.items()
