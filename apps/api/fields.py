@@ -61,11 +61,11 @@ class SharedList(serializers.ListSerializer[Any]):
         return self.child.run_validation(data)  # type: ignore[union-attr]  # a list has one
 
 
-class FromNamed(serializers.Serializer[Any]):
-    """Calls the field `sender` by its name in JSON, which is a word Python keeps for itself."""
+class FreelyNamed(serializers.Serializer[Any]):
+    """For fields whose names in JSON Python or the framework keeps for itself: `from_` is `from`, `data_` is `data`."""
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
-        return {"from" if name == "sender" else name: field for name, field in super().get_fields().items()}
+        return {name.removesuffix("_"): field for name, field in super().get_fields().items()}
 
 
 class NoSurrogates(ProhibitSurrogateCharactersValidator):

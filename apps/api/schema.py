@@ -103,7 +103,7 @@ def page_of(row: SerializerClass) -> Any:
     )
 
 
-class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # the library has no types
     """Names the API key in the document."""
 
     target_class = "apps.api.authentication.KeyAuthentication"

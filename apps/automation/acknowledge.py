@@ -23,7 +23,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import structlog
-from django.db import connection, transaction
+from django.db import DatabaseError, InterfaceError, connection, transaction
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from apps.accounts.principal import Principal
@@ -65,15 +66,15 @@ RETURNING id
 
 
 def plan_acknowledgements() -> int:
-    """Read the next events; how many."""
-    return consume(CONSUMER, _plan, limit=EVENTS_AT_ONCE)
+    """Read the event log on; by how many events."""
+    return consume(CONSUMER, _plan, only=Q(kind=OPENED), limit=EVENTS_AT_ONCE)
 
 
 def _plan(events: Sequence[Event]) -> None:
     opened = {
         event.ticket_id: (event, event.message_id)
         for event in events
-        if event.kind == OPENED and event.ticket_id is not None and event.message_id is not None
+        if event.ticket_id is not None and event.message_id is not None
     }
     tickets = Ticket.objects.filter(pk__in=opened)
     by_mailbox = {
@@ -112,14 +113,19 @@ def acknowledge_due(now: datetime, *, limit: int = 50) -> int:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_CLAIM, {"lease": LEASE_SECONDS, "limit": limit})
         ids: list[uuid.UUID] = [row[0] for row in cursor.fetchall()]
-    for row in Acknowledgement.objects.filter(pk__in=ids).select_related(
-        "ticket__mailbox", "opened_by", "event"
-    ):
+    rows = Acknowledgement.objects.select_related("ticket__mailbox", "opened_by", "event")
+    # In the order of the mails: of one sender's many the first are acknowledged.
+    for row in rows.filter(pk__in=ids).order_by("created_at", "ticket__number"):
         try:
             _acknowledge(row, now)
         except (BlobError, OutboundError) as error:
             # Due again when its lease lapses, and too late after a day.
             log.warning("acknowledgement_waits", row=str(row.pk), error=type(error).__name__)
+        except (DatabaseError, InterfaceError):
+            raise
+        except Exception:
+            # Whatever one mail provokes must not keep those behind it waiting for a day.
+            log.exception("acknowledgement_failed", row=str(row.pk))
     return len(ids)
 
 

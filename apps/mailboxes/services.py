@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Collection, Iterable
 from datetime import datetime
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from apps.accounts.models import User
 from apps.accounts.principal import Principal
@@ -23,6 +23,17 @@ from apps.mailboxes.models import (
 )
 from apps.mime.address import normalise_address
 from apps.organisations.models import Organisation
+
+# Locked first and in one order: two workers that send messages of the same two senders must not wait for each other.
+_OUT_OF_OUTBOX = """
+WITH waiting AS MATERIALIZED (
+    SELECT id FROM mailboxes_mailboxentry
+    WHERE message_id = ANY(%(ids)s::uuid[]) AND side = 'sender' AND folder = 'outbox'
+    ORDER BY id FOR NO KEY UPDATE
+)
+UPDATE mailboxes_mailboxentry AS entry SET folder = 'sent' FROM waiting WHERE entry.id = waiting.id
+RETURNING entry.mailbox_id
+"""
 
 
 def create_mailbox(
@@ -89,13 +100,9 @@ def take_out_of_outbox(message_ids: Collection[uuid.UUID]) -> None:
     """Outbox → Sent for the senders' copies of messages that go out now; those that are elsewhere stay there."""
     if not message_ids:
         return
-    waiting = MailboxEntry.objects.filter(
-        message__in=message_ids, side=Side.SENDER, folder=Folder.OUTBOX
-    ).order_by()
-    # Most are there no more: a message is taken up once for each recipient and try.
-    if mailbox_ids := set(waiting.values_list("mailbox_id", flat=True)):
-        waiting.update(folder=Folder.SENT)
-        announce(mailbox_ids)
+    with connection.cursor() as cursor:
+        cursor.execute(_OUT_OF_OUTBOX, {"ids": list(message_ids)})
+        announce({row[0] for row in cursor.fetchall()})
 
 
 @transaction.atomic

@@ -16,7 +16,7 @@ Nothing here speaks SMTP, and no transaction is open while somebody does.
 
 import uuid
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -27,10 +27,11 @@ from apps.mime.address import normalise_address
 from apps.outbound import transitions
 from apps.outbound.causes import Cause
 from apps.outbound.errors import LeaseLost
-from apps.outbound.evidence import Account, Evidence, write_evidence
 from apps.outbound.models import DeliveryAttempt, DeliveryState, Lane, Route
 from apps.outbound.transitions import (
     Change,
+    Ending,
+    Evidence,
     Held,
     Room,
     TakenUp,
@@ -38,7 +39,6 @@ from apps.outbound.transitions import (
     take_by_destination,
     take_oldest,
 )
-from apps.outbound.transitions.settling import settle
 from apps.outbound.wire.conversation import Envelope
 from apps.tickets.intake import deliver_locally
 
@@ -115,6 +115,13 @@ class Result:
     change: Change
     evidence: Evidence = field(default_factory=Evidence)
 
+    @property
+    def ending(self) -> Ending:
+        claim = self.claim
+        return Ending(
+            claim.delivery_id, claim.token, claim.number, claim.message_id, self.change, self.evidence
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Claims:
@@ -142,12 +149,10 @@ def claim_within(
 
     With `walk_from` the lane is walked from after that destination on.
     """
-    with transaction.atomic():
-        if walk_from is None:
-            takings = take_oldest(lane, room, lease=policy.lease)
-        else:
-            takings = take_by_destination(lane, room, after=walk_from, lease=policy.lease)
-        settle({one.message_id for one in takings.deliveries})
+    if walk_from is None:
+        takings = take_oldest(lane, room, lease=policy.lease)
+    else:
+        takings = take_by_destination(lane, room, after=walk_from, lease=policy.lease)
     return Claims([Claim.of(one) for one in takings.deliveries], takings.hidden, takings.last)
 
 
@@ -182,47 +187,33 @@ def record_result(claim: Claim, change: Change, evidence: Evidence, now: datetim
 
 
 def record_results(results: Sequence[Result], now: datetime) -> list[LeaseLost | None]:
-    """`record_result` for many in one transaction; for each None, or what it would raise."""
-    changes = {
-        one.claim.token: replace(one.change, relay_id=one.evidence.relay_id or one.change.relay_id)
+    """`record_result` for many in one transaction; for each None, or what it would raise.
+
+    Those that came too late are looked at one by one, each in a transaction of its own.
+    """
+    left = transitions.leave_sending([one.ending for one in results], now)
+    return [
+        None
+        if one.claim.token in left or _is_recorded(one) or _decides_late(one, now)
+        else LeaseLost(one.claim.delivery_id)
         for one in results
-    }
-    with transaction.atomic():
-        left = transitions.leave_sending(
-            [(one.claim.held(), changes[one.claim.token]) for one in results], now
-        )
-        answers = [
-            None
-            if one.claim.token in left or _settle_late(one.claim, changes[one.claim.token], now)
-            else LeaseLost(one.claim.delivery_id)
-            for one in results
-        ]
-        write_evidence(
-            [
-                Account(one.claim.delivery_id, one.claim.number, changes[one.claim.token], one.evidence)
-                for one, lost in zip(results, answers, strict=True)
-                if lost is None
-            ],
-            now,
-        )
-    return answers
+    ]
 
 
-def _settle_late(claim: Claim, change: Change, now: datetime) -> bool:
-    """A result whose lease is gone: whether it was recorded already, or decides what became uncertain."""
-    return _is_recorded(claim, change) or transitions.decide_by_late_answer(
-        claim.delivery_id, claim.number, change, now
-    )
+@transaction.atomic
+def _decides_late(result: Result, now: datetime) -> bool:
+    """Whether a result whose lease is gone decides what became uncertain."""
+    return transitions.decide_by_late_answer(result.ending, now)
 
 
-def _is_recorded(claim: Claim, change: Change) -> bool:
+def _is_recorded(result: Result) -> bool:
     """Whether this very result was committed although its commit seemed to fail."""
     return DeliveryAttempt.objects.filter(
-        delivery=claim.delivery_id,
-        number=claim.number,
-        token=claim.token,
-        outcome=change.state,
-        delivery__state=change.state,
+        delivery=result.claim.delivery_id,
+        number=result.claim.number,
+        token=result.claim.token,
+        outcome=result.change.state,
+        delivery__state=result.change.state,
         finished_at__isnull=False,
     ).exists()
 

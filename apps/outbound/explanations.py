@@ -4,18 +4,16 @@ The rows say it in codes and in the servers' own words; this says it to a person
 sentence, and one that is not known here is shown with what the row holds.
 """
 
-import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Literal
 
-from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from apps.outbound.causes import Cause
+from apps.outbound.clocks import clock, on_the_clock
 from apps.outbound.models import WAITING, Delivery, DeliveryState
 
 Icon = Literal["good", "wait", "bad"]
@@ -28,18 +26,6 @@ _ICONS: dict[str, Icon] = {
     DeliveryState.SENDING: "wait",
     DeliveryState.DEFERRED: "wait",
 }
-
-# Whose reasons are our own words, with our own times in them: a reason is kept in UTC, whoever will read it.
-_IN_OUR_WORDS = frozenset(
-    {
-        Cause.SENDER_LIMIT,
-        Cause.ORGANISATION_LIMIT,
-        Cause.RELAY_LIMIT,
-        Cause.DESTINATION_LIMIT,
-        Cause.RELAY_UNAVAILABLE,
-    }
-)
-_IN_UTC = re.compile(r"(?<=since |until )(\d\d):(\d\d):(\d\d) UTC\b")
 
 # Nothing of it has left the house, whatever the reason sounds like.
 _SCREENED_OUT = frozenset({Cause.INFECTED, Cause.SPAM, Cause.POLICY_ATTACHMENT})
@@ -59,10 +45,11 @@ def explain(delivery: Delivery, now: datetime) -> Explanation:
     """One delivery in one sentence. Its times are in Django's current time zone, which they name: UTC over REST, the
     person's own in the browser.
     """
+    reason = on_the_clock(delivery.reason, now)
     return Explanation(
         state=delivery.state,
         icon=_ICONS.get(delivery.state, "bad"),
-        sentence=_waiting(delivery, now) if delivery.state in WAITING else _at_rest(delivery),
+        sentence=_waiting(delivery, reason, now) if delivery.state in WAITING else _at_rest(delivery, reason),
         next_attempt_at=delivery.due_at,
     )
 
@@ -87,26 +74,25 @@ _WAITS_FOR: dict[str, str | Promise] = {
 }
 
 
-def _waiting(delivery: Delivery, now: datetime) -> str:
+def _waiting(delivery: Delivery, reason: str, now: datetime) -> str:
     if delivery.due_at is None:
         msg = f"delivery {delivery.pk} waits for no time"
         raise ValueError(msg)
     at = clock(delivery.due_at, now)
     if delivery.due_at <= now:
         since = _("Waiting for a worker since %(at)s.") % {"at": at}
-        return f"{delivery.reason} {since}" if delivery.reason else since
+        return f"{reason} {since}" if reason else since
     if delivery.cause == Cause.UNDO_WINDOW:
         return _("Waiting: undo window until %(at)s.") % {"at": at}
     if delivery.cause == Cause.SCHEDULE:
         return _("To be sent later: %(at)s.") % {"at": at}
     why = _WAITS_FOR.get(delivery.cause, "%(reason)s.")
-    reason = on_the_clock(delivery.reason, delivery.cause, now)
     told = why % {"reason": (reason or delivery.cause).rstrip(".")}
     return f"{told} {_('Next try at %(at)s.') % {'at': at}}"
 
 
-def _at_rest(delivery: Delivery) -> str:
-    reason = delivery.reason.rstrip(".")
+def _at_rest(delivery: Delivery, reason: str) -> str:
+    reason = reason.rstrip(".")
     match delivery.state:
         case DeliveryState.SENDING:
             return _("It is being sent now.")
@@ -139,27 +125,3 @@ def _for_good(cause: str, reason: str) -> str:
             return _("Not sent: %(reason)s.") % {"reason": reason}
         case _:
             return f"{reason}."
-
-
-def clock(at: datetime, now: datetime) -> str:
-    """The time alone on the same day, otherwise with its day (and its year, unless it is this one); on the asker's
-    clock, which it names.
-    """
-    local, today = timezone.localtime(at), timezone.localdate(now)
-    if local.date() == today:
-        return f"{local:%H:%M:%S %Z}"
-    day = "D j M" if local.year == today.year else "D j M Y"
-    return f"{date_format(local, f'{day}, H:i')} {local:%Z}"
-
-
-def on_the_clock(reason: str, cause: str, now: datetime) -> str:
-    """Our own words with their times on the asker's clock. What a server said stays as it was said."""
-    if cause not in _IN_OUR_WORDS:
-        return reason
-
-    def local(found: re.Match[str]) -> str:
-        hour, minute, second = map(int, found.groups())
-        at = now.astimezone(UTC).replace(hour=hour, minute=minute, second=second)
-        return f"{timezone.localtime(at):%H:%M:%S %Z}"
-
-    return _IN_UTC.sub(local, reason)

@@ -20,8 +20,10 @@ import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Protocol
 
+import structlog
 from django.conf import settings
 from django.utils import timezone
 from redis.asyncio import Redis
@@ -30,7 +32,7 @@ from apps.outbound.causes import Cause
 from apps.outbound.delivery import Claim, Evidence
 from apps.outbound.errors import ConversationError, NoRelayServes, RelayRefused, RelayUnavailable
 from apps.outbound.limits.gate import LimitGate
-from apps.outbound.models import Relay
+from apps.outbound.models import Lane, Relay
 from apps.outbound.relays.attempt import Attempt, Fence, RelayPolicy
 from apps.outbound.relays.breaker import BreakerPolicy
 from apps.outbound.relays.direct import Directions, DirectWay, usual_directions
@@ -42,6 +44,8 @@ from apps.outbound.verdict import is_relays_trouble
 from apps.outbound.waiting import Wait
 from apps.outbound.wire.conversation import Envelope
 from apps.outbound.wire.payload import Payload
+
+log = structlog.get_logger(__name__)
 
 __all__ = ["Attempt", "Fence", "RelayPolicy", "RelayRoad"]
 
@@ -82,10 +86,10 @@ class RelayRoad:
         self._directions = directions
         self._health = health or Health(_breakers(self._policy), _connect)
         self._gate = gate
-        self._ways: dict[uuid.UUID, _Open] = {}
+        self._ways: dict[tuple[uuid.UUID, Lane], _Open] = {}
         self._relays: Sequence[Relay] = ()
         self._retired: list[_Way] = []
-        self._looked_for_idle_at = time.monotonic()
+        self._closing_idle: asyncio.Task[None] | None = None
 
     def use(self, relays: Sequence[Relay]) -> None:
         """Know these from now on."""
@@ -96,7 +100,8 @@ class RelayRoad:
 
         Raises what `fence` raises, and what the database raises where limits have to be read.
         """
-        await self._close_what_is_idle()
+        if self._closing_idle is None:
+            self._closing_idle = asyncio.create_task(self._close_what_is_idle())
         try:
             relays = candidates(mail_of(claim), self._relays)
         except NoRelayServes as error:
@@ -126,8 +131,9 @@ class RelayRoad:
 
     async def close(self) -> None:
         """Say goodbye on all lines."""
-        ways = [*self._retired, *(one.way for one in self._ways.values())]
-        await asyncio.gather(*(way.close_idle() for way in ways))
+        if self._closing_idle is not None:
+            self._closing_idle.cancel()
+        await asyncio.gather(*(way.close_idle() for way in self._all_ways()))
         if self._gate is not None:
             await self._gate.close()
         await self._health.close()
@@ -135,7 +141,7 @@ class RelayRoad:
     async def _through_gate(self, claim: Claim, relay: Relay, send: _Send) -> Attempt:
         """The limits are asked before, and told afterwards: a server's answer may tell of one of its own."""
         if self._gate is None:
-            return await self._over(relay, send)
+            return await self._over(relay, claim.lane, send)
         try:
             permit = await self._gate.admit(claim, relay)
         except RelayRefused as error:
@@ -144,14 +150,14 @@ class RelayRoad:
             return Attempt(Evidence(relay_id=relay.pk, text=permit.reason), waits=permit)
         attempt: Attempt | None = None
         try:
-            attempt = await self._over(relay, send)
+            attempt = await self._over(relay, claim.lane, send)
         finally:
             await permit.give_back(attempt)
         return attempt
 
-    async def _over(self, relay: Relay, send: _Send) -> Attempt:
+    async def _over(self, relay: Relay, lane: Lane, send: _Send) -> Attempt:
         try:
-            way = self._way(relay)
+            way = self._way(relay, lane)
         except RelayUnavailable as error:
             return Attempt(Evidence(relay_id=relay.pk, text=error.public), error=error)
         attempt = await send(way)
@@ -159,29 +165,37 @@ class RelayRoad:
             await self._health.note(str(relay.pk), _answer(attempt, timezone.now()))
         return attempt
 
-    def _way(self, relay: Relay) -> _Way:
+    def _way(self, relay: Relay, lane: Lane) -> _Way:
         """Raises RelayUnavailable for a relay whose password is not to be had."""
-        known = self._ways.get(relay.pk)
+        known = self._ways.get((relay.pk, lane))
         if known is not None and known.updated_at == relay.updated_at:
             return known.way
         way: _Way
+        open_line = partial(self._gate.open_line, relay, relay.organisation_id, lane) if self._gate else None
         if relay.is_direct:
-            way = DirectWay(relay, self._policy, self._directions(), self._health, self._gate)
+            way = DirectWay(relay, self._policy, self._directions(), self._health, open_line)
         else:
-            way = SmarthostWay(relay, endpoint_of(relay), self._policy, self._health, self._gate)
+            way = SmarthostWay(relay, endpoint_of(relay), self._policy, self._health, open_line)
         if known is not None:
             # Its conversations go on; what they leave idle is closed with the rest.
             self._retired.append(known.way)
-        self._ways[relay.pk] = _Open(way, relay.updated_at)
+        self._ways[relay.pk, lane] = _Open(way, relay.updated_at)
         return way
 
     async def _close_what_is_idle(self) -> None:
-        now = time.monotonic()
-        if now - self._looked_for_idle_at < LOOK_FOR_IDLE_EVERY_SECONDS:
-            return
-        self._looked_for_idle_at = now
-        ways = [*self._retired, *(one.way for one in self._ways.values())]
-        await asyncio.gather(*(way.close_idle(unless_used_within=self._policy.idle_seconds) for way in ways))
+        """Also while nothing is begun: one slow message must not keep the lines of those that went with it."""
+        long_ago = self._policy.idle_seconds
+        while True:
+            await asyncio.sleep(LOOK_FOR_IDLE_EVERY_SECONDS)
+            try:
+                await asyncio.gather(
+                    *(way.close_idle(unless_used_within=long_ago) for way in self._all_ways())
+                )
+            except Exception:
+                log.exception("idle_lines_not_closed")
+
+    def _all_ways(self) -> list[_Way]:
+        return [*self._retired, *(one.way for one in self._ways.values())]
 
 
 def mail_of(claim: Claim) -> Mail:
@@ -206,6 +220,8 @@ def may_go_elsewhere(error: ConversationError | None) -> bool:
 
 def conclude(tried: Sequence[tuple[Relay, Attempt]]) -> Attempt:
     """What all of it came to. The evidence is the last conversation's, and tells of those before it."""
+    if len(tried) == 1:
+        return tried[0][1]
     asked = [(relay, one) for relay, one in tried if one.waits is None]
     waits = [one.waits for _relay, one in tried if one.waits is not None]
     first = min(waits, key=lambda wait: wait.until) if waits else None

@@ -19,6 +19,7 @@ from apps.mime.address import comparable_address, normalise_address
 from apps.outbound import transitions
 from apps.outbound.bounces.suppressions import suppressed_among, unsuppress
 from apps.outbound.causes import Cause
+from apps.outbound.clocks import on_the_clock
 from apps.outbound.errors import Fault, NotCancellable, NotResolvable, NotRetryable, SubmissionInvalid
 from apps.outbound.models import (
     IN_ERROR,
@@ -186,7 +187,7 @@ def resubmit_delivery(principal: Principal, delivery: Delivery, now: datetime) -
     if delivery.route == Route.RELAY:
         still = suppressed_among(delivery.organisation_id, [delivery.recipient], now)
         if still:
-            raise NotRetryable(still[delivery.recipient].reason)
+            raise NotRetryable(on_the_clock(still[delivery.recipient].reason, now))
     with transaction.atomic():
         if not _resubmit(principal, delivery.message_id, delivery.pk, now):
             msg = "It is not in the error queue any more."

@@ -8,7 +8,6 @@ YARA-X matches in linear time and each scan has a timeout; a scanner belongs to 
 """
 
 import functools
-import hashlib
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,26 +33,13 @@ class Signature:
     code: str
 
 
-def _sources() -> list[tuple[str, str]]:
-    return [(path.name, path.read_text()) for path in sorted(RULES_FOLDER.glob("*.yar"))]
-
-
-@functools.cache
-def rules_version() -> str:
-    """Changes whenever a rule does."""
-    digest = hashlib.sha256()
-    for name, source in _sources():
-        digest.update(f"{name}\0{source}\0".encode())
-    return digest.hexdigest()[:12]
-
-
 @functools.cache
 def _rules() -> yara_x.Rules:
     compiler = yara_x.Compiler(error_on_slow_pattern=True)
     compiler.define_global("is_file", False)  # noqa: FBT003  # the library's own signature
     compiler.define_global("pretends", False)  # noqa: FBT003
-    for name, source in _sources():
-        compiler.add_source(source, origin=name)
+    for path in sorted(RULES_FOLDER.glob("*.yar")):
+        compiler.add_source(path.read_text(), origin=path.name)
     return compiler.build()
 
 

@@ -22,6 +22,7 @@ from apps.accounts.models import User
 from apps.accounts.principal import Principal
 from apps.blobs.errors import BlobError
 from apps.mailboxes.errors import NotVisible
+from apps.outbound.errors import NotPossibleNow, SubmissionInvalid
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, Principal, P], HttpResponse]
@@ -48,9 +49,11 @@ def for_people(view: View[P]) -> Callable[Concatenate[HttpRequest, P], HttpRespo
                 response = view(request, Principal.of_user(request.user), *args, **kwargs)
             except NotVisible as error:
                 raise Http404 from error
+            except SubmissionInvalid as error:
+                response = JsonResponse({"detail": error.reason}, status=422)
             except AdminsOnly as error:
                 response = JsonResponse({"detail": str(error)}, status=403)
-            except ReadOnly as error:
+            except (ReadOnly, NotPossibleNow) as error:
                 response = JsonResponse({"detail": str(error)}, status=409)
             except BlobError:
                 response = _unavailable(request)

@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from django.db.models import Count, Min, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.utils import timezone
 
 from apps.accounts.principal import Principal
@@ -108,3 +110,18 @@ def page_context(principal: Principal, place: Place, **more: Any) -> dict[str, A
         "pane": "list",
         **more,
     }
+
+
+def show_page(
+    request: HttpRequest,
+    principal: Principal,
+    page: str,
+    content: str = "",
+    *,
+    status: int = 200,
+    **context: Any,
+) -> HttpResponse:
+    """One of the pages the rail names. Its content is the template of that name, or `content`'s for a page below it."""
+    template = f"webmail/{content or page}.html"
+    whole = page_context(principal, Place(page=page), content=template, pane="reading", **context)
+    return render(request, "webmail/page.html", whole, status=status)

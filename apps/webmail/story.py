@@ -14,6 +14,7 @@ from apps.events.models import Event
 from apps.events.selectors import events_of_message
 from apps.mailboxes.models import Message
 from apps.outbound.cause_titles import title_of
+from apps.outbound.clocks import on_the_clock
 from apps.outbound.models import Delivery, DeliveryAttempt, DeliveryState
 from apps.outbound.selectors import attempts_of, explain
 from apps.outbound.wire.smtp_reply import server_words
@@ -60,11 +61,8 @@ class PhaseBar:
 class ShownAttempt:
     attempt: DeliveryAttempt
     outcome: str
+    words: str
     phases: list[PhaseBar]
-
-    @property
-    def words(self) -> str:
-        return words_of(self.attempt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +93,13 @@ def tell_recipients(
         ToldRecipient(
             DeliveryTruth(one, explain(one, now)),
             title_of(one.cause) if one.cause else "",
-            [_show(attempt) for attempt in attempts.get(one.pk, [])],
+            [_show(attempt, now) for attempt in attempts.get(one.pk, [])],
         )
         for one in deliveries
     ]
 
 
-def _show(attempt: DeliveryAttempt) -> ShownAttempt:
+def _show(attempt: DeliveryAttempt, now: datetime) -> ShownAttempt:
     outcome = str(DeliveryState(attempt.outcome).label) if attempt.outcome else ""
     known = [(name, attempt.phases_ms[name]) for name in PHASES if attempt.phases_ms.get(name) is not None]
     known += [(name, took) for name, took in attempt.phases_ms.items() if name not in PHASES]
@@ -111,12 +109,12 @@ def _show(attempt: DeliveryAttempt) -> ShownAttempt:
         width = 100 * took / total if total else 100 / len(known)
         bars.append(PhaseBar(name, str(PHASES.get(name, name)), took, round(start, 2), round(width, 2)))
         start += width
-    return ShownAttempt(attempt, outcome, bars)
+    return ShownAttempt(attempt, outcome, words_of(attempt, now), bars)
 
 
-def words_of(attempt: DeliveryAttempt) -> str:
-    """What the server said, with its codes."""
-    return server_words(attempt.code, attempt.enhanced, attempt.text)
+def words_of(attempt: DeliveryAttempt, now: datetime) -> str:
+    """What the server said, with its codes; or our own account."""
+    return server_words(attempt.code, attempt.enhanced, on_the_clock(attempt.text, now))
 
 
 def tell_events(principal: Principal, message: Message) -> list[ToldEvent]:

@@ -6,9 +6,11 @@ import pytest
 
 from apps.accounts.models import Role
 from apps.accounts.services import create_api_key
+from apps.api.serializers.relays import NewRelaySerializer, RelayChangeSerializer
 from apps.outbound.models import Delivery, Relay
 from apps.outbound.relays.endpoints import endpoint_of
 from apps.outbound.relays.environment import reconcile_relays
+from apps.outbound.relays.wishes import RelayWishes
 from tests.api.client import Api
 from tests.outbound.sending import drain, only_delivery, send
 from tests.people import House
@@ -173,3 +175,8 @@ def test_a_new_relay_takes_at_once_what_waited_for_want_of_one(
     drain()
     delivery.refresh_from_db()
     assert delivery.state == "sent"
+
+
+def test_what_may_be_wished_of_a_relay_is_what_may_be_asked_for() -> None:
+    assert NewRelaySerializer().fields.keys() == RelayWishes.__annotations__.keys()
+    assert RelayChangeSerializer().fields.keys() == RelayWishes.__annotations__.keys() - {"kind"}

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 from django.utils import timezone
+from rest_framework.serializers import ListSerializer
 
 from apps.accounts.models import Role
 from apps.accounts.services import create_api_key
@@ -220,7 +221,7 @@ def test_a_page_of_sent_messages_takes_few_queries(
 def test_nothing_of_a_request_stays_behind_in_the_fields_that_requests_share(api: Api) -> None:
     attachment = {"filename": "a.txt", "content": base64.b64encode(b"content").decode()}
     send(api, {"attachments": [attachment]})
-    attachments = cast(Any, NewMessageSerializer().fields["attachments"])
+    attachments = cast("ListSerializer[Any]", NewMessageSerializer().fields["attachments"])
     assert attachments is NewMessageSerializer().fields["attachments"]
     assert not hasattr(attachments, "initial_data")
     assert not hasattr(attachments.child, "initial_data")

@@ -31,9 +31,3 @@ def test_every_path_that_a_document_names_exists(document: Path) -> None:
 def test_a_document_tells_every_setting_and_no_other(document: str) -> None:
     rows = TABLE_ROW.findall((PROJECT_ROOT / document).read_text())
     assert {name for row in rows for name in SETTING.findall(row)} == SETTINGS
-
-
-def test_the_example_has_every_setting_and_no_other() -> None:
-    example = (PROJECT_ROOT / ".env.example").read_text()
-    names = re.findall(r"^#([A-Z0-9_]+)=", example, re.MULTILINE)
-    assert sorted(names) == sorted(SETTINGS)

@@ -1,10 +1,12 @@
 """New tickets are acknowledged where an admin wants it, and it is always told why not."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.utils import timezone
 
+from apps.accounts.principal import Principal
 from apps.automation import acknowledge
 from apps.automation.acknowledge import DAY, PER_SENDER_PER_DAY, acknowledge_due, plan_acknowledgements
 from apps.automation.models import DEFAULT_TEXT, Acknowledgement
@@ -15,6 +17,7 @@ from apps.mailboxes.models import Direction, Message
 from apps.mailboxes.selectors import raw_of
 from apps.mime.parse import parse
 from apps.outbound.models import Delivery, Lane
+from apps.outbound.submission.submit import Submission, Submitted, submit_message
 from apps.tickets.models import Ticket
 from tests.automation.acknowledging import acknowledge_all, arrive_by_envelope, decided, switch_on
 from tests.mail import raw_mail
@@ -222,3 +225,24 @@ def test_whatever_arrives_is_decided(house: House) -> None:
 
 def test_the_default_text_names_the_ticket() -> None:
     assert "{number}" in DEFAULT_TEXT
+
+
+def test_a_mail_that_nobody_foresaw_keeps_no_other_from_its_acknowledgement(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    switch_on(house)
+    first, second, third = (
+        arrive_by_envelope(house.support, message_id=f"{n}@customer.example", subject=f"Question {n}")
+        for n in range(3)
+    )
+
+    def stumble(principal: Principal, submission: Submission, **more: Any) -> Submitted:
+        if submission.in_reply_to == str(second.pk):
+            raise RuntimeError("nobody foresaw this")
+        return submit_message(principal, submission, **more)
+
+    monkeypatch.setattr(acknowledge, "submit_message", stumble)
+    acknowledge_all()
+    sent = Acknowledgement.objects.filter(state="sent").values_list("opened_by", flat=True)
+    assert set(sent) == {first.pk, third.pk}
+    assert Acknowledgement.objects.get(state="due").opened_by == second

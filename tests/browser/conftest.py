@@ -6,7 +6,6 @@ it looked at. Screenshots go to var/screenshots.
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from django.core.cache import cache
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.people import PASSWORD
+from tests.polling import wait_until
 
 START_SECONDS = 15
 # How long a browser test waits for what must come: a deadline for a busy machine, not a measure of speed.
@@ -134,12 +134,3 @@ def photograph(page: Page, request: pytest.FixtureRequest) -> Callable[[str], No
         page.emulate_media(color_scheme="light")
 
     return take
-
-
-def wait_until(is_so: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
-    """Look again and again, up to a deadline."""
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"it did not come true within {seconds} s")
-        time.sleep(0.02)

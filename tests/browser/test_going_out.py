@@ -15,10 +15,11 @@ from apps.outbound.bounces.suppressions import add_suppression
 from apps.outbound.errors import SubmissionInvalid
 from apps.outbound.models import Delivery, DeliveryState, RefusedSubmission
 from apps.outbound.submission.submit import SubmittedAttachment
-from tests.browser.conftest import SCREENSHOTS, wait_until
+from tests.browser.conftest import SCREENSHOTS
 from tests.browser.test_handling import NAMELESS
 from tests.outbound.sending import drain, send
 from tests.people import House
+from tests.polling import wait_until
 from tests.remote.script import Phase, defer, hang_up, refuse
 from tests.remote.server import RemoteServer
 

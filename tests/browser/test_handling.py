@@ -8,8 +8,8 @@ from playwright.sync_api import Page, expect
 from apps.mailboxes.models import Folder, MailboxEntry
 from apps.tickets.models import Ticket, TicketState
 from tests.arrivals import arrive
-from tests.browser.conftest import wait_until
 from tests.people import House
+from tests.polling import wait_until
 
 pytestmark = pytest.mark.browser
 

@@ -8,6 +8,7 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
+from apps.outbound.clocks import kept
 from apps.outbound.models import Delivery
 from tests.browser.test_handling import NAMELESS
 from tests.outbound.sending import send
@@ -60,7 +61,7 @@ def test_the_queue_names_what_holds_it_up_on_the_readers_clock(
     Delivery.objects.update(
         state="deferred",
         cause="relay_limit",
-        reason=f"Relay mail-1 allows 30 messages a minute; 30 were sent since {noon:%H:%M:%S} UTC.",
+        reason=f"Relay mail-1 allows 30 messages a minute; 30 were sent since {kept(noon)}.",
         due_at=timezone.now() + timedelta(minutes=7),
     )
     sign_in("alice@house.test")

@@ -10,9 +10,9 @@ from playwright.sync_api import FilePayload, Page, expect
 from apps.outbound.models import Delivery, DeliveryState
 from apps.webmail.views import writing
 from tests.arrivals import arrive
-from tests.browser.conftest import wait_until
 from tests.outbound.sending import drain
 from tests.people import House
+from tests.polling import wait_until
 from tests.remote.server import RemoteServer
 
 pytestmark = pytest.mark.browser

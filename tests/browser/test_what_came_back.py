@@ -11,9 +11,9 @@ from apps.mailboxes.services import move_sender_copy
 from apps.outbound.bounces.suppressions import suppress
 from apps.outbound.models import Delivery, DeliveryState, SuppressionReason
 from tests.bounced import came_back
-from tests.browser.conftest import wait_until
 from tests.outbound.sending import send
 from tests.people import House
+from tests.polling import wait_until
 from tests.telling import tell_senders
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]

@@ -6,8 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from mailplatform.embedded.orphans import end_processes, find_marked, find_worki
 from mailplatform.embedded.place import find_data
 from mailplatform.embedded.ports import choose_port
 from mailplatform.environment import PROJECT_ROOT
+from tests.polling import wait_until
 
 START_SECONDS = 120.0
 PUBLIC_PORTS = ("WEB_PORT", "SMTP_PORT", "SUBMISSION_PORT", "SINK_PORT")
@@ -45,7 +45,7 @@ class Run:
 
     def wait_for(self, pattern: str) -> re.Match[str]:
         """The first match in the output; fails when the run ends, or nothing comes in time."""
-        until(lambda: re.search(pattern, self.output) or self.process.poll() is not None, START_SECONDS)
+        wait_until(lambda: re.search(pattern, self.output) or self.process.poll() is not None, START_SECONDS)
         found = re.search(pattern, self.output)
         assert found, f"{pattern!r} did not come:\n{self.output}{self.errors}"
         return found
@@ -110,11 +110,3 @@ def _public_ports() -> dict[str, str]:
 def choose_ports(count: int) -> list[int]:
     taken = set[int]()
     return [choose_port(taken) for _ in range(count)]
-
-
-def until(condition: Callable[[], object], seconds: float) -> None:
-    """Poll until `condition` is truthy, or fail."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"it did not come true within {seconds} s"
-        time.sleep(0.02)

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from tests.embedded.runs import Run, start_product, until
+from tests.embedded.runs import Run, start_product
+from tests.polling import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.stack]
 
@@ -34,14 +35,14 @@ def test_mail_that_was_accepted_outlives_a_kill_of_everything(data_dir: Path) ->
         run.wait_for(r"(?m)^ready: http://127\.0\.0\.1:\d+$")
         demo = _demo(data_dir)
         _send(demo, "before the kill")
-        until(lambda: "before the kill" in _subjects(demo), 30)
+        wait_until(lambda: "before the kill" in _subjects(demo), 30)
         _send(demo, "just before the kill")
         _kill_everything(run)
     with start_product(
         data_dir, WEB_PORT=demo["web"].rsplit(":", 1)[1], SMTP_PORT=demo["smtp"].split(":")[1]
     ) as run:
         run.wait_for("ready: ")
-        until(lambda: {"before the kill", "just before the kill"} <= set(_subjects(demo)), 60)
+        wait_until(lambda: {"before the kill", "just before the kill"} <= set(_subjects(demo)), 60)
         run.send(signal.SIGTERM)
         run.send(signal.SIGTERM)
         assert run.wait(10) == 0
@@ -68,7 +69,7 @@ def test_the_demo_file_is_for_its_owner_and_names_everybody(data_dir: Path) -> N
 def _kill_everything(run: Run) -> None:
     for pid in [run.process.pid, *run.left_alive()]:
         os.kill(pid, signal.SIGKILL)
-    until(lambda: not run.left_alive(), 10)
+    wait_until(lambda: not run.left_alive(), 10)
 
 
 def _demo(data_dir: Path) -> dict[str, Any]:

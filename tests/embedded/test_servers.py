@@ -14,7 +14,7 @@ from mailplatform.embedded.log import Log
 from mailplatform.embedded.orphans import find_working_in
 from mailplatform.environment import PROJECT_ROOT
 from tests.embedded.objects import s3_client
-from tests.embedded.runs import until
+from tests.polling import wait_until
 from tests.servers import Servers
 
 _LISTENING = "0A"
@@ -94,7 +94,7 @@ def test_a_stopped_postgres_leaves_no_session_behind(servers: Servers) -> None:
     with psycopg.connect(servers.access.postgres.url):
         servers.postgres.stop()
         assert not servers.postgres.is_running
-        until(lambda: not find_working_in(servers.postgres.cluster), 5)
+        wait_until(lambda: not find_working_in(servers.postgres.cluster), 5)
 
 
 def test_secret_files_are_for_their_owner_alone() -> None:

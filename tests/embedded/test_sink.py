@@ -15,7 +15,8 @@ from aiosmtpd.smtp import Envelope, Session
 
 from mailplatform.embedded.sink import Sink
 from mailplatform.environment import PROJECT_ROOT
-from tests.embedded.runs import choose_ports, until
+from tests.embedded.runs import choose_ports
+from tests.polling import wait_until
 
 _LONG_LINE = b"Subject: kept\r\n\r\n" + b"x" * 5000 + b"\r\n.leading dot\r\nbare \x00 and \xff\r\n"
 
@@ -29,7 +30,7 @@ def sink_port(tmp_path: Path) -> Iterator[int]:
         env={**os.environ, "MAILPLATFORM_DATA_DIR": str(tmp_path), "SINK_PORT": str(port)},
     )
     try:
-        until(lambda: _answers(port), 20)
+        wait_until(lambda: _answers(port), 20)
         yield port
     finally:
         process.send_signal(signal.SIGTERM)

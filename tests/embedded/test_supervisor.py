@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from mailplatform.environment import PROJECT_ROOT
-from tests.embedded.runs import choose_ports, start_run, until
+from tests.embedded.runs import choose_ports, start_run
+from tests.polling import wait_until
 from tests.servers import Servers
 
 
@@ -68,7 +69,7 @@ def test_what_dies_is_restarted(outside: dict[str, str], tmp_path: Path) -> None
         first = int(run.wait_for(r"idle (\d+)")[1])
         os.kill(first, signal.SIGKILL)
         run.wait_for("idle was ended by SIGKILL; restarting it in 0.5 s")
-        until(lambda: run.output.count(" idle ") >= 3, 10)  # two starts, and the line about its end
+        wait_until(lambda: run.output.count(" idle ") >= 3, 10)  # two starts, and the line about its end
         assert f"idle {first}\n" in run.output
 
 
@@ -92,7 +93,7 @@ def test_a_supervisor_killed_with_9_takes_its_children_along(outside: dict[str, 
         run.wait_for("ready:")
         assert len(run.left_alive()) == 3
         run.send(signal.SIGKILL)
-        until(lambda: not run.left_alive(), 5)
+        wait_until(lambda: not run.left_alive(), 5)
 
 
 def test_a_grandchild_that_outlived_a_killed_run_is_ended_by_the_next(
@@ -101,7 +102,7 @@ def test_a_grandchild_that_outlived_a_killed_run_is_ended_by_the_next(
     with start_run(tmp_path, "parent", "web", **outside) as run:
         grandchild = int(run.wait_for(r"grandchild (\d+)")[1])
         run.send(signal.SIGKILL)
-        until(lambda: run.left_alive() == [grandchild], 5)
+        wait_until(lambda: run.left_alive() == [grandchild], 5)
         with start_run(tmp_path, "web", **outside) as following:
             following.wait_for("an earlier run was killed: ended what it left, 1 in number")
             following.wait_for("ready:")

@@ -17,7 +17,8 @@ import pytest
 
 from mailplatform.embedded.access import EmbeddedAccess
 from tests.embedded.objects import s3_client
-from tests.embedded.runs import start_run, until
+from tests.embedded.runs import start_run
+from tests.polling import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.stack]
 
@@ -37,7 +38,7 @@ def test_kill_9_of_everything_keeps_rows_and_objects_even_when_the_ports_are_gon
         _keep_a_row_and_an_object(data_dir)
         for pid in [run.process.pid, *run.left_alive()]:
             os.kill(pid, signal.SIGKILL)
-        until(lambda: not run.left_alive(), 5)
+        wait_until(lambda: not run.left_alive(), 5)
     before = _access(data_dir)
     with _occupied(_ports(before)), start_run(data_dir, "idle", "web") as run:
         run.wait_for("ready:")
@@ -53,7 +54,7 @@ def test_a_supervisor_killed_with_9_takes_the_servers_along(data_dir: Path) -> N
         assert len(run.left_alive()) >= 4
         assert (data_dir / "embedded.json").stat().st_mode & 0o777 == stat.S_IRUSR | stat.S_IWUSR
         run.send(signal.SIGKILL)
-        until(lambda: not run.left_alive(), 10)
+        wait_until(lambda: not run.left_alive(), 10)
 
 
 def test_a_server_that_dies_is_restarted_on_its_port(data_dir: Path) -> None:
@@ -64,7 +65,7 @@ def test_a_server_that_dies_is_restarted_on_its_port(data_dir: Path) -> None:
             if Path(f"/proc/{pid}/comm").read_text().startswith("valkey"):
                 os.kill(pid, signal.SIGKILL)
         run.wait_for("Valkey was ended by SIGKILL; restarting it")
-        until(lambda: _answers(url), 10)
+        wait_until(lambda: _answers(url), 10)
         run.send(signal.SIGTERM)
         run.send(signal.SIGTERM)
         assert run.wait(10) == 0

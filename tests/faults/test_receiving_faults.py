@@ -1,6 +1,5 @@
 """Servers and workers die while mail arrives. What was answered 250 is filed exactly once; the rest had no 250."""
 
-import os
 import smtplib
 import subprocess
 import sys
@@ -23,10 +22,13 @@ from apps.inbound.models import ReceivedMessage, ReceivedState
 from apps.inbound.sweeper import sweep_received
 from apps.mailboxes.models import Message
 from apps.tickets.models import Ticket
-from tests.inbound.processes import ROOT, ReceiveProcess, Worker, database_url, wait_until
+from mailplatform.environment import PROJECT_ROOT
+from tests.inbound.processes import ReceiveProcess, Worker
 from tests.inbound.wire import RawClient, send
 from tests.mail import raw_mail
 from tests.people import House
+from tests.polling import wait_until
+from tests.processes import over_this_database
 from tests.servers import Servers
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -65,8 +67,8 @@ def test_a_worker_killed_at_any_point_files_the_mail_once(house: House, point: s
         assert send(process.port).startswith("250")
     killed = subprocess.run(
         [sys.executable, "-m", "tests.inbound.dying_worker", point],
-        cwd=ROOT,
-        env=os.environ | {"DATABASE_URL": database_url()},  # noqa: TID251
+        cwd=PROJECT_ROOT,
+        env=over_this_database(),
         timeout=60,
         check=False,
     )

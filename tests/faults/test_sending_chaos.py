@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -23,9 +22,10 @@ from django.db.models.functions import Now
 from apps.blobs.errors import ObjectStoreUnavailable
 from apps.blobs.services import offload
 from apps.outbound.models import Delivery, DeliveryState
-from tests.faults.work_process import WorkProcess, counts, let_leases_lapse, poll, start_worker, sweep_until
+from tests.faults.working import WorkProcess, counts, let_leases_lapse, sweep_until
 from tests.outbound.sending import send
 from tests.people import House
+from tests.polling import wait_until
 from tests.remote.script import Phase
 from tests.remote.server import RemoteServer
 from tests.servers import Servers
@@ -73,16 +73,13 @@ class Tally:
 class Workers:
     """Two at a time, so that the next one is at work while the last one is being killed."""
 
-    def __init__(self, folder: Path, relay_url: str) -> None:
-        self._folder = folder
+    def __init__(self, relay_url: str) -> None:
         self._relay_url = relay_url
         self._running: list[WorkProcess] = []
 
     def fill(self) -> None:
         while len(self._running) < 2:
-            self._running.append(
-                start_worker(self._folder, self._relay_url, "-m", "tests.faults.modest_work")
-            )
+            self._running.append(WorkProcess(self._relay_url, "-m", "tests.faults.modest_work"))
 
     def kill_one(self) -> None:
         self._running.pop(0).kill()
@@ -93,8 +90,8 @@ class Workers:
 
 
 @contextmanager
-def workers_at(folder: Path, relay: RemoteServer) -> Iterator[Workers]:
-    workers = Workers(folder, relay.url)
+def workers_at(relay: RemoteServer) -> Iterator[Workers]:
+    workers = Workers(relay.url)
     try:
         yield workers
     finally:
@@ -102,9 +99,7 @@ def workers_at(folder: Path, relay: RemoteServer) -> Iterator[Workers]:
         relay.forget_script()
 
 
-def wreak_havoc(
-    house: House, relay: RemoteServer, servers: Servers, folder: Path, *, recipients: int, kills: int
-) -> str:
+def wreak_havoc(house: House, relay: RemoteServer, servers: Servers, *, recipients: int, kills: int) -> str:
     """Send to so many while so many workers are killed; the table, after all has been found in order."""
     for start in range(0, recipients, EACH):
         send(house.as_key, *(f"c{n}@d{n % 40}.example" for n in range(start, start + EACH)))
@@ -113,7 +108,7 @@ def wreak_havoc(
     tally = Tally()
     between = recipients * 0.8 / kills
     faults = {kills // 5: flush_redis, kills * 2 // 5: restart_postgres, kills * 3 // 5: stop_s3}
-    with workers_at(folder, relay) as workers:
+    with workers_at(relay) as workers:
         for kill in range(kills):
             workers.fill()
             if kill in faults:
@@ -134,7 +129,7 @@ def wreak_havoc(
 
 
 def wait_taken(relay: RemoteServer, count: int) -> None:
-    sweep_until(lambda: len(relay.messages) >= count, what=f"{count} are sent", timeout=180)
+    sweep_until(lambda: len(relay.messages) >= count, what=f"{count} are sent", seconds=180)
 
 
 def is_waiting_for_s3() -> bool:
@@ -146,7 +141,7 @@ def kill_at(relay: RemoteServer, workers: Workers, tally: Tally, phase: Phase | 
     if phase is not None:
         stall = relay.stall(phase, taking=taking)
         sweep_until(
-            lambda: stall.reached.is_set() or not unfinished(), what=f"somebody comes to {phase}", timeout=180
+            lambda: stall.reached.is_set() or not unfinished(), what=f"somebody comes to {phase}", seconds=180
         )
     workers.kill_one()
     relay.forget_script()
@@ -178,7 +173,7 @@ def with_patience(work: Callable[[], None]) -> None:
             return False
         return True
 
-    poll(done, what="PostgreSQL answers")
+    wait_until(done, what="PostgreSQL answers")
 
 
 def unfinished() -> int:
@@ -206,7 +201,7 @@ def stop_s3(servers: Servers, tally: Tally) -> None:
             connection.close()
             return False
 
-    poll(empty_the_spool, what="all bytes are in S3")
+    wait_until(empty_the_spool, what="all bytes are in S3")
     servers.valkey.flush()
     servers.s3.stop()
     tally.faults.append("S3 stopped, with all bytes in it")
@@ -221,7 +216,7 @@ def settle(relay: RemoteServer, tally: Tally) -> None:
 
     relay.behave(latency_seconds=0)
     with_patience(note_what_was_hit(tally))
-    sweep_until(at_rest, what="everything has come to an end", timeout=300)
+    sweep_until(at_rest, what="everything has come to an end", seconds=300)
 
 
 def judge(relay: RemoteServer, tally: Tally, recipients: int) -> str:
@@ -245,10 +240,8 @@ def judge(relay: RemoteServer, tally: Tally, recipients: int) -> str:
     return table
 
 
-def test_a_short_chaos_loses_and_doubles_nothing(
-    house: House, relay: RemoteServer, servers: Servers, tmp_path: Path
-) -> None:
-    wreak_havoc(house, relay, servers, tmp_path, recipients=500, kills=10)
+def test_a_short_chaos_loses_and_doubles_nothing(house: House, relay: RemoteServer, servers: Servers) -> None:
+    wreak_havoc(house, relay, servers, recipients=500, kills=10)
 
 
 @pytest.mark.slow
@@ -256,9 +249,8 @@ def test_a_hundred_kills_in_five_thousand_lose_and_double_nothing(
     house: House,
     relay: RemoteServer,
     servers: Servers,
-    tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    table = wreak_havoc(house, relay, servers, tmp_path, recipients=5000, kills=100)
+    table = wreak_havoc(house, relay, servers, recipients=5000, kills=100)
     with capsys.disabled():
         print(table)  # noqa: T201 - the table is what this is for

@@ -16,10 +16,10 @@ from apps.outbound.models import Delivery, Lane
 from apps.outbound.relays.environment import reconcile_relays
 from apps.outbound.sweeper import sweep_deliveries
 from apps.outbound.wire.envelope import Timeouts
-from tests.faults.work_process import poll
 from tests.outbound.sending import QUICK, drain, make_due, send
 from tests.outbound.simulated import SimulatedLoop, running
 from tests.people import House
+from tests.polling import wait_until
 from tests.remote.providers import ClosesAfter
 from tests.remote.script import Garbage, Phase, defer, hang_up, refuse
 from tests.remote.server import RemoteServer
@@ -76,10 +76,10 @@ def let_a_quarter_minute_pass(loop: SimulatedLoop) -> None:
     Delivery.objects.update(lease_expires_at=F("lease_expires_at") - timedelta(seconds=15))
     loop.let_pass(15)
     fresh = DEFAULT_LEASE_POLICY.lease - timedelta(seconds=10)
-    poll(
+    wait_until(
         lambda: Delivery.objects.filter(lease_expires_at__gt=timezone.now() + fresh).exists(),
         what="the lease is renewed",
-        timeout=20,
+        seconds=20,
     )
 
 

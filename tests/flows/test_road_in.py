@@ -13,8 +13,9 @@ from apps.mailboxes.errors import NotVisible
 from apps.mailboxes.models import Message
 from apps.mailboxes.selectors import message_for, messages_for, raw_of, search_messages, text_of
 from apps.tickets.selectors import messages_of, tickets_for
-from tests.inbound.processes import ReceiveProcess, Worker, wait_until
+from tests.inbound.processes import ReceiveProcess, Worker
 from tests.people import House
+from tests.polling import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

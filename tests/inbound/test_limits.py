@@ -1,7 +1,6 @@
 """How the listener bounds what one sender may take, and how it stops."""
 
 import time
-from collections.abc import Callable
 from ipaddress import ip_network
 
 import psutil
@@ -15,17 +14,11 @@ from tests.inbound.conftest import Listen
 from tests.inbound.wire import RawClient, send, stuffed
 from tests.mail import raw_mail
 from tests.people import House
+from tests.polling import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 MEBIBYTE = 1024 * 1024
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.01)
 
 
 def test_a_line_that_never_ends_is_refused_with_flat_memory(port: int, house: House) -> None:

@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from apps.inbound.models import ReceivedMessage
-from tests.inbound.processes import ROOT, ReceiveProcess
+from mailplatform.environment import PROJECT_ROOT
+from tests.inbound.processes import ReceiveProcess
 from tests.inbound.wire import RawClient, send, stuffed
 from tests.mail import raw_mail
 from tests.people import House
@@ -25,8 +26,8 @@ def test_it_takes_mail_and_ends_well_when_told_to(house: House) -> None:
             client.asks(b"DATA")
             client.says(stuffed(raw_mail(message_id="half@customer.example"))[:40])
             # Stalled in the middle: the process does not wait for it longer than its grace.
-            assert process.ends() == 0
-    assert "receive_stopped" in process.last_log
+            assert process.stop() == 0
+    assert "receive_stopped" in process.log()
     assert ReceivedMessage.objects.count() == 1
 
 
@@ -37,7 +38,7 @@ def test_a_taken_port_is_one_line_naming_it() -> None:
         port = taken.getsockname()[1]
         ended = subprocess.run(
             [sys.executable, "manage.py", "receive"],
-            cwd=ROOT,
+            cwd=PROJECT_ROOT,
             env={**os.environ, "SMTP_PORT": str(port)},  # noqa: TID251
             capture_output=True,
             text=True,

@@ -17,10 +17,10 @@ from apps.outbound.relay import Attempt, Fence, RelayRoad
 from apps.outbound.waiting import Wait
 from apps.outbound.wire.conversation import Timeouts
 from apps.outbound.wire.payload import Payload
-from tests.faults.work_process import poll
 from tests.outbound.crowd import crowd
 from tests.outbound.sending import QUICK, drain, send
 from tests.people import House
+from tests.polling import wait_until
 from tests.remote.script import Phase, Stall
 from tests.remote.server import RemoteServer
 
@@ -48,11 +48,11 @@ def test_a_destination_that_stalls_leaves_room_for_the_others(house: House, rela
     send(house.as_key, *(f"c{n}@quick.example" for n in range(20)))
     worker = threading.Thread(target=drain, args=[PATIENT])
     worker.start()
-    poll(lambda: taken_at(relay, "quick.example") == 20, what="the quick ones are sent")
+    wait_until(lambda: taken_at(relay, "quick.example") == 20, what="the quick ones are sent")
     assert taken_at(relay, "slow.example") == taken_at(relay, "slower.example") == 0
     # One that comes later finds room too, although both queues before it are still full.
     send(house.as_key, "late@late.example")
-    poll(lambda: taken_at(relay, "late.example") == 1, what="a later one is sent")
+    wait_until(lambda: taken_at(relay, "late.example") == 1, what="a later one is sent")
     relay.forget_script()
     assert stall.released.is_set()
     worker.join(60)
@@ -71,7 +71,7 @@ def test_bulk_that_stalls_delays_no_answer_to_a_customer(house: House, relay: Re
         running = [asyncio.create_task(one.run()) for one in lanes]
         await asyncio.to_thread(stall.wait_reached)
         await asyncio.to_thread(
-            poll, lambda: taken_at(relay, "many1.example") == 1, what="the customer has the answer"
+            wait_until, lambda: taken_at(relay, "many1.example") == 1, what="the customer has the answer"
         )
         assert len(relay.messages) == 1
         relay.forget_script()

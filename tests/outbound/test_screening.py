@@ -26,8 +26,10 @@ from apps.outbound.models import (
     ScreeningOutcome,
     SendingPolicy,
 )
+from apps.outbound.screening import Screened, keep_verdicts
 from apps.outbound.services import discard_delivery, resubmit_delivery
 from apps.outbound.submission.submit import Submitted, SubmittedAttachment
+from apps.screening.findings import Outcome
 from apps.screening.screen import screen
 from apps.screening.verdict import Verdict
 from tests.outbound.sending import QUICK, drain, make_due, only_delivery, send
@@ -280,7 +282,8 @@ def test_a_daemon_that_hangs_holds_up_nobody_whom_it_is_not_asked_about(
 ) -> None:
     """A mail that was screened already goes on while clamd keeps another waiting."""
     screened = send(house.as_key, "elena@x.example")
-    screening.screen_before_sending([screened.message.pk])
+    clean = Verdict(Outcome.CLEAN)
+    keep_verdicts([Screened.of(screened.message.pk, house.organisation.pk, clean, timezone.now())])
     clamd.answer = STALL
     stuck = send(house.as_key, "jan@x.example")
     ended = threading.Event()

@@ -8,8 +8,8 @@ from django.utils import timezone
 from apps.mailboxes.errors import NotVisible
 from apps.outbound.cause_titles import TITLES
 from apps.outbound.causes import Cause
+from apps.outbound.clocks import kept, on_the_clock
 from apps.outbound.delivery import claim_due
-from apps.outbound.explanations import on_the_clock
 from apps.outbound.figures import OVERDUE_SECONDS
 from apps.outbound.models import Delivery, DeliveryState, Lane
 from apps.outbound.selectors import (
@@ -194,12 +194,17 @@ def test_a_queue_that_nobody_works_off_says_so(house: House) -> None:
 
 
 def test_our_own_times_are_told_on_the_askers_clock_and_a_servers_words_are_left() -> None:
-    ours = "Relay mail-1 allows 30 messages a minute; 30 were sent since 10:02:14 UTC."
-    theirs = "421 come again, since 10:02:14 UTC you sent enough"
+    ours = f"Relay mail-1 allows 30 messages a minute; 30 were sent since {kept(NOON)}."
+    yesterday = (
+        f"Suppressed since {kept(NOON - timedelta(days=1))}, until {kept(NOON + timedelta(days=400))}."
+    )
+    theirs = "421 come again, since 10:02:14 UTC you sent enough, at 2026-03-02 10:02:14 UTC"
     with timezone.override("Europe/Berlin"):
-        assert on_the_clock(ours, Cause.RELAY_LIMIT, NOON).endswith("30 were sent since 11:02:14 CET.")
-        assert on_the_clock(theirs, Cause.PROVIDER_LIMIT, NOON) == theirs
-    assert on_the_clock(ours, Cause.RELAY_LIMIT, NOON) == ours
+        assert on_the_clock(ours, NOON).endswith("30 were sent since 13:00:00 CET.")
+        told = on_the_clock(yesterday, NOON)
+        assert told == "Suppressed since Sun 1 Mar, 13:00 CET, until Tue 6 Apr 2027, 14:00 CEST."
+        assert on_the_clock(theirs, NOON) == theirs
+    assert on_the_clock(ours, NOON).endswith("30 were sent since 12:00:00 UTC.")
 
 
 def test_every_cause_has_a_heading_of_its_own() -> None:

@@ -44,6 +44,7 @@ FOR_EVERYBODY = {"sign-in", "sign-out", "mta-sts"}
 OF_SENT_MAIL = {"cancel", "retry", "reschedule", "story"}
 POSTED = {"read", "move", "star", "answer", "change-ticket", "note", "answer-ticket", "cancel", "retry", "resubmit",
           "discard", "resolve", "hurry", "stop", "cancel-recipient", "reschedule", "readdress", "restore",
+          "rewrite", "send-unsuppressed",
           "discard-refused", "restore-refused", "add-domain", "check-domain", "remove-domain", "rotate-keys",
           "change-key", "change-acknowledgement", "unsuppress", "test-relay",
           "pause-relay", "resume-relay", "remove-relay"}  # fmt: skip

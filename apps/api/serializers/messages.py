@@ -7,7 +7,7 @@ from rest_framework import serializers
 from apps.api.fields import (
     AddressList,
     Base64Field,
-    FromNamed,
+    FreelyNamed,
     MetadataField,
     SharedFields,
     SharedList,
@@ -41,10 +41,10 @@ class UnsubscribeSerializer(StrictSerializer):
     mailto = TextField(required=False, default="", max_length=900, help_text="An address, as in RFC 2369.")
 
 
-class NewMessageSerializer(SharedFields, FromNamed, StrictSerializer):
+class NewMessageSerializer(SharedFields, FreelyNamed, StrictSerializer):
     """A message to send. Only `from` and one recipient are needed."""
 
-    sender = TextField(
+    from_ = TextField(
         source="sender", max_length=1000, help_text="`support@demo.test` or `Team <support@demo.test>`"
     )
     to = AddressList()
@@ -212,7 +212,7 @@ class AuthenticationSerializer(serializers.Serializer[Any]):
     arc = VerdictSerializer()
 
 
-class MessageSerializer(FromNamed):
+class MessageSerializer(FreelyNamed):
     """A message, the same in lists and by itself. `bcc` and `deliveries` are there for the sender's side only."""
 
     id = serializers.UUIDField(source="message.pk")
@@ -221,7 +221,7 @@ class MessageSerializer(FromNamed):
     direction = serializers.ChoiceField(source="message.direction", choices=Direction.choices)
     state = serializers.CharField(help_text="Of its least finished delivery; `filed` where it was received.")
     kind = serializers.ChoiceField(source="message.kind", choices=MessageKind.choices)
-    sender = AddressSerializer(source="sender")
+    from_ = AddressSerializer(source="sender")
     to = AddressSerializer(source="message.to", many=True)
     cc = AddressSerializer(source="message.cc", many=True)
     bcc = AddressSerializer(many=True, required=False)
@@ -249,7 +249,7 @@ class MessageSerializer(FromNamed):
     )
 
 
-class EventSerializer(serializers.Serializer[Any]):
+class EventSerializer(FreelyNamed):
     """Something that happened to the message, in ids and codes."""
 
     id = serializers.IntegerField()
@@ -258,4 +258,4 @@ class EventSerializer(serializers.Serializer[Any]):
     actor = serializers.CharField(help_text="`user:ID`, `key:ID`, or empty for the platform itself.")
     ticket = serializers.UUIDField(source="ticket_id", allow_null=True)
     delivery = serializers.UUIDField(source="delivery_id", allow_null=True)
-    data = serializers.DictField()  # type: ignore[assignment] # the metaclass takes fields out of the class
+    data_ = serializers.DictField()

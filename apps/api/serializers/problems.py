@@ -4,6 +4,8 @@ from typing import Any
 
 from rest_framework import serializers
 
+from apps.api.fields import FreelyNamed
+
 
 class FieldErrorSerializer(serializers.Serializer[Any]):
     field = serializers.CharField(
@@ -20,7 +22,7 @@ class QuotaSerializer(serializers.Serializer[Any]):
     frees_at = serializers.DateTimeField(help_text="When as many as were asked for fit again.")
 
 
-class ProblemSerializer(serializers.Serializer[Any]):
+class ProblemSerializer(FreelyNamed):
     """An error. Branch on `code`; `detail` is for people."""
 
     type = serializers.CharField(help_text="Always `about:blank`: the status says what kind of error it is.")
@@ -28,10 +30,7 @@ class ProblemSerializer(serializers.Serializer[Any]):
     status = serializers.IntegerField()
     code = serializers.CharField()
     detail = serializers.CharField()
-    # The metaclass takes fields out of the class, so `Serializer.errors` stays what it is.
-    errors = FieldErrorSerializer(  # type: ignore[assignment]
-        many=True, help_text="Empty unless fields of the request are wrong."
-    )
+    errors_ = FieldErrorSerializer(many=True, help_text="Empty unless fields of the request are wrong.")
     kept_as = serializers.UUIDField(
         required=False,
         help_text="The id under which a refused submission waits in the error queue to be mended.",

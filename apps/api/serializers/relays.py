@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from apps.api.fields import StrictSerializer, TextField
+from apps.api.fields import FreelyNamed, StrictSerializer, TextField
 from apps.api.serializers.limits import PaceSerializer
 from apps.outbound.models import CertificatePolicy, Lane, RelayKind, RelaySecurity
 from apps.outbound.models.relays import MAX_PRIORITY, MAX_WEIGHT
@@ -134,7 +134,7 @@ class RelayLimitsSerializer(serializers.Serializer[Any]):
     pace = PaceSerializer(allow_null=True)
 
 
-class RelaySerializer(serializers.Serializer[Any]):
+class RelaySerializer(FreelyNamed):
     """A relay and how it is. `read_only` ones come from RELAY_URL and are shared by all organisations."""
 
     id = serializers.UUIDField(source="relay.pk")
@@ -154,8 +154,7 @@ class RelaySerializer(serializers.Serializer[Any]):
     lanes = serializers.ListField(source="relay.lanes", child=serializers.ChoiceField(choices=Lane.choices))
     allow_private_networks = serializers.BooleanField(source="relay.allow_private_networks")
     is_active = serializers.BooleanField(source="relay.is_active")
-    # The metaclass takes fields out of the class, so `Field.read_only` stays what it is.
-    read_only = serializers.BooleanField(source="relay.from_environment")  # type: ignore[assignment]
+    read_only_ = serializers.BooleanField(source="relay.from_environment")
     health = RelayHealthSerializer()
     limits = RelayLimitsSerializer()
     created_at = serializers.DateTimeField(source="relay.created_at")

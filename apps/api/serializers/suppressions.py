@@ -37,21 +37,16 @@ class NewSuppressionSerializer(StrictSerializer):
 class SuppressionSerializer(serializers.Serializer[Any]):
     """An address that is not written to, and why."""
 
-    id = serializers.UUIDField()
-    address = serializers.CharField()
-    reason = serializers.ChoiceField(choices=SuppressionReason.choices)
-    evidence = serializers.CharField()
+    id = serializers.UUIDField(source="row.pk")
+    address = serializers.CharField(source="row.address")
+    reason = serializers.ChoiceField(source="row.reason", choices=SuppressionReason.choices)
+    evidence = serializers.CharField(source="row.evidence")
     delivery = serializers.UUIDField(
-        source="delivery_id", allow_null=True, help_text="Whose failure caused it."
+        source="row.delivery_id", allow_null=True, help_text="Whose failure caused it."
     )
-    message = serializers.SerializerMethodField(help_text="The message of that delivery.")
-    created_at = serializers.DateTimeField()
-    expires_at = serializers.DateTimeField(allow_null=True)
-    in_force = serializers.SerializerMethodField(help_text="False once it has expired.")
-
-    def get_message(self, row: Any) -> str | None:
-        return str(row.delivery.message_id) if row.delivery is not None else None
-
-    def get_in_force(self, row: Any) -> bool:
-        holds: bool = row.holds(self.context["now"])
-        return holds
+    message = serializers.UUIDField(
+        source="row.delivery.message_id", allow_null=True, help_text="The message of that delivery."
+    )
+    created_at = serializers.DateTimeField(source="row.created_at")
+    expires_at = serializers.DateTimeField(source="row.expires_at", allow_null=True)
+    in_force = serializers.BooleanField(help_text="False once it has expired.")

@@ -85,7 +85,7 @@ class TicketSerializer(serializers.Serializer[Any]):
 
 
 class WholeTicketSerializer(TicketSerializer):
-    """A ticket with its conversation, oldest first. A message's bodies are fetched with the message itself."""
+    """A ticket with its conversation, oldest first."""
 
     acknowledgement = AcknowledgementSerializer(
         allow_null=True, help_text="Null where the mailbox acknowledges nothing."

@@ -55,8 +55,6 @@ class DomainsView(ApiView):
 class DomainView(ApiView):
     """One domain with what it should publish; DNS is not asked."""
 
-    http_method_names = [*ApiView.http_method_names, "delete"]
-
     @documents(
         "get_domain", "A domain and its DNS records", answers={200: WholeDomainSerializer}, problems=(404,)
     )

@@ -55,8 +55,6 @@ class LimitsView(ApiView):
 class LimitView(ApiView):
     """One limit."""
 
-    http_method_names = ["get", "head", "patch", "delete"]
-
     @documents(
         "get_limit", "A limit, and how much of it is used", answers={200: LimitSerializer}, problems=(404,)
     )

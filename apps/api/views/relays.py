@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
+from typing import cast
 
 from asgiref.sync import async_to_sync
 from django.utils import timezone
@@ -28,12 +29,16 @@ from apps.outbound.relays.trial import demand_may_try, try_relay
 from apps.outbound.relays.wishes import RelayWishes
 
 
-class _RelayAnswering(ApiView):
+class _RelaysOwn(ApiView):
+    def read_wishes(self, kind: type[RelayChangeSerializer]) -> RelayWishes:
+        """The body; `kind` has checked each field's name and type."""
+        return cast("RelayWishes", self.read_body(kind))
+
     def answer(self, relay: Relay, *, status: int = 200) -> Response:
         return Response(RelaySerializer(relay_answers(self.principal, [relay])[0]).data, status=status)
 
 
-class RelaysView(_RelayAnswering):
+class RelaysView(_RelaysOwn):
     """The organisation's own relays and those of RELAY_URL."""
 
     @documents(
@@ -60,15 +65,12 @@ class RelaysView(_RelayAnswering):
         problems=(400, 403),
     )
     def post(self, request: Request) -> Response:
-        wishes = RelayWishes(**self.read_body(NewRelaySerializer))  # type: ignore[typeddict-item]
-        relay = add_relay(self.principal, wishes, timezone.now())
-        return self.answer(relay, status=201)
+        wishes = self.read_wishes(NewRelaySerializer)
+        return self.answer(add_relay(self.principal, wishes, timezone.now()), status=201)
 
 
-class RelayView(_RelayAnswering):
+class RelayView(_RelaysOwn):
     """One relay."""
-
-    http_method_names = ["get", "head", "patch", "delete"]
 
     @documents("get_relay", "A relay", answers={200: RelaySerializer}, problems=(404,))
     def get(self, request: Request, relay_id: uuid.UUID) -> Response:
@@ -83,7 +85,7 @@ class RelayView(_RelayAnswering):
     )
     def patch(self, request: Request, relay_id: uuid.UUID) -> Response:
         relay = relay_for(self.principal, relay_id)
-        wishes = RelayWishes(**self.read_body(RelayChangeSerializer))  # type: ignore[typeddict-item]
+        wishes = self.read_wishes(RelayChangeSerializer)
         return self.answer(change_relay(self.principal, relay, wishes, timezone.now()))
 
     @documents(
@@ -98,7 +100,7 @@ class RelayView(_RelayAnswering):
         return Response(status=204)
 
 
-class PauseRelayView(_RelayAnswering):
+class PauseRelayView(_RelaysOwn):
     """It is asked no more until it is resumed."""
 
     @documents("pause_relay", "Pause a relay", answers={200: RelaySerializer}, problems=(403, 404, 409))
@@ -107,7 +109,7 @@ class PauseRelayView(_RelayAnswering):
         return self.answer(pause_relay(self.principal, relay, timezone.now()))
 
 
-class ResumeRelayView(_RelayAnswering):
+class ResumeRelayView(_RelaysOwn):
     """What waited for want of a relay is due at once."""
 
     @documents("resume_relay", "Resume a relay", answers={200: RelaySerializer}, problems=(403, 404, 409))

@@ -2,13 +2,12 @@
 
 import uuid
 from collections.abc import Sequence
-from typing import Any
 
 from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.pagination import paginate
+from apps.api.answers import Answer
 from apps.api.schema import documents, page_of
 from apps.api.serializers.suppressions import (
     NewSuppressionSerializer,
@@ -37,14 +36,13 @@ class SuppressionsView(ApiView):
     def get(self, request: Request) -> Response:
         query = self.read_query(SuppressionsQuery)
         rows = suppressions_for(self.principal, query=query.get("q", ""), reason=query.get("reason", ""))
-        page = paginate(
-            request,
+        return self.page(
             rows.select_related("delivery"),
+            query,
             by="created_at",
-            cursor=query["cursor"],
-            limit=query["limit"],
+            kind=SuppressionSerializer,
+            describe=suppression_answers,
         )
-        return Response({"results": rendered(page.rows), "next": page.next, "previous": page.previous})
 
     @documents(
         "add_suppression",
@@ -63,13 +61,11 @@ class SuppressionsView(ApiView):
             expires_at=body["expires_at"],
             now=timezone.now(),
         )
-        return Response(rendered([row])[0], status=201)
+        return _answered(row, status=201)
 
 
 class SuppressionView(ApiView):
     """One address."""
-
-    http_method_names = ["get", "head", "delete"]
 
     @documents(
         "get_suppression",
@@ -78,7 +74,7 @@ class SuppressionView(ApiView):
         problems=(404,),
     )
     def get(self, request: Request, suppression_id: uuid.UUID) -> Response:
-        return Response(rendered([suppression_for(self.principal, suppression_id)])[0])
+        return _answered(suppression_for(self.principal, suppression_id))
 
     @documents(
         "remove_suppression",
@@ -91,8 +87,14 @@ class SuppressionView(ApiView):
         row = suppression_for(self.principal, suppression_id)
         remove_suppression(self.principal, row, now=now)
         row.refresh_from_db()
-        return Response(rendered([row])[0])
+        return _answered(row)
 
 
-def rendered(rows: Sequence[Suppression]) -> Any:
-    return SuppressionSerializer(rows, many=True, context={"now": timezone.now()}).data
+def _answered(row: Suppression, *, status: int = 200) -> Response:
+    return Response(SuppressionSerializer(suppression_answers([row])[0]).data, status=status)
+
+
+def suppression_answers(rows: Sequence[Suppression]) -> list[Answer]:
+    """A page of suppressions, each with whether it holds."""
+    now = timezone.now()
+    return [{"row": row, "in_force": row.holds(now)} for row in rows]

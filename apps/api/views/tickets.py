@@ -54,7 +54,7 @@ class TicketsView(ApiView):
 
 
 class TicketView(ApiView):
-    """One ticket, its messages without their bodies, and the team's notes."""
+    """One ticket, its messages, and the team's notes."""
 
     @documents(
         "get_ticket", "A ticket with its conversation", answers={200: WholeTicketSerializer}, problems=(404,)

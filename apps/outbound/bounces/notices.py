@@ -29,7 +29,7 @@ from apps.events.notices import announce
 from apps.events.services import publish
 from apps.mailboxes.models import Folder, MailboxEntry, Message, Side
 from apps.outbound.bounces.refusals import heed_refusals
-from apps.outbound.explanations import clock
+from apps.outbound.clocks import clock, on_the_clock
 from apps.outbound.models import (
     IN_ERROR,
     Delivery,
@@ -165,7 +165,7 @@ def _call_attention(message_id: uuid.UUID) -> None:
 def sentence_of(notice: DeliveryNotice, now: datetime) -> str:
     """A line as a person reads it. Its times are in Django's current time zone, which they name."""
     others = notice.recipients - 1
-    reason = notice.reason.rstrip(". ")
+    reason = on_the_clock(notice.reason, now).rstrip(". ")
     whom = notice.recipient
     if others > 0:
         whom = ngettext("%(one)s and %(n)d other", "%(one)s and %(n)d others", others) % {

@@ -25,6 +25,7 @@ from apps.mime.address import InvalidAddress, comparable_address, normalise_addr
 from apps.mime.clean import clean_line
 from apps.outbound.bounces.policy import DEFAULT_SUPPRESSION_POLICY, SuppressionPolicy
 from apps.outbound.causes import Cause
+from apps.outbound.clocks import kept
 from apps.outbound.errors import SuppressionInvalid
 from apps.outbound.models import Delivery, DeliveryState, Suppression, SuppressionReason
 from apps.outbound.transitions import Change
@@ -32,6 +33,12 @@ from apps.outbound.transitions import Change
 MAX_EVIDENCE_CHARS = 1000
 EXPIRED = "expiry"
 
+_IN_FORCE = """
+SELECT held.* FROM outbound_suppression AS held
+JOIN unnest(%(organisations)s::uuid[], %(addresses)s::text[]) AS asked (organisation_id, address)
+    ON held.organisation_id = asked.organisation_id AND held.address = asked.address
+WHERE held.removed_at IS NULL AND (held.expires_at IS NULL OR held.expires_at > %(now)s)
+"""
 # The later in this order outweighs the earlier: a wish is more than a failure.
 _WEIGHT = (
     SuppressionReason.HARD_BOUNCE,
@@ -54,15 +61,28 @@ def suppressed_among(
     organisation_id: uuid.UUID, recipients: Collection[str], now: datetime | None = None
 ) -> dict[str, Change]:
     """Those of `recipients` (as written) that must not be written to, each with what becomes of its delivery."""
-    normal = {recipient: comparable_address(recipient) for recipient in recipients}
-    if not normal:
+    found = suppressed_in([(organisation_id, recipient) for recipient in recipients], now or timezone.now())
+    return {recipient: change for (_organisation_id, recipient), change in found.items()}
+
+
+def suppressed_in(
+    asked: Collection[tuple[uuid.UUID, str]], now: datetime
+) -> dict[tuple[uuid.UUID, str], Change]:
+    """The same for pairs of an organisation and a recipient, however many organisations: one look for all."""
+    if not asked:
         return {}
-    asked = [organisation_id, list(set(normal.values())), now or timezone.now()]
-    by_address = {row.address: row for row in Suppression.objects.raw(_AMONG, asked)}
+    addresses = {one: comparable_address(one[1]) for one in asked}
+    rows = Suppression.objects.raw(
+        _IN_FORCE,
+        {
+            "organisations": [organisation_id for organisation_id, _recipient in addresses],
+            "addresses": list(addresses.values()),
+            "now": now,
+        },
+    )
+    known = {(row.organisation_id, row.address): row for row in rows}
     return {
-        recipient: suppressed(by_address[address])
-        for recipient, address in normal.items()
-        if address in by_address
+        one: suppressed(row) for one, address in addresses.items() if (row := known.get((one[0], address)))
     }
 
 
@@ -79,29 +99,25 @@ def suppressed(row: Suppression) -> Change:
 
 def sentence_of(row: Suppression) -> str:
     """Since when and why an address is not written to, and until when."""
-    since = timezone.localtime(row.created_at).strftime("%Y-%m-%d")
     match row.reason:
         case SuppressionReason.COMPLAINT:
-            told = _("Not sent: a mail to this address was reported as spam on %(since)s.")
+            told = _("Not sent: a mail to this address was reported as spam")
         case SuppressionReason.UNSUBSCRIBED:
-            told = _("Not sent: this address asked on %(since)s to get no more mail.")
+            told = _("Not sent: this address asked to get no more mail")
         case SuppressionReason.MANUAL:
-            told = _(
-                "Not sent: somebody of your team put this address on the list of suppressions on %(since)s."
-            )
+            told = _("Not sent: somebody of your team put this address on the list of suppressions")
         case _:
-            told = _("Not sent: mail to this address bounced for good on %(since)s.")
-    sentence = told % {"since": since}
-    if row.evidence:
-        sentence = f"{sentence.removesuffix('.')} ({row.evidence.rstrip('. ')})."
-    if row.expires_at is not None:
-        until = timezone.localtime(row.expires_at).strftime("%Y-%m-%d")
-        sentence += " " + _(
-            "It may be tried again from %(until)s on, or when the suppression is removed."
-        ) % {"until": until}
+            told = _("Not sent: mail to this address bounced for good")
+    evidence = f" ({row.evidence.rstrip('. ')})" if row.evidence else ""
+    times = {"since": kept(row.created_at), "until": kept(row.expires_at) if row.expires_at else ""}
+    if row.expires_at is None:
+        standing = _("Suppressed since %(since)s. Remove the suppression to send anyway.") % times
     else:
-        sentence += " " + _("Remove the suppression to send anyway.")
-    return sentence
+        standing = (
+            _("Suppressed since %(since)s, until %(until)s. Remove the suppression to send before then.")
+            % times
+        )
+    return f"{told}{evidence}. {standing}"
 
 
 # putting on the list

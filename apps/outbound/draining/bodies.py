@@ -1,18 +1,15 @@
-"""The bytes of messages in flight: read once for all recipients of a message, and bounded together.
+"""The bytes of messages in flight: made once for all recipients of a message, and bounded together.
 
-Hundreds of conversations are in flight in one process, and a message may have 30 MB. Recipients of one message
-share its bytes; when all bytes in flight would exceed the bound, the next message waits for others to be done. A
-message larger than the bound goes alone.
+Hundreds of conversations are in flight in one process, and a message may have 30 MB. Recipients of one message share
+its bytes; when all bytes in flight would exceed the bound, the next message waits for others to be done. A message
+larger than the bound goes alone.
 
 Small ones that nobody uses any more are kept for a while, within the same bound: a message of a thousand recipients is
-taken up in many batches, and read and signed once.
+taken up in many batches, and read, screened and signed once.
 """
 
-import asyncio
 import uuid
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from apps.outbound.wire.payload import Payload
@@ -22,76 +19,59 @@ KEPT_BOUND_BYTES = 64 * 1024
 
 @dataclass(slots=True)
 class _Body:
-    """One message's bytes and how many conversations use them. All borrowers wait for the one reading."""
+    """One message's bytes, once they are made, and how many conversations use them."""
 
     size_bytes: int
-    reading: "asyncio.Future[Payload]"
+    payload: Payload | None = None
     borrowers: int = 0
-
-    @property
-    def is_worth_keeping(self) -> bool:
-        was_read = self.reading.done() and not self.reading.cancelled() and self.reading.exception() is None
-        return was_read and self.size_bytes <= KEPT_BOUND_BYTES
 
 
 class Bodies:
     """Lends bytes, up to `bound_bytes` at a time; up to `kept_bytes` of them lie ready though nobody borrows them."""
 
-    def __init__(
-        self, read: Callable[[uuid.UUID], Awaitable[Payload]], *, bound_bytes: int, kept_bytes: int = 0
-    ) -> None:
-        self._read = read
+    def __init__(self, *, bound_bytes: int, kept_bytes: int = 0) -> None:
         self._bound_bytes = bound_bytes
         self._kept_bound_bytes = kept_bytes
-        self._bodies: dict[uuid.UUID, _Body] = {}
+        self._lent: dict[uuid.UUID, _Body] = {}
         self._kept: OrderedDict[uuid.UUID, _Body] = OrderedDict()
         self._lent_bytes = 0
         self._kept_bytes = 0
-        self._waiting: list[asyncio.Future[None]] = []
 
-    @asynccontextmanager
-    async def borrow(self, message_id: uuid.UUID, size_bytes: int) -> AsyncIterator[Payload]:
-        """The payload of a message for as long as the block runs. Raises what `read` raises."""
-        body = await self._lend(message_id, size_bytes)
-        try:
-            if not body.reading.done():
-                # Shielded: one borrower that is told to stop must not take the bytes from the others.
-                await asyncio.shield(body.reading)
-            yield body.reading.result()
-        finally:
-            self._take_back(message_id, body)
-
-    async def _lend(self, message_id: uuid.UUID, size_bytes: int) -> _Body:
-        while (body := self._bodies.get(message_id)) is None:
-            if message_id in self._kept:
-                body = self._bodies[message_id] = self._forget(message_id)
-                self._lent_bytes += body.size_bytes
-                break
-            if self._make_room(size_bytes):
-                reading = asyncio.ensure_future(self._read(message_id))
-                body = self._bodies[message_id] = _Body(size_bytes, reading)
-                self._lent_bytes += size_bytes
-                break
-            returned: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.append(returned)
-            await returned
+    def lend(self, message_id: uuid.UUID, size_bytes: int) -> bool:
+        """Take room for one more borrower of a message, or say that there is none now."""
+        body = self._lent.get(message_id)
+        if body is None:
+            body = self._forget(message_id) if message_id in self._kept else None
+            if body is None and not self._make_room(size_bytes):
+                return False
+            body = self._lent[message_id] = body or _Body(size_bytes)
+            self._lent_bytes += body.size_bytes
         body.borrowers += 1
-        return body
+        return True
 
-    def _take_back(self, message_id: uuid.UUID, body: _Body) -> None:
+    def knows(self, message_id: uuid.UUID) -> bool:
+        """Whether one more borrower of this message needs no room."""
+        return message_id in self._lent or message_id in self._kept
+
+    def put(self, message_id: uuid.UUID, payload: Payload) -> None:
+        """The bytes of a message that is lent."""
+        self._lent[message_id].payload = payload
+
+    def payload_of(self, message_id: uuid.UUID) -> Payload | None:
+        """The bytes of a message that is lent, once they are there."""
+        body = self._lent.get(message_id)
+        return body.payload if body is not None else None
+
+    def give_back(self, message_id: uuid.UUID) -> None:
+        """One borrower needs them no more."""
+        body = self._lent[message_id]
         body.borrowers -= 1
         if body.borrowers:
             return
-        del self._bodies[message_id]
+        del self._lent[message_id]
         self._lent_bytes -= body.size_bytes
-        if body.is_worth_keeping and body.size_bytes <= self._kept_bound_bytes:
+        if body.payload is not None and body.size_bytes <= min(KEPT_BOUND_BYTES, self._kept_bound_bytes):
             self._keep(message_id, body)
-        else:
-            body.reading.cancel()
-        waiting, self._waiting = self._waiting, []
-        for returned in waiting:
-            if not returned.done():
-                returned.set_result(None)
 
     def _keep(self, message_id: uuid.UUID, body: _Body) -> None:
         self._kept[message_id] = body

@@ -1,7 +1,6 @@
 """One claim carried to its next state: asked about, read, sent, written down.
 
-    permit    may it be sent at all? (suppressions, answers, then screening): otherwise that is its result
-    bytes     read and signed, once for all recipients of a message
+    prepare   may it be sent at all, and as which bytes? otherwise that is its result
     send      one conversation, or several relays in turn; the fence is passed in it
     record    the result, as often as it takes while PostgreSQL is away: nobody else knows it
 
@@ -29,18 +28,17 @@ from apps.outbound.delivery import (
     deliver_here,
     record_results,
 )
-from apps.outbound.draining.before_sending import outcome_before, return_path
+from apps.outbound.draining.before_sending import return_path
 from apps.outbound.draining.bodies import Bodies
 from apps.outbound.draining.database_threads import DATABASE_AWAY, DatabaseThreads
 from apps.outbound.draining.group_commit import GroupCommit
 from apps.outbound.draining.policy import DrainPolicy
-from apps.outbound.draining.reading import read_payloads
+from apps.outbound.draining.preparations import Preparations
 from apps.outbound.errors import LeaseLost
 from apps.outbound.limits.gate import open_gate
 from apps.outbound.models import DeliveryState, Relay, Route
 from apps.outbound.relay import Attempt, RelayRoad
 from apps.outbound.retry import Trouble
-from apps.outbound.screening import Screenings
 from apps.outbound.submission.senders_copy import put_senders_copy_away
 from apps.outbound.transitions import Change, Held
 from apps.outbound.verdict import Judge, accepted
@@ -50,8 +48,8 @@ from apps.outbound.wire.payload import Payload
 log = structlog.get_logger(__name__)
 
 RECORD_AGAIN_SECONDS = 0.5
-# The first conversations need not wait until a hundred bodies are read.
-READ_TOGETHER = 32
+# The first conversations need not wait until a hundred messages are signed.
+PREPARED_TOGETHER = 32
 
 
 @dataclass(slots=True)
@@ -76,14 +74,12 @@ class Carrier:
         self._database = database
         self._policy = policy
         self._closed = closed
-        self._screenings = Screenings(database)
         self._road = road or RelayRoad(policy.relay, gate=open_gate(database))
         self._judge = Judge(policy.retry, random.SystemRandom())
         self._schedule = Schedule(random.SystemRandom().random)
-        self._bodies = Bodies(self._read, bound_bytes=policy.bytes_in_flight, kept_bytes=policy.bytes_kept)
+        bodies = Bodies(bound_bytes=policy.bytes_in_flight, kept_bytes=policy.bytes_kept)
+        self._preparations = Preparations(database, bodies, most=PREPARED_TOGETHER)
         batch, linger = policy.batch, policy.linger_seconds
-        self._permits = GroupCommit[Claim, Change | None](self._permit, most=batch)
-        self._readings = GroupCommit[uuid.UUID, Payload](self._read_all, most=READ_TOGETHER, at_once=2)
         self._fences = GroupCommit[Held, None](self._fence_all, most=batch, linger_seconds=linger)
         self._results = GroupCommit[Result, None](self._record_all, most=batch, linger_seconds=linger)
 
@@ -104,17 +100,7 @@ class Carrier:
     async def _bring_on(self, carried: Carried) -> None:
         claim = carried.claim
         try:
-            outcome = await self._permits.ask(claim) or await self._screenings.change_of(
-                claim.message_id, claim.size_bytes
-            )
-            if outcome is not None:
-                await self._record(carried, outcome)
-                if outcome.state == DeliveryState.CANCELLED:
-                    await self._database(put_senders_copy_away, [claim.message_id])
-            elif claim.route == Route.LOCAL:
-                await self._database(deliver_here, claim, timezone.now())
-            else:
-                await self._send(carried)
+            await self._prepare_and_send(carried)
         except LeaseLost:
             log.info("lease_lost", delivery=str(claim.delivery_id))
         except ObjectStoreUnavailable:
@@ -141,18 +127,32 @@ class Carrier:
                 carried, Cause.PLATFORM_FAULT, "An unforeseen fault of ours; the log has the details."
             )
 
-    async def _send(self, carried: Carried) -> None:
+    async def _prepare_and_send(self, carried: Carried) -> None:
+        claim = carried.claim
+        attempt = None
+        async with self._preparations.of(claim) as prepared:
+            if isinstance(prepared, Payload) and claim.route == Route.RELAY:
+                attempt = await self._attempt(carried, prepared)
+        if attempt is not None:
+            await self._record(carried, self._change_after(attempt, claim, timezone.now()), attempt.evidence)
+        elif isinstance(prepared, Change):
+            await self._record(carried, prepared)
+            if prepared.state == DeliveryState.CANCELLED:
+                await self._database(put_senders_copy_away, [claim.message_id])
+        elif claim.route == Route.LOCAL:
+            await self._database(deliver_here, claim, timezone.now())
+        else:
+            msg = "what goes over a relay is prepared with its bytes"
+            raise AssertionError(msg)
+
+    async def _attempt(self, carried: Carried, payload: Payload) -> Attempt:
         claim = carried.claim
 
         async def fence(relay_id: uuid.UUID) -> None:
             await self._fences.ask(claim.held(relay_id))
             carried.fenced = True
 
-        async with self._bodies.borrow(claim.message_id, claim.size_bytes) as payload:
-            to_send = replace(claim, return_path=return_path(claim))
-            attempt = await self._road.attempt(to_send, payload, fence)
-        change = self._change_after(attempt, claim, timezone.now())
-        await self._record(carried, change, attempt.evidence)
+        return await self._road.attempt(replace(claim, return_path=return_path(claim)), payload, fence)
 
     # what it came to
 
@@ -202,16 +202,6 @@ class Carrier:
             return
 
     # what is asked together
-
-    async def _permit(self, claims: list[Claim]) -> list[Change | Exception | None]:
-        outcomes = await self._database(outcome_before, claims)
-        return [outcomes.get(claim.token) for claim in claims]
-
-    async def _read(self, message_id: uuid.UUID) -> Payload:
-        return await self._readings.ask(message_id)
-
-    async def _read_all(self, message_ids: list[uuid.UUID]) -> list[Payload | Exception]:
-        return await self._database(read_payloads, message_ids)
 
     async def _fence_all(self, held: list[Held]) -> Sequence[Exception | None]:
         return await self._database(commit_all_to_send, held)

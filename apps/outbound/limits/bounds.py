@@ -1,7 +1,14 @@
-"""What a limit is made of, what is asked of the limiter and what it answers: values that know no Redis and no rows."""
+"""What a limit is made of, what is asked of the limiter and what it answers: values that know no Redis and no rows.
 
+A bulk send never delays an answer to a customer: whatever limit it is, bulk mail leaves a tenth of it free, and at
+least one of what is counted. So an answer finds room, and where answers use up a limit, what becomes free is theirs.
+
+Limits: a limit of one has nothing to leave; there they take turns as they come.
+"""
+
+import math
 import uuid
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,6 +21,10 @@ MINUTE_MS = 60 * SECOND_MS
 HOUR_MS = 60 * MINUTE_MS
 # The last 24 hours, whatever the time zone: nobody waits for a midnight, and no midnight lets two days' mail through.
 DAY_MS = 24 * HOUR_MS
+BULK_LEAVES_ONE_IN = 10
+
+
+_NO_BOUND = (None, None, None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +71,17 @@ class Bounds:
     @property
     def paces(self) -> bool:
         """Whether anything here depends on what else is being sent. A size does not."""
-        return bool(self.windows or self.connections is not None or self.gap_ms)
+        per_time = (self.per_second, self.per_minute, self.per_hour, self.per_day)
+        return per_time != _NO_BOUND or self.connections is not None or bool(self.gap_ms)
+
+    @property
+    def of_bulk(self) -> "Bounds":
+        """What bulk mail keeps, so that answers have the rest."""
+        counts = ("connections", "per_second", "per_minute", "per_hour", "per_day")
+        left = {name: _leave_a_part(getattr(self, name)) for name in counts}
+        return replace(
+            self, **left, gap_ms=self.gap_ms and self.gap_ms + math.ceil(self.gap_ms / BULK_LEAVES_ONE_IN)
+        )
 
     def tightest(self, other: "Bounds") -> "Bounds":
         """What keeps both."""
@@ -74,6 +95,10 @@ class Bounds:
         )
 
 
+def _leave_a_part(count: int | None) -> int | None:
+    return count if count is None or count <= 1 else count - math.ceil(count / BULK_LEAVES_ONE_IN)
+
+
 def _tighter(one: int | None, other: int | None, *, wide_is_tight: bool) -> int | None:
     given = [value for value in (one, other) if value is not None]
     if not given:
@@ -85,7 +110,8 @@ def _tighter(one: int | None, other: int | None, *, wide_is_tight: bool) -> int 
 class Demand:
     """One thing a message counts for: its key in Redis, its bounds, and what people call it.
 
-    `is_own`: one organisation made it for its own mail, and nobody else's waits for it.
+    `is_own`: one organisation made it for its own mail, and nobody else's waits for it. `is_bulk`: the message is one
+    of many, and leaves room for answers.
     """
 
     key: str
@@ -93,10 +119,17 @@ class Demand:
     name: str
     bounds: Bounds = Bounds()
     is_own: bool = False
+    is_bulk: bool = False
+
+    @property
+    def kept(self) -> Bounds:
+        """What this message has to keep."""
+        return self.bounds.of_bulk if self.is_bulk else self.bounds
 
     def wait(self, until_ms: float, reason: str, gap: timedelta | None = None) -> Wait:
         """It has no room before then, by a limit of ours."""
-        of_destination = self.scope == LimitScope.DESTINATION and not self.is_own
+        # What bulk mail leaves free others may use.
+        of_destination = self.scope == LimitScope.DESTINATION and not self.is_own and not self.is_bulk
         return Wait(_moment(until_ms), CAUSES[self.scope], reason, gap, self.key, of_destination)
 
     def wait_for_provider(self, until_ms: float, reason: str, gap: timedelta | None = None) -> Wait:
@@ -107,9 +140,10 @@ class Demand:
         """As the script reads it; zero is no bound there."""
         return {
             "k": self.key,
-            "connections": self.bounds.connections or 0,
-            "gap": self.bounds.gap_ms or 0,
-            "windows": [[one.length_ms, one.limit, one.of_beginnings] for one in self.bounds.windows],
+            "connections": self.kept.connections or 0,
+            "gap": self.kept.gap_ms or 0,
+            "windows": [[one.length_ms, one.limit, one.of_beginnings] for one in self.kept.windows],
+            "leaves": BULK_LEAVES_ONE_IN if self.is_bulk else 0,
         }
 
 

@@ -23,11 +23,11 @@ from apps.outbound.limits.rules import (
     Named,
     Rules,
     demands_for,
-    destination_of,
     line_demand,
     load_rules,
     too_large,
 )
+from apps.outbound.models import Lane
 from apps.outbound.waiting import Wait
 
 RULES_GOOD_FOR_SECONDS = 2.0
@@ -102,16 +102,16 @@ class LimitGate:
         if isinstance(answer, Wait):
             return answer
         direct = bool(getattr(relay, "is_direct", False))
-        return Permit(self._limiter, answer, relay, destination_of(claim.recipient), direct)
+        return Permit(self._limiter, answer, relay, claim.destination, direct)
 
     async def linger(self, wait: Wait, since: float) -> bool:
         """Wait a little, and whether to ask again then. `since` (monotonic) is when the message first asked."""
         left = since + LONGEST_STAY_SECONDS - time.monotonic()
         return await self._limiter.linger(wait, patience_seconds=min(PATIENCE_SECONDS, left))
 
-    async def open_line(self, relay: Named, owner: UUID | None = None) -> LinePermit | Wait:
+    async def open_line(self, relay: Named, owner: UUID | None, lane: Lane) -> LinePermit | Wait:
         """A permit for one more connection to a relay. `owner` is whose relay it is, where it is one organisation's."""
-        demand = line_demand(relay, await self._current_rules(), owner)
+        demand = line_demand(relay, await self._current_rules(), owner, lane)
         demands = Demands((demand,) if demand else ())
         answer = await self._limiter.admit(demands, patience_seconds=PATIENCE_SECONDS)
         return answer if isinstance(answer, Wait) else LinePermit(self._limiter, answer)

@@ -88,7 +88,7 @@ class Outage:
                 counted.begun.append(now_ms)
 
     def _blocked_until(self, demand: Demand, now_ms: float) -> float | None:
-        counted, bounds = self._counted[demand.key], demand.bounds
+        counted, bounds = self._counted[demand.key], demand.kept
         found = [self._window_full_until(counted, window, now_ms) for window in bounds.windows]
         if bounds.gap_ms and counted.begun:
             free = counted.begun[-1] + bounds.gap_ms * self._processes

@@ -108,12 +108,17 @@ end
 
 local function blocked_by_pace(demand, pace, flying, last)
   if pace.paused_until > now then return {wait = pace.paused_until, why = 'pause', because = pace.because} end
-  if pace.lines_now and flying >= pace.lines_now then
-    return {wait = now + POLL_MS, why = 'lines', limit = pace.lines_now, because = pace.because}
+  local lines, rate = pace.lines_now, pace.rate_now
+  if demand.leaves > 0 then
+    if lines and lines > 1 then lines = lines - math.ceil(lines / demand.leaves) end
+    if rate then rate = rate * (1 - 1 / demand.leaves) end
   end
-  if pace.rate_now and last then
-    local free = last + math.ceil(60000 / pace.rate_now)
-    if free > now then return {wait = free, why = 'pace', limit = pace.rate_now, because = pace.because} end
+  if lines and flying >= lines then
+    return {wait = now + POLL_MS, why = 'lines', limit = lines, because = pace.because}
+  end
+  if rate and last then
+    local free = last + math.ceil(60000 / rate)
+    if free > now then return {wait = free, why = 'pace', limit = rate, because = pace.because} end
   end
 end
 
@@ -176,7 +181,8 @@ end
 
 local does = {}
 
--- {op, id, version, demands: [{k, connections, gap, windows: [[length, limit, of_beginnings], ...]}, ...]}
+-- {op, id, version, demands: [{k, connections, gap, windows: [[length, limit, of_beginnings], ...], leaves}, ...]}
+-- `leaves`: one part in so many of a pace is left to others; 0 leaves nothing (windows and the rest say it themselves).
 -- All or nothing. `version` is that of the rules; below zero where the demands have no windows.
 function does.admit(step)
   local building = rebuild_first(step)

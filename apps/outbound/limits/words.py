@@ -1,13 +1,16 @@
 """A limit's refusal as a sentence with its numbers.
 
-"Relay mail-1 allows 30 messages a minute; 30 were sent since 10:02:14 UTC."
+"Relay mail-1 allows 30 messages a minute; 30 were sent since 2026-03-02 10:02:14 UTC." Bulk mail is told what is left
+to it.
 
-The words are kept as the delivery's reason, like a server's answer, so they are in one language and their times in UTC.
+The words are kept as the delivery's reason, like a server's answer, so they are in one language, and their times in the
+form that `clocks` tells on each reader's own.
 """
 
 from datetime import UTC, datetime
 from typing import Any
 
+from apps.outbound.clocks import kept
 from apps.outbound.limits.bounds import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, Demand
 
 _WINDOWS = {
@@ -26,14 +29,14 @@ KEEPS_TO_ITS_SHARE = (
 
 def refusal(demand: Demand, answer: dict[str, Any]) -> str:
     """Why `demand` stands in the way, from the script's answer."""
-    limit = answer.get("limit", 0)
+    limit, whom = answer.get("limit", 0), " bulk mail" if demand.is_bulk else ""
     match answer["why"]:
         case "window":
-            stands = _of_window(answer)
+            stands = _of_window(answer, whom)
         case "gap":
-            stands = f"is sent to at most once in {_seconds(limit)}"
+            stands = f"is sent{whom or ' to'} at most once in {_seconds(limit)}"
         case "connections":
-            stands = f"allows {_count(limit, 'connection')} at once, and all are in use"
+            stands = f"allows{whom} {_count(limit, 'connection')} at once, and all are in use"
         case "pause":
             stands = f"is paused until {clock(answer['wait'])}: {answer['because']}"
         case "pace":
@@ -56,11 +59,11 @@ def allowance(length_ms: int, limit: int) -> str:
 
 
 def clock(moment_ms: float) -> str:
-    return datetime.fromtimestamp(moment_ms / 1000, UTC).strftime("%H:%M:%S UTC")
+    return kept(datetime.fromtimestamp(moment_ms / 1000, UTC))
 
 
-def _of_window(answer: dict[str, Any]) -> str:
-    allows = f"allows {allowance(answer['window'], answer['limit'])}"
+def _of_window(answer: dict[str, Any], whom: str) -> str:
+    allows = f"allows{whom} {allowance(answer['window'], answer['limit'])}"
     used, since = answer["used"], answer.get("since")
     if since is None:
         return f"{allows}; {used} {'is' if used == 1 else 'are'} being sent"

@@ -21,11 +21,10 @@ import structlog
 
 from apps.outbound.delivery import Evidence
 from apps.outbound.errors import RelayRefused, RelayUnavailable
-from apps.outbound.limits.gate import LimitGate
 from apps.outbound.models import CertificatePolicy, Relay, RelaySecurity
 from apps.outbound.relays.attempt import Attempt, Fence, RelayPolicy
 from apps.outbound.relays.health import Health
-from apps.outbound.relays.lines import Lines, Server
+from apps.outbound.relays.lines import Lines, OpenLine, Server
 from apps.outbound.relays.mta_sts import Mode, Policies, Policy, fetcher
 from apps.outbound.relays.mx import MailServer, mail_servers
 from apps.outbound.relays.resolver import Resolver
@@ -64,9 +63,9 @@ class DirectWay:
         policy: RelayPolicy,
         directions: Directions,
         health: Health,
-        gate: LimitGate | None = None,
+        open_line: OpenLine | None = None,
     ) -> None:
-        self._gate = gate
+        self._open_line = open_line
         self._relay = relay
         self._policy = policy
         self._directions = directions
@@ -121,7 +120,7 @@ class DirectWay:
                 connections=self._policy.connections_per_server,
                 is_destination=True,
             )
-            lines = self._lines[endpoint] = Lines(named, self._policy, self._health, self._gate)
+            lines = self._lines[endpoint] = Lines(named, self._policy, self._health, self._open_line)
         return lines
 
     def _unable(self, error: RelayUnavailable | RelayRefused) -> Attempt:

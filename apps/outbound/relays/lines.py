@@ -17,6 +17,7 @@ Nothing is sent twice: a message goes over a second line only when the first one
 import asyncio
 import time
 from collections import deque
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -24,9 +25,10 @@ from functools import partial
 from django.utils import timezone
 
 from apps.outbound.causes import Cause
+from apps.outbound.clocks import kept
 from apps.outbound.delivery import Evidence
 from apps.outbound.errors import ConversationError, RelayRefused
-from apps.outbound.limits.gate import LimitGate, LinePermit
+from apps.outbound.limits.gate import LinePermit
 from apps.outbound.models import Relay, RelaySecurity
 from apps.outbound.relays.attempt import Attempt, Fence, RelayPolicy, speaks_against_server
 from apps.outbound.relays.health import Health, Rest
@@ -38,6 +40,10 @@ from apps.outbound.wire.payload import Payload
 
 # When the rest is over they may all go, so they are hardly spread: only not to come back in the same instant.
 COME_BACK_APART = timedelta(milliseconds=5)
+
+
+# Asked before a line is opened; what is given back when it is closed.
+OpenLine = Callable[[], Awaitable[LinePermit | Wait]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +62,13 @@ class Lines:
     """This process's connections to one server."""
 
     def __init__(
-        self, server: Server, policy: RelayPolicy, health: Health, gate: LimitGate | None = None
+        self, server: Server, policy: RelayPolicy, health: Health, open_line: OpenLine | None = None
     ) -> None:
         self._server = server
         self._endpoint = server.endpoint
         self._policy = policy
         self._health = health
-        self._gate = gate
+        self._open_line = open_line
         self._permits: dict[Conversation, LinePermit] = {}
         self._slots = asyncio.Semaphore(server.connections)
         self._idle: deque[tuple[Conversation, float]] = deque()
@@ -102,7 +108,7 @@ class Lines:
     def _left_alone(self, rest: Rest) -> Attempt:
         cause = Cause.RECIPIENT_UNAVAILABLE if self._server.is_destination else Cause.RELAY_UNAVAILABLE
         reason = (
-            f"{self._server.title} is left alone until {rest.until:%H:%M:%S} UTC "
+            f"{self._server.title} is left alone until {kept(rest.until)} "
             f"after it failed several times: {rest.because}"
         )
         evidence = Evidence(relay_id=self._server.relay.pk, text=reason)
@@ -162,9 +168,9 @@ class Lines:
 
     async def _permit(self, conversation: Conversation) -> Wait | None:
         """A connection counts for as long as it is open, idle or not."""
-        if self._gate is None:
+        if self._open_line is None:
             return None
-        permit = await self._gate.open_line(self._server.relay)
+        permit = await self._open_line()
         if isinstance(permit, Wait):
             return permit
         self._permits[conversation] = permit

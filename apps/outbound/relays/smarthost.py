@@ -1,10 +1,9 @@
 """Over one server that takes mail for everybody."""
 
-from apps.outbound.limits.gate import LimitGate
 from apps.outbound.models import Relay
 from apps.outbound.relays.attempt import Attempt, Fence, RelayPolicy
 from apps.outbound.relays.health import Health
-from apps.outbound.relays.lines import Lines, Server
+from apps.outbound.relays.lines import Lines, OpenLine, Server
 from apps.outbound.wire.conversation import Envelope
 from apps.outbound.wire.endpoint import Endpoint
 from apps.outbound.wire.payload import Payload
@@ -19,7 +18,7 @@ class SmarthostWay:
         endpoint: Endpoint,
         policy: RelayPolicy,
         health: Health,
-        gate: LimitGate | None = None,
+        open_line: OpenLine | None = None,
     ) -> None:
         server = Server(
             relay=relay,
@@ -28,7 +27,7 @@ class SmarthostWay:
             endpoint=endpoint,
             connections=policy.connections,
         )
-        self._lines = Lines(server, policy, health, gate)
+        self._lines = Lines(server, policy, health, open_line)
 
     async def attempt(self, _domain: str, envelope: Envelope, payload: Payload, fence: Fence) -> Attempt:
         """Send one message. Raises only what `fence` raises."""

@@ -98,7 +98,7 @@ def _demand_room(principal: Principal, quotas: Sequence[Quota], asked: int, now:
         if quota.limit is None:
             continue
         if asked > quota.limit:
-            reason = f"Your {quota.of} may have {quota.limit:,} recipients a day; this message has {asked:,}."
+            reason = f"The limit of this {quota.of} is {quota.limit:,} recipients a day; this message has {asked:,}."
             raise SubmissionInvalid("to", reason, Fault.QUOTA)
         minutes = _minutes(principal, quota, now)
         used = sum(recipients for _minute, recipients in minutes)

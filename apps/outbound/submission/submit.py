@@ -43,7 +43,7 @@ from apps.outbound.delivery import no_such_address
 from apps.outbound.errors import Fault, SubmissionInvalid
 from apps.outbound.models import UNFINISHED, Delivery, DeliveryState, Lane, RefusedSubmission, Route
 from apps.outbound.retry import DEFAULT_RETRY_POLICY
-from apps.outbound.screening import first_change, keep_verdicts, screen_submission
+from apps.outbound.screening import Screened, first_change, keep_verdicts, screen_submission
 from apps.outbound.submission.asked import Submission, SubmittedAttachment
 from apps.outbound.submission.faults import Faults
 from apps.outbound.submission.idempotency import Request, claim_key, earlier_answer, note_answer, request_of
@@ -310,7 +310,7 @@ def _commit(principal: Principal, plan: _Plan, now: datetime) -> Submitted:
         if change.state == DeliveryState.DELIVERED and recipient.mailbox is not None
     ]
     if plan.verdict is not None and plan.verdict.is_known:
-        keep_verdicts([(message, plan.verdict)], now)
+        keep_verdicts([Screened.of(message.pk, message.organisation_id, plan.verdict, now)])
     deliver_locally(message, here, now)
     _publish(principal, message, deliveries)
     if DeliveryState.QUEUED in states:

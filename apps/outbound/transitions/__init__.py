@@ -66,12 +66,14 @@ from apps.outbound.transitions.by_workers import (
     put_off_destination,
     renew_leases,
 )
-from apps.outbound.transitions.change import Change, Held
+from apps.outbound.transitions.change import Change, Ending, Evidence, Held
 from apps.outbound.transitions.settling import least_finished
 from apps.outbound.transitions.taking_up import Room, TakenUp, next_due_at, take_by_destination, take_oldest
 
 __all__ = [
     "Change",
+    "Ending",
+    "Evidence",
     "Held",
     "Room",
     "TakenUp",

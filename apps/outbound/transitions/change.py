@@ -1,7 +1,7 @@
 """What a delivery becomes, and the conditional UPDATE of those that are chosen by a query."""
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -53,6 +53,31 @@ class Held:
     delivery_id: uuid.UUID
     token: uuid.UUID
     relay_id: uuid.UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What an attempt met: the server's words, and where the time went."""
+
+    relay_id: uuid.UUID | None = None
+    code: int | None = None
+    enhanced: str = ""
+    text: str = ""
+    server: str = ""
+    tls: str = ""
+    phases_ms: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What the attempt of that number came to, told by the holder of the token."""
+
+    delivery_id: uuid.UUID
+    token: uuid.UUID
+    number: int
+    message_id: uuid.UUID
+    change: Change
+    evidence: Evidence
 
 
 def apply_change(

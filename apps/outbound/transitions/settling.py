@@ -5,28 +5,39 @@ are taken in one order, deliveries before messages and each by id, so that no tw
 """
 
 import uuid
-from collections.abc import Collection
-
-from django.db import connection
+from collections.abc import Collection, Iterable
 
 from apps.events.notices import announce
 from apps.events.services import NewEvent, publish_all
 from apps.mailboxes.models import MailboxEntry, Side
 from apps.outbound.models import LEAST_FINISHED_FIRST, Delivery, DeliveryState
+from apps.outbound.one_trip import in_one_trip
 
-_LOCK_MESSAGES = (
-    "SELECT id FROM mailboxes_message WHERE id = ANY(%(ids)s::uuid[]) ORDER BY id FOR NO KEY UPDATE"
+LOCK_GIVEN = (
+    "SELECT id FROM mailboxes_message WHERE id = ANY(%(messages)s::uuid[]) ORDER BY id FOR NO KEY UPDATE"
 )
+# Its rows are the mailboxes that the messages were sent from. Written so that each message is looked up by its id,
+# also where a claim has switched sorting off.
 _SETTLE = """
-UPDATE mailboxes_message SET state = least.state
-FROM (
-    SELECT DISTINCT ON (message_id) message_id, state FROM outbound_delivery
-    WHERE message_id = ANY(%(ids)s::uuid[])
-    ORDER BY message_id, array_position(%(order)s::text[], state::text)
-) AS least
-WHERE mailboxes_message.id = least.message_id AND mailboxes_message.state <> least.state
+WITH these AS MATERIALIZED ({these}), least AS (
+    SELECT message_id, (%(least_finished_first)s::text[])[(
+        SELECT min(array_position(%(least_finished_first)s::text[], d.state::text))
+        FROM outbound_delivery AS d WHERE d.message_id = these.message_id
+    )] AS state
+    FROM these
+), settled AS (
+    UPDATE mailboxes_message AS m SET state = least.state
+    FROM least WHERE m.id = least.message_id AND m.state <> least.state
+)
+SELECT DISTINCT e.mailbox_id FROM these JOIN mailboxes_mailboxentry AS e USING (message_id) WHERE e.side = 'sender'
 """
-_ORDER = [state.value for state in LEAST_FINISHED_FIRST]
+# The last statement of a trip that has changed deliveries and locked their messages in statements before it.
+SETTLE_GIVEN = _SETTLE.format(these="SELECT unnest(%(messages)s::uuid[]) AS message_id")
+SETTLE_TAKEN = _SETTLE.format(
+    these="SELECT DISTINCT d.message_id FROM unnest(%(attempts)s::uuid[]) AS a (id) "
+    "JOIN outbound_deliveryattempt AS attempt USING (id) JOIN outbound_delivery AS d ON d.id = attempt.delivery_id"
+)
+SETTLING = {"least_finished_first": [state.value for state in LEAST_FINISHED_FIRST]}
 
 
 def tell(delivery_ids: Collection[uuid.UUID], actor: str = "") -> None:
@@ -70,13 +81,14 @@ def settle(message_ids: Collection[uuid.UUID]) -> None:
 
     The lock comes before the look: of two recipients that finish together, the later one sees the earlier.
     """
-    if not message_ids:
-        return
-    ids = sorted(message_ids)
-    with connection.cursor() as cursor:
-        cursor.execute(_LOCK_MESSAGES, {"ids": ids})
-        cursor.execute(_SETTLE, {"ids": ids, "order": _ORDER})
-    announce_senders(ids)
+    if message_ids:
+        parameters = {"messages": sorted(message_ids), **SETTLING}
+        announce_news(in_one_trip([LOCK_GIVEN, SETTLE_GIVEN], parameters)[-1])
+
+
+def announce_news(mailboxes: Iterable[tuple[uuid.UUID]]) -> None:
+    """Let these mailboxes, the rows of a settling, know of it."""
+    announce({mailbox_id for (mailbox_id,) in mailboxes}, "deliveries")
 
 
 def announce_senders(message_ids: Collection[uuid.UUID]) -> None:

@@ -12,7 +12,7 @@ however many wait: `delivery_due` (lane, due_at), `delivery_by_destination` (lan
 That must not depend on what PostgreSQL believes to be in the table. A queue is empty nearly always, and so say its
 statistics: when a hundred thousand come at once, every partial index still counts as empty, any of them as good as the
 others, and reading all of one as good as a look-up. So each look names an order that only its own index has, with
-sorting switched off instead (`in_index_order`), and the rows found are fetched by their id with a condition that
+sorting switched off until the transaction ends, and the rows found are fetched by their id with a condition that
 matches no partial index.
 
 Several workers choose at the same time: what another has locked is skipped and the next in turn is taken.
@@ -23,11 +23,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from django.db import connection, transaction
-from django.db.backends.utils import CursorWrapper
-
 from apps.organisations.models import new_id
 from apps.outbound.models import Lane
+from apps.outbound.one_trip import in_one_trip
+from apps.outbound.transitions.settling import SETTLE_TAKEN, SETTLING, announce_news
 
 # How many times as many as can be taken are looked at.
 WINDOW = 8
@@ -100,14 +99,17 @@ _TAKE = """, mine AS MATERIALIZED (
 ), noted AS (
     INSERT INTO outbound_deliveryattempt
         (id, delivery_id, number, token, started_at, outcome, enhanced, text, server, tls, phases_ms)
-    SELECT (%(attempt_ids)s::uuid[])[(row_number() OVER ())::int], id, attempts_made, lease_token, clock_timestamp(),
+    SELECT (%(attempts)s::uuid[])[(row_number() OVER ())::int], id, attempts_made, lease_token, clock_timestamp(),
         '', '', '', '', '', '{}'
     FROM taken
+), locked AS MATERIALIZED (
+    SELECT id, sender_address, size_bytes, kind FROM mailboxes_message
+    WHERE id = ANY(ARRAY(SELECT message_id FROM taken)) ORDER BY id FOR NO KEY UPDATE
 )
 SELECT scope.seen, scope.last, d.id, d.lease_token, d.attempts_made, d.message_id, d.organisation_id, d.lane, d.route,
     m.sender_address, d.recipient, d.destination, m.size_bytes, d.setbacks, d.expires_at, d.pinned_relay_id,
     d.cancel_if_replied, m.kind
-FROM scope LEFT JOIN (taken AS d JOIN mailboxes_message AS m ON m.id = d.message_id) ON true
+FROM scope LEFT JOIN (taken AS d JOIN locked AS m ON m.id = d.message_id) ON true
 ORDER BY d.created_at, d.id
 """
 
@@ -155,10 +157,7 @@ class Takings:
 
 
 def take_oldest(lane: Lane, room: Room, *, lease: timedelta) -> Takings:
-    """Due → sending, each with a new token and the row of its attempt.
-
-    In a transaction, in which the messages must be settled afterwards: `settling.settle`.
-    """
+    """Due → sending, each with a new token and the row of its attempt."""
     window = max(room.limit, min(WINDOW * room.limit, LARGEST_WINDOW))
     seen, _last, taken = _take(_OLDEST + _TAKE, lane, room, lease, {"window": window})
     return Takings(taken, hidden=seen == window and len(taken) < room.limit)
@@ -175,16 +174,8 @@ def take_by_destination(lane: Lane, room: Room, *, after: str, lease: timedelta)
 
 def next_due_at(lane: Lane) -> datetime | None:
     """When the first of those that wait in a lane is due, be it long ago; None when nobody waits."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        in_index_order(cursor)
-        cursor.execute(_NEXT_DUE, {"lane": lane.value})
-        row = cursor.fetchone()
-    return row[0] if row else None
-
-
-def in_index_order(cursor: CursorWrapper) -> None:
-    """Until the transaction ends, have rows read through an index, in the order asked for and no more than wanted."""
-    cursor.execute(_IN_INDEX_ORDER)
+    _settings, rows = in_one_trip([_IN_INDEX_ORDER, _NEXT_DUE], {"lane": lane.value})
+    return rows[0][0] if rows else None
 
 
 def _take(
@@ -196,12 +187,11 @@ def _take(
         "each": room.each,
         "destinations": list(room.places),
         "places": list(room.places.values()),
-        "attempt_ids": [new_id() for _ in range(room.limit)],
+        "attempts": [new_id() for _ in range(room.limit)],
         "lease_seconds": lease.total_seconds(),
+        **SETTLING,
         **more,
     }
-    with connection.cursor() as cursor:
-        in_index_order(cursor)
-        cursor.execute(statement, parameters)
-        rows = cursor.fetchall()
+    _settings, rows, mailboxes = in_one_trip([_IN_INDEX_ORDER, statement, SETTLE_TAKEN], parameters)
+    announce_news(mailboxes)
     return rows[0][0], rows[0][1], [TakenUp(*row[2:]) for row in rows if row[2] is not None]

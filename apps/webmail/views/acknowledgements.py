@@ -6,7 +6,6 @@ from http import HTTPStatus
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -20,7 +19,7 @@ from apps.automation.services import change_acknowledgement_rule
 from apps.mailboxes.models import Mailbox
 from apps.mailboxes.selectors import mailbox_for, visible_mailboxes
 from apps.webmail.access import for_people
-from apps.webmail.shell import Place, page_context
+from apps.webmail.shell import show_page
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +70,6 @@ def _page(
         elif mailbox.opens_tickets:
             rule = rule_of(mailbox)
             shown.append(ShownRule(mailbox, rule, rule.is_on, rule.text))
-    context = page_context(
-        principal,
-        Place(page="acknowledgements"),
-        content="webmail/acknowledgements.html",
-        pane="reading",
-        shown=shown,
-        may_change=principal.is_admin,
+    return show_page(
+        request, principal, "acknowledgements", status=status, shown=shown, may_change=principal.is_admin
     )
-    return render(request, "webmail/page.html", context, status=status)

@@ -25,7 +25,7 @@ from apps.outbound.signing.keyring import opens
 from apps.outbound.signing.keys import TXT_STRING_OCTETS, txt_strings
 from apps.outbound.signing.rotation import activate, create_keys, discard, key_for, stop_signing
 from apps.webmail.access import for_people, wants_fragment
-from apps.webmail.shell import Place, page_context
+from apps.webmail.shell import show_page
 
 _TITLES = {
     "verify": gettext_lazy("Proof that it is yours"),
@@ -167,16 +167,7 @@ def _list(
     for key in signing:
         algorithms.setdefault(key.domain_id, []).append(key.get_algorithm_display())
     rows = [DomainRow(one, ", ".join(algorithms.get(one.pk, []))) for one in found]
-    context = page_context(
-        principal,
-        Place(page="domains"),
-        content="webmail/domains.html",
-        pane="reading",
-        domains=rows,
-        name=name,
-        problem=problem,
-    )
-    return render(request, "webmail/page.html", context, status=status)
+    return show_page(request, principal, "domains", status=status, domains=rows, name=name, problem=problem)
 
 
 def _page(
@@ -187,10 +178,8 @@ def _page(
     status: int = HTTPStatus.OK,
     problem: str = "",
 ) -> HttpResponse:
-    context = page_context(
-        principal, Place(page="domains"), content="webmail/domain.html", pane="reading", problem=problem
-    )
-    return render(request, "webmail/page.html", {**context, **_setup_context(setup)}, status=status)
+    context = _setup_context(setup)
+    return show_page(request, principal, "domains", "domain", status=status, problem=problem, **context)
 
 
 def _setup_context(setup: Setup) -> dict[str, object]:

@@ -6,7 +6,6 @@ from datetime import datetime
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
-from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -15,7 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 from apps.accounts.principal import Principal
 from apps.outbound.bounces.suppressions import may_change_suppressions
 from apps.outbound.cause_titles import title_of
-from apps.outbound.errors import NotPossibleNow, SubmissionInvalid
+from apps.outbound.errors import NotPossibleNow
 from apps.outbound.models import Delivery, DeliveryAttempt, RefusedSubmission
 from apps.outbound.remedies import remedies_for
 from apps.outbound.selectors import delivery_for, errors_for, explain, refused_by_id, refused_for
@@ -32,7 +31,7 @@ from apps.webmail.access import for_people
 from apps.webmail.mending import field_label
 from apps.webmail.paging import PlaceInList, cut
 from apps.webmail.reading import DeliveryTruth
-from apps.webmail.shell import Place, page_context
+from apps.webmail.shell import show_page
 from apps.webmail.story import words_of
 
 SHOWN_AT_ONCE = 50
@@ -49,19 +48,14 @@ def errors(request: HttpRequest, principal: Principal) -> HttpResponse:
         found += list((place.before(rows) if place else rows)[: SHOWN_AT_ONCE + 1])
     found.sort(key=lambda row: (row.created_at, row.pk), reverse=True)
     shown, after = cut(found[: SHOWN_AT_ONCE + 1], SHOWN_AT_ONCE)
-    return render(
+    return show_page(
         request,
-        "webmail/page.html",
-        page_context(
-            principal,
-            Place(page="errors"),
-            content="webmail/errors.html",
-            pane="reading",
-            stuck=_shown(principal, [row for row in shown if isinstance(row, Delivery)], list(shown)),
-            may_unsuppress=may_change_suppressions(principal),
-            after=after,
-            is_first=place is None,
-        ),
+        principal,
+        "errors",
+        stuck=_shown(principal, [row for row in shown if isinstance(row, Delivery)], list(shown)),
+        may_unsuppress=may_change_suppressions(principal),
+        after=after,
+        is_first=place is None,
     )
 
 
@@ -78,7 +72,7 @@ def _shown(
     for row in rows:
         if isinstance(row, Delivery):
             truth, newest = DeliveryTruth(row, explain(row, now)), last.get(row.pk)
-            words = words_of(newest) if newest is not None else ""
+            words = words_of(newest, now) if newest is not None else ""
             # Where our own sentence quotes the server, once is enough.
             said = "" if words.rstrip(".") in truth.explanation.sentence else words
             shown.append(
@@ -117,10 +111,7 @@ def _resubmitted(
     resubmit: Callable[[Principal, Delivery, datetime], None],
 ) -> HttpResponse:
     delivery = delivery_for(principal, delivery_id)
-    try:
-        resubmit(principal, delivery, timezone.now())
-    except NotPossibleNow as error:
-        return JsonResponse({"detail": str(error)}, status=409)
+    resubmit(principal, delivery, timezone.now())
     return JsonResponse({"sentence": _("Trying %(recipient)s again") % {"recipient": delivery.recipient}})
 
 
@@ -141,12 +132,7 @@ def rewrite(request: HttpRequest, principal: Principal, delivery_id: uuid.UUID) 
 def readdress(request: HttpRequest, principal: Principal, delivery_id: uuid.UUID) -> HttpResponse:
     """The same mail to a corrected address."""
     delivery = delivery_for(principal, delivery_id)
-    try:
-        again = readdress_delivery(principal, delivery, request.POST.get("recipient", ""), timezone.now())
-    except NotPossibleNow as error:
-        return JsonResponse({"detail": str(error)}, status=409)
-    except SubmissionInvalid as error:
-        return JsonResponse({"detail": error.reason}, status=422)
+    again = readdress_delivery(principal, delivery, request.POST.get("recipient", ""), timezone.now())
     return JsonResponse({"sentence": _("Sending to %(recipient)s") % {"recipient": again.recipient}})
 
 
@@ -155,10 +141,7 @@ def readdress(request: HttpRequest, principal: Principal, delivery_id: uuid.UUID
 def discard(request: HttpRequest, principal: Principal, delivery_id: uuid.UUID) -> HttpResponse:
     """Take a failure off the list. The conversation keeps saying that this recipient did not get it."""
     delivery = delivery_for(principal, delivery_id)
-    try:
-        discard_delivery(principal, delivery, timezone.now())
-    except NotPossibleNow as error:
-        return JsonResponse({"detail": str(error)}, status=409)
+    discard_delivery(principal, delivery, timezone.now())
     return _taken_off(reverse("webmail:restore", kwargs={"delivery_id": delivery.pk}))
 
 
@@ -166,10 +149,7 @@ def discard(request: HttpRequest, principal: Principal, delivery_id: uuid.UUID) 
 @for_people
 def restore(request: HttpRequest, principal: Principal, delivery_id: uuid.UUID) -> HttpResponse:
     delivery = delivery_for(principal, delivery_id)
-    try:
-        restore_delivery(principal, delivery)
-    except NotPossibleNow as error:
-        return JsonResponse({"detail": str(error)}, status=409)
+    restore_delivery(principal, delivery)
     return JsonResponse({})
 
 
@@ -178,10 +158,7 @@ def restore(request: HttpRequest, principal: Principal, delivery_id: uuid.UUID) 
 def discard_kept(request: HttpRequest, principal: Principal, refused_id: uuid.UUID) -> HttpResponse:
     """Throw away what was refused; for thirty days it can be brought back."""
     refused = refused_by_id(principal, refused_id)
-    try:
-        discard_refused(principal, refused, timezone.now())
-    except NotPossibleNow as error:
-        return JsonResponse({"detail": str(error)}, status=409)
+    discard_refused(principal, refused, timezone.now())
     return _taken_off(reverse("webmail:restore-refused", kwargs={"refused_id": refused.pk}))
 
 
@@ -189,10 +166,7 @@ def discard_kept(request: HttpRequest, principal: Principal, refused_id: uuid.UU
 @for_people
 def restore_kept(request: HttpRequest, principal: Principal, refused_id: uuid.UUID) -> HttpResponse:
     refused = refused_by_id(principal, refused_id)
-    try:
-        restore_refused(principal, refused)
-    except NotPossibleNow as error:
-        return JsonResponse({"detail": str(error)}, status=409)
+    restore_refused(principal, refused)
     return JsonResponse({})
 
 

@@ -1,11 +1,9 @@
 """What is going out: all that waits and why, and what one does about it; a message's story; the queue's figures."""
 
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -15,8 +13,7 @@ from apps.accounts.principal import Principal
 from apps.mailboxes.errors import NotVisible
 from apps.mailboxes.selectors import is_on_senders_side, message_for
 from apps.outbound.cause_titles import title_of
-from apps.outbound.errors import NotPossibleNow, SubmissionInvalid
-from apps.outbound.explanations import on_the_clock
+from apps.outbound.clocks import on_the_clock
 from apps.outbound.figures import Diagnosis
 from apps.outbound.models import UNFINISHED, DeliveryState
 from apps.outbound.selectors import (
@@ -33,7 +30,7 @@ from apps.outbound.services import cancel_delivery, cancel_waiting, resolve_unce
 from apps.webmail.access import for_people
 from apps.webmail.paging import PlaceInList, cut
 from apps.webmail.reading import DeliveryTruth
-from apps.webmail.shell import Place, page_context
+from apps.webmail.shell import show_page
 from apps.webmail.story import tell_events, tell_recipients
 
 SHOWN_AT_ONCE = 50
@@ -78,14 +75,12 @@ def outbox(request: HttpRequest, principal: Principal) -> HttpResponse:
     found = list((place.after(waiting) if place else waiting)[: SHOWN_AT_ONCE + 1])
     shown, after = cut(found, SHOWN_AT_ONCE)
     causes, more_than_counted = causes_of_waiting(principal)
-    return _page(
+    return show_page(
         request,
         principal,
         "outbox",
         groups=[
-            WaitingGroup(
-                one, title_of(one.cause), on_the_clock(one.evidence, one.cause, now), one.cause == cause
-            )
+            WaitingGroup(one, title_of(one.cause), on_the_clock(one.evidence, now), one.cause == cause)
             for one in causes
         ],
         total=sum(one.count for one in causes),
@@ -104,32 +99,18 @@ def outbox(request: HttpRequest, principal: Principal) -> HttpResponse:
 def hurry(request: HttpRequest, principal: Principal) -> HttpResponse:
     """Try now for all who wait for one cause, over another relay where one is named."""
     cause, relay_id = request.POST.get("cause", ""), request.POST.get("relay") or None
-
-    def act() -> int:
-        return retry_waiting(principal, cause, timezone.now(), relay_id=relay_id)
-
-    return _act_on_many(
-        act, lambda n: ngettext("Trying %(count)s recipient now", "Trying %(count)s recipients now", n)
-    )
+    count = retry_waiting(principal, cause, timezone.now(), relay_id=relay_id)
+    words = ngettext("Trying %(count)s recipient now", "Trying %(count)s recipients now", count)
+    return JsonResponse({"sentence": words % {"count": count}})
 
 
 @require_POST
 @for_people
 def stop(request: HttpRequest, principal: Principal) -> HttpResponse:
     """Take back from all who wait for one cause."""
-    cause = request.POST.get("cause", "")
-    return _act_on_many(
-        lambda: cancel_waiting(principal, cause, timezone.now()),
-        lambda n: ngettext("Not sent to %(count)s recipient", "Not sent to %(count)s recipients", n),
-    )
-
-
-def _act_on_many(act: Callable[[], int], words: Callable[[int], str]) -> HttpResponse:
-    try:
-        count = act()
-    except SubmissionInvalid as error:
-        return JsonResponse({"detail": error.reason}, status=422)
-    return JsonResponse({"sentence": words(count) % {"count": count}})
+    count = cancel_waiting(principal, request.POST.get("cause", ""), timezone.now())
+    words = ngettext("Not sent to %(count)s recipient", "Not sent to %(count)s recipients", count)
+    return JsonResponse({"sentence": words % {"count": count}})
 
 
 @require_POST
@@ -137,10 +118,7 @@ def _act_on_many(act: Callable[[], int], words: Callable[[int], str]) -> HttpRes
 def cancel_recipient(request: HttpRequest, principal: Principal, delivery_id: uuid.UUID) -> HttpResponse:
     """Take a mail back from one recipient; the others get it."""
     delivery = delivery_for(principal, delivery_id)
-    try:
-        cancel_delivery(principal, delivery, timezone.now())
-    except NotPossibleNow as error:
-        return JsonResponse({"detail": str(error)}, status=409)
+    cancel_delivery(principal, delivery, timezone.now())
     return JsonResponse({"sentence": _("Not sent to %(recipient)s") % {"recipient": delivery.recipient}})
 
 
@@ -152,10 +130,7 @@ def resolve(request: HttpRequest, principal: Principal, delivery_id: uuid.UUID) 
     wanted = request.POST.get("state", "")
     if wanted not in DeliveryState.values:
         return JsonResponse({"errors": {"state": wanted}}, status=422)
-    try:
-        resolve_uncertain(principal, delivery, DeliveryState(wanted), timezone.now())
-    except NotPossibleNow as error:
-        return JsonResponse({"detail": str(error)}, status=409)
+    resolve_uncertain(principal, delivery, DeliveryState(wanted), timezone.now())
     return JsonResponse({})
 
 
@@ -171,7 +146,7 @@ def story(request: HttpRequest, principal: Principal, message_id: uuid.UUID) -> 
     deliveries = deliveries.select_related("message", "relay", "pinned_relay")
     found = list((place.after(deliveries) if place else deliveries)[: RECIPIENTS_TOLD + 1])
     shown, after = cut(found, RECIPIENTS_TOLD)
-    return _page(
+    return show_page(
         request,
         principal,
         "story",
@@ -193,23 +168,14 @@ def queue(request: HttpRequest, principal: Principal) -> HttpResponse:
         for state in DeliveryState
         if figures.by_state.get(state)
     ]
-    return _page(
+    return show_page(
         request,
         principal,
         "queue",
         figures=figures,
         waiting=sum(figures.by_state.get(state, 0) for state in UNFINISHED),
         held_up_by=[
-            Holding(one, title_of(one.cause), on_the_clock(one.evidence, one.cause, now))
-            for one in figures.diagnosis
+            Holding(one, title_of(one.cause), on_the_clock(one.evidence, now)) for one in figures.diagnosis
         ],
         states=states,
-    )
-
-
-def _page(request: HttpRequest, principal: Principal, name: str, **context: object) -> HttpResponse:
-    return render(
-        request,
-        "webmail/page.html",
-        page_context(principal, Place(page=name), content=f"webmail/{name}.html", pane="reading", **context),
     )

@@ -20,7 +20,7 @@ from apps.outbound.relays.services import add_relay, change_relay, pause_relay, 
 from apps.outbound.relays.trial import Trial, demand_may_try, try_relay
 from apps.webmail.access import for_people, wants_fragment
 from apps.webmail.relay_forms import RelayForm, TypedRelay
-from apps.webmail.shell import Place, page_context
+from apps.webmail.shell import show_page
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def relays(request: HttpRequest, principal: Principal) -> HttpResponse:
     health = health_of(found, timezone.now())
     use = use_of_relays(found, principal.organisation_id)
     shown = [ShownRelay(one, health[one.pk], use[one.pk]) for one in found]
-    return _page(request, principal, "relays", shown=shown, may_change=principal.is_admin)
+    return show_page(request, principal, "relays", shown=shown, may_change=principal.is_admin)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -65,15 +65,14 @@ def add(request: HttpRequest, principal: Principal) -> HttpResponse:
     if request.method != "POST":
         if not principal.is_admin:
             return HttpResponseRedirect(reverse("webmail:relays"))
-        return _page(
-            request, principal, "relay_new", form=RelayForm(TypedRelay.new(request.GET.get("kind", "")))
-        )
+        form = RelayForm(TypedRelay.new(request.GET.get("kind", "")))
+        return show_page(request, principal, "relays", "relay_new", form=form)
     typed = TypedRelay.typed_in(request.POST)
     try:
         relay = add_relay(principal, typed.wishes(request.POST), timezone.now())
     except RelayInvalid as error:
         form = RelayForm(typed, errors={error.field: error.reason})
-        return _page(request, principal, "relay_new", status=422, form=form)
+        return show_page(request, principal, "relays", "relay_new", status=422, form=form)
     return HttpResponseRedirect(reverse("webmail:relay", args=[relay.pk]))
 
 
@@ -148,9 +147,10 @@ def _relay_page(
     problem: str = "",
 ) -> HttpResponse:
     now = timezone.now()
-    return _page(
+    return show_page(
         request,
         principal,
+        "relays",
         "relay",
         status=status,
         shown=ShownRelay(
@@ -164,17 +164,4 @@ def _relay_page(
         may_test=principal.is_admin,
         may_change=principal.is_admin and not relay.from_environment,
         is_saved=request.GET.get("saved") == "1",
-    )
-
-
-def _page(
-    request: HttpRequest, principal: Principal, name: str, *, status: int = 200, **context: object
-) -> HttpResponse:
-    return render(
-        request,
-        "webmail/page.html",
-        page_context(
-            principal, Place(page="relays"), content=f"webmail/{name}.html", pane="reading", **context
-        ),
-        status=status,
     )

@@ -4,6 +4,7 @@ A change answers with the list anew, which takes the place of the old one; witho
 """
 
 import uuid
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
@@ -22,7 +23,7 @@ from apps.outbound.bounces.suppressions import (
 from apps.outbound.errors import SuppressionInvalid
 from apps.outbound.models import SuppressionReason
 from apps.webmail.access import for_people, wants_fragment
-from apps.webmail.shell import Place, page_context
+from apps.webmail.shell import show_page
 
 SHOWN_AT_ONCE = 200
 
@@ -61,7 +62,7 @@ def _changed(request: HttpRequest, principal: Principal, *, removed: str = "") -
     return HttpResponseRedirect(reverse("webmail:suppressions"))
 
 
-def _page(request: HttpRequest, principal: Principal, *, status: int = 200, **more: object) -> HttpResponse:
+def _page(request: HttpRequest, principal: Principal, **more: object) -> HttpResponse:
     asked = request.GET if request.method == "GET" else request.POST
     query, reason = asked.get("q", "").strip()[:320], asked.get("reason", "")
     if reason not in SuppressionReason.values:
@@ -69,7 +70,7 @@ def _page(request: HttpRequest, principal: Principal, *, status: int = 200, **mo
     now = timezone.now()
     found = suppressions_for(principal, query=query, reason=reason).select_related("delivery__message")
     rows = list(found[: SHOWN_AT_ONCE + 1])
-    context = {
+    context: dict[str, Any] = {
         "rows": [(row, row.holds(now)) for row in rows[:SHOWN_AT_ONCE]],
         "more": len(rows) > SHOWN_AT_ONCE,
         "query": query,
@@ -79,8 +80,5 @@ def _page(request: HttpRequest, principal: Principal, *, status: int = 200, **mo
         **more,
     }
     if wants_fragment(request):
-        return render(request, "webmail/suppressions_list.html", context, status=status)
-    place = page_context(
-        principal, Place(page="suppressions"), content="webmail/suppressions.html", pane="reading", **context
-    )
-    return render(request, "webmail/page.html", place, status=status)
+        return render(request, "webmail/suppressions_list.html", context)
+    return show_page(request, principal, "suppressions", **context)

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
@@ -29,7 +30,7 @@ from apps.tickets.selectors import ticket_for
 from apps.webmail.access import for_people, wants_fragment
 from apps.webmail.mending import files_left, mended, open_for_mending
 from apps.webmail.send_later import choices, read_moment, told
-from apps.webmail.shell import Place, page_context, team_first
+from apps.webmail.shell import show_page, team_first
 from apps.webmail.views.conversations import conversation_url
 from apps.webmail.written import UNDO_SECONDS, WrittenMail, read_written_mail
 
@@ -46,7 +47,7 @@ def compose(request: HttpRequest, principal: Principal) -> HttpResponse:
     mending = open_for_mending(refused_by_id(principal, mend)) if mend else None
     if mending is not None and not mending.refused.is_open:
         raise NotVisible(mend)
-    context = {
+    context: dict[str, Any] = {
         "mailboxes": team_first(visible_mailboxes(principal)),
         "to": request.GET.get("to", ""),
         "mending": mending,
@@ -54,17 +55,7 @@ def compose(request: HttpRequest, principal: Principal) -> HttpResponse:
     }
     if wants_fragment(request):
         return render(request, "webmail/compose.html", context)
-    return render(
-        request,
-        "webmail/page.html",
-        page_context(
-            principal,
-            Place(page="compose"),
-            content="webmail/compose.html",
-            pane="reading",
-            **context,
-        ),
-    )
+    return show_page(request, principal, "compose", **context)
 
 
 @require_POST
@@ -147,12 +138,7 @@ def _change_sending(
     principal: Principal, message_id: uuid.UUID, change: Callable[..., int], done: str = ""
 ) -> HttpResponse:
     message = message_for(principal, message_id)
-    try:
-        change(principal, message, timezone.now())
-    except NotPossibleNow as error:
-        return JsonResponse({"detail": str(error)}, status=409)
-    except SubmissionInvalid as error:
-        return JsonResponse({"detail": error.reason}, status=422)
+    change(principal, message, timezone.now())
     return JsonResponse({"sentence": done} if done else {})
 
 

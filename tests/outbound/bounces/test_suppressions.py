@@ -17,6 +17,8 @@ from apps.outbound.bounces.suppressions import (
     suppressed_among,
 )
 from apps.outbound.models import DeliveryState, Suppression, SuppressionReason
+from apps.outbound.selectors import explain
+from tests.outbound.sending import only_delivery, send
 from tests.people import House
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -103,3 +105,16 @@ def test_two_reports_at_once_make_one_row(house: House) -> None:
 def test_events_hold_no_address(house: House) -> None:
     bounce(house)
     assert ELENA not in str(list(Event.objects.values()))
+
+
+def test_since_when_and_until_when_is_told_on_the_readers_clock(house: House) -> None:
+    bounce(house, timezone.now())
+    delivery = only_delivery(send(house.as_alice, ELENA))
+    with timezone.override("Asia/Tokyo"):
+        sentence = explain(delivery, timezone.now()).sentence
+    assert sentence.startswith(
+        "Not sent: mail to this address bounced for good (550 gone). Suppressed since "
+    )
+    assert sentence.count(" JST") == 2
+    assert "UTC" not in sentence
+    assert sentence.endswith("Remove the suppression to send before then.")

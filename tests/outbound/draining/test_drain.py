@@ -4,7 +4,6 @@ import asyncio
 import threading
 import time
 import uuid
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -12,9 +11,8 @@ import pytest
 from django.utils import timezone
 
 from apps.blobs.errors import BlobMissing, ObjectStoreUnavailable
-from apps.mailboxes.models import Message
 from apps.outbound.causes import Cause
-from apps.outbound.draining import reading
+from apps.outbound.draining import preparing
 from apps.outbound.draining.drain import Drain
 from apps.outbound.models import Delivery, DeliveryState, Lane
 from apps.outbound.relays.environment import reconcile_relays
@@ -151,7 +149,7 @@ def test_bytes_that_cannot_be_read_now_cost_no_setback(
         raise ObjectStoreUnavailable
 
     with monkeypatch.context() as patched:
-        patched.setattr(reading, "read_many", away)
+        patched.setattr(preparing, "read_many", away)
         delivery = send_one(house)
     assert (delivery.state, delivery.cause, delivery.setbacks) == ("deferred", Cause.STORE_UNAVAILABLE, 0)
     make_due()
@@ -165,7 +163,7 @@ def test_bytes_that_are_gone_end_in_the_error_queue(
     def gone(_blobs: object) -> dict[uuid.UUID, bytes]:
         raise BlobMissing
 
-    monkeypatch.setattr(reading, "read_many", gone)
+    monkeypatch.setattr(preparing, "read_many", gone)
     delivery = send_one(house)
     assert (delivery.state, delivery.cause) == (DeliveryState.REJECTED, Cause.BYTES_MISSING)
 
@@ -173,15 +171,14 @@ def test_bytes_that_are_gone_end_in_the_error_queue(
 def test_a_fault_of_ours_in_one_delivery_spares_the_others_and_is_told(
     house: House, relay: RemoteServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    poisoned = send(house.as_key, "poison@x.example").message.pk
+    send(house.as_key, "poison@x.example", subject="Poison")
     send(house.as_key, "elena@x.example")
 
-    def explode_for_one(contents: Mapping[Message, bytes], _now: datetime) -> dict[uuid.UUID, bytes]:
-        if any(message.pk == poisoned for message in contents):
+    def explode_for_one(_sender: str, _at: datetime, lines: bytes, *_more: object) -> None:
+        if b"Subject: Poison" in lines:
             raise RecursionError
-        return {message.pk: content for message, content in contents.items()}
 
-    monkeypatch.setattr(reading, "signed_for_sending", explode_for_one)
+    monkeypatch.setattr(preparing, "signature_for", explode_for_one)
     drain()
     states = dict(Delivery.objects.values_list("recipient", "cause"))
     assert states == {"poison@x.example": Cause.PLATFORM_FAULT, "elena@x.example": ""}

@@ -14,7 +14,7 @@ from apps.outbound.draining.database_threads import DatabaseThreads
 from apps.outbound.limits.history import accepted_lately, recall
 from apps.outbound.limits.limiter import Limiter
 from apps.outbound.limits.rules import demands_for, load_rules
-from apps.outbound.models import Delivery, DeliveryAttempt, LimitScope, Relay, SendingLimit
+from apps.outbound.models import Delivery, DeliveryAttempt, Lane, LimitScope, Relay, SendingLimit
 from apps.outbound.relays.environment import reconcile_relays
 from tests.outbound.limits.limiting import grants_now, limiter, meet_wait, new_prefix, run
 from tests.outbound.sending import send
@@ -100,13 +100,14 @@ class Mail:
 
     organisation_id: UUID
     sender: str
-    recipient: str
+    destination: str
     size_bytes: int
+    lane: Lane = Lane.INTERACTIVE
 
 
 def mail_of(delivery: Delivery) -> Mail:
     message = Message.objects.get(pk=delivery.message_id)
-    return Mail(delivery.organisation_id, message.sender_address, delivery.recipient, message.size_bytes)
+    return Mail(delivery.organisation_id, message.sender_address, delivery.destination, message.size_bytes)
 
 
 def test_a_limiter_without_its_counts_takes_them_from_the_attempts(

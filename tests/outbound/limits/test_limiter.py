@@ -7,9 +7,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from apps.outbound.causes import Cause
-from apps.outbound.limits.bounds import DAY_MS, HOUR_MS, MINUTE_MS, Granted
+from apps.outbound.clocks import kept
+from apps.outbound.limits.bounds import DAY_MS, HOUR_MS, MINUTE_MS, Bounds, Demand, Demands, Granted
+from apps.outbound.limits.rules import Rules, line_demand
 from apps.outbound.limits.script import LEASE_MS
-from apps.outbound.models import LimitScope
+from apps.outbound.models import EACH, Lane, LimitScope
 from apps.outbound.waiting import Wait
 from tests.outbound.limits.limiting import (
     Clock,
@@ -17,6 +19,7 @@ from tests.outbound.limits.limiting import (
     connect,
     demand,
     demands,
+    fake_relay,
     grants_now,
     limiter,
     meet_wait,
@@ -55,8 +58,8 @@ async def test_a_wait_says_when_what_and_why() -> None:
         assert wait.gap == timedelta(seconds=2)
         sent_at = datetime.fromtimestamp(clock.now_ms / 1000, UTC)
         assert timedelta(0) <= wait.until - sent_at - timedelta(minutes=1) <= timedelta(seconds=60 * ONE_PART)
-        since = (wait.until - timedelta(minutes=1)).strftime("%H:%M:%S")
-        assert wait.reason == f"Relay mail-1 allows 30 messages a minute; 30 were sent since {since} UTC."
+        since = kept(wait.until - timedelta(minutes=1))
+        assert wait.reason == f"Relay mail-1 allows 30 messages a minute; 30 were sent since {since}."
 
 
 async def test_what_is_under_way_counts_and_goes_on_counting_from_its_end() -> None:
@@ -117,6 +120,80 @@ async def test_each_window_of_a_limit_holds_for_itself() -> None:
         assert sent == 12
         clock.advance(3600)
         assert await grants_now(limits, wanted) == 5
+
+
+def bulk(wanted: Demand) -> Demands:
+    return demands(replace(wanted, is_bulk=True))
+
+
+async def test_bulk_leaves_a_tenth_of_a_window_to_answers() -> None:
+    clock = Clock()
+    async with limiter(clock) as limits:
+        relay = demand(per_minute=30, per_day=500)
+        assert await grants_now(limits, bulk(relay)) == 27
+        wait = await meet_wait(limits, bulk(relay))
+        assert wait.reason.startswith(
+            "Relay mail-1 allows bulk mail 27 messages a minute; 27 were sent since"
+        )
+        clock.advance(30)
+        assert await grants_now(limits, demands(relay)) == 3
+        clock.advance(30 + 60 * ONE_PART)
+        # The bulk of a minute ago has left the window; of what is free now answers may have all.
+        assert await grants_now(limits, bulk(relay), most=5) == 5
+        assert await grants_now(limits, demands(relay)) == 22
+        assert await grants_now(limits, bulk(relay)) == 0
+
+
+async def test_what_becomes_free_goes_to_answers_however_quickly_bulk_asks() -> None:
+    clock = Clock()
+    async with limiter(clock) as limits:
+        relay = demand(per_minute=10)
+        for _place in range(10):
+            clock.advance(6)
+            assert await grants_now(limits, demands(relay), most=1) == 1
+        for _place in range(20):
+            clock.advance(6 + 60 * ONE_PART)
+            assert await grants_now(limits, bulk(relay)) == 0
+            assert await grants_now(limits, demands(relay), most=1) == 1
+
+
+async def test_bulk_leaves_a_connection_and_the_first_moment_after_a_gap_to_answers() -> None:
+    clock = Clock()
+    async with limiter(clock) as limits:
+        lines = demand("mail-2", connections=3)
+        held = [await take(limits, bulk(lines)) for _line in range(2)]
+        assert "allows bulk mail 2 connections at once" in (await meet_wait(limits, bulk(lines))).reason
+        held.append(await take(limits, demands(lines)))
+        relay = demand(gap_ms=2000)
+        await take(limits, bulk(relay))
+        clock.advance(2)
+        wait = await meet_wait(limits, bulk(relay))
+        assert wait.reason == "Relay mail-1 is sent bulk mail at most once in 2.2 seconds."
+        await take(limits, demands(relay))
+
+
+def test_of_open_lines_bulk_leaves_one_too() -> None:
+    relay = fake_relay()
+    rules = Rules({(None, LimitScope.RELAY, EACH): Bounds(connections=3)})
+    most = [
+        found.kept.connections
+        for lane in Lane
+        if (found := line_demand(relay, rules, None, lane)) is not None
+    ]
+    assert dict(zip(Lane, most, strict=True)) == {Lane.INTERACTIVE: 3, Lane.BULK: 2}
+
+
+async def test_a_limit_of_one_has_nothing_to_leave() -> None:
+    async with limiter(Clock()) as limits:
+        assert await grants_now(limits, bulk(demand(per_minute=1, connections=1))) == 1
+
+
+async def test_what_bulk_leaves_free_at_a_destination_is_not_closed_to_others() -> None:
+    async with limiter(Clock()) as limits:
+        wanted = demand("slow.example", scope=LimitScope.DESTINATION, per_hour=10)
+        await grants_now(limits, bulk(wanted))
+        assert not (await meet_wait(limits, bulk(wanted))).is_of_destination
+        assert await grants_now(limits, demands(wanted)) == 1
 
 
 async def test_a_gap_is_from_beginning_to_beginning_however_long_each_takes() -> None:

@@ -1,5 +1,6 @@
 """What a provider's limit does to our pace: a pause, half the speed, and even steps back."""
 
+from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 
@@ -106,6 +107,18 @@ async def test_a_limit_met_again_halves_again_and_pauses_longer() -> None:
         assert wait.until.timestamp() * 1000 == clock.now_ms + 20_000
         clock.advance(20)
         assert await sent_in(limits, clock, over(relay), seconds=60) == pytest.approx(16.5, abs=2)
+
+
+async def test_of_a_slower_pace_too_bulk_leaves_a_tenth_to_answers() -> None:
+    clock, relay = Clock(), fake_relay()
+    in_bulk = Demands(tuple(replace(part, is_bulk=True) for part in over(relay).parts))
+    async with limiter(clock, database=Forgetful(accepted=60)) as limits:
+        await limits.feedback(relay, "customer.example", THROTTLED)
+        clock.advance(10)
+        await limits.release(await take(limits, in_bulk))
+        clock.advance(2)  # thirty a minute
+        assert isinstance(await limits.admit(in_bulk), Wait)
+        await take(limits, over(relay))
 
 
 async def test_a_limit_on_connections_halves_the_connections() -> None:

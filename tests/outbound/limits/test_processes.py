@@ -3,13 +3,11 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 from django.conf import settings
 
 from tests.outbound.limits.limiting import most_in_any_window, new_prefix
 
-ROOT = Path(__file__).parents[3]
 PROCESSES = 4
 WINDOW_SECONDS = 2.0
 LIMIT = 100
@@ -24,7 +22,7 @@ def test_processes_together_never_exceed_a_limit_and_nearly_reach_it() -> None:
     running = [
         subprocess.Popen(
             [*command, *arguments],
-            cwd=ROOT,
+            cwd=settings.BASE_DIR,
             stdout=subprocess.PIPE,
             text=True,
         )

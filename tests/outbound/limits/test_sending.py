@@ -1,5 +1,6 @@
 """Limits on the whole road out: a drain against providers that have limits, and say so in their own words."""
 
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -15,12 +16,14 @@ from apps.outbound.causes import Cause
 from apps.outbound.explanations import explain
 from apps.outbound.limits import gate
 from apps.outbound.limits.limiter import open_limiter
-from apps.outbound.models import Delivery, DeliveryAttempt, LimitScope, Relay, SendingLimit
+from apps.outbound.models import Delivery, DeliveryAttempt, Lane, LimitScope, Relay, SendingLimit
 from apps.outbound.relays.environment import reconcile_relays
+from apps.outbound.wire.envelope import Timeouts
 from tests.outbound.sending import QUICK, drain, make_due, only_delivery, send
 from tests.people import House
+from tests.polling import wait_until
 from tests.remote.providers import Greylisting, LimitedProvider, Throttling
-from tests.remote.script import Phase, refuse
+from tests.remote.script import Phase, Stall, refuse
 from tests.remote.server import RemoteServer
 from tests.servers import Servers
 
@@ -51,9 +54,8 @@ def start() -> Iterator[Any]:
 
 def limit(scope: LimitScope, subject: str = "*", **bounds: Any) -> SendingLimit:
     now = timezone.now()
-    return SendingLimit.objects.create(
-        scope=scope, subject=subject, created_at=now, updated_at=now, organisation=None, **bounds
-    )
+    bounds.setdefault("organisation", None)
+    return SendingLimit.objects.create(scope=scope, subject=subject, created_at=now, updated_at=now, **bounds)
 
 
 def send_many(house: House, number: int) -> None:
@@ -84,6 +86,76 @@ def test_a_relay_gets_what_it_allows_and_the_rest_waits_with_the_reason(house: H
     make_due()
     drain()
     assert provider.trespasses == {}, "who comes too early is told to wait again"
+
+
+def test_idle_lines_count_for_an_organisations_own_bound_and_are_closed_while_a_message_takes_long(
+    house: House, start: Any
+) -> None:
+    """Each worker has lines of its own; the provider counts them together."""
+    provider = LimitedProvider(messages=1000, window_seconds=60, connections=3)
+    start(provider)
+    Relay.objects.update(organisation=house.organisation, from_environment=False)
+    limit(LimitScope.RELAY, organisation=house.organisation, connections=3)
+    slow, quick = Stall(), Stall()
+    for n, stall in enumerate((slow, quick, quick)):
+        provider.play(Phase.RCPT, stall, recipient=f"c{n}@customer.example")
+    send_many(house, 3)
+    policy = replace(QUICK, relay=replace(QUICK.relay, timeouts=Timeouts(), idle_seconds=0.2))
+    first_worker = threading.Thread(target=drain, args=[policy])
+    first_worker.start()
+    wait_until(lambda: provider.open_connections == 3, what="three lines are open")
+    quick.release()
+    wait_until(lambda: len(provider.messages) == 2, what="two of them are idle")
+    send(house.as_key, *(f"d{n}@customer.example" for n in range(5)))
+    for _round in range(20):
+        drain(policy)
+        make_due()
+        if len(provider.messages) == 7:
+            break
+    assert len(provider.messages) == 7
+    assert first_worker.is_alive()
+    slow.release()
+    first_worker.join(20)
+    assert provider.trespasses == {}
+    assert provider.most_connections == 3
+
+
+def test_bulk_that_uses_up_a_days_limit_delays_no_answer(house: House, start: Any) -> None:
+    provider = RemoteServer()
+    start(provider)
+    limit(LimitScope.RELAY, per_day=30)
+    limit(LimitScope.ORGANISATION, per_day=30)
+    send(house.as_key, *(f"b{n}@customer.example" for n in range(40)), priority="bulk")
+    drain(lane=Lane.BULK)
+    assert states() == {("sent", "", 0): 27, ("deferred", Cause.RELAY_LIMIT, 0): 13}
+    reasons = " ".join(Delivery.objects.filter(state="deferred").values_list("reason", flat=True))
+    assert "allows bulk mail 27 messages in 24 hours; 27 were sent since" in reasons
+    answer = only_delivery(send(house.as_key, "elena@customer.example"))
+    drain()
+    answer.refresh_from_db()
+    assert answer.state == "sent"
+
+
+def test_bulk_that_holds_on_to_a_relays_connections_delays_no_answer(house: House, start: Any) -> None:
+    provider = LimitedProvider(messages=1000, window_seconds=60, connections=3)
+    start(provider)
+    limit(LimitScope.RELAY, connections=3)
+    bulk = [f"b{n}@many{n}.example" for n in range(10)]
+    stall = Stall()
+    for recipient in bulk:
+        provider.play(Phase.RCPT, stall, recipient=recipient)
+    send(house.as_key, *bulk, priority="bulk")
+    patient = replace(QUICK, relay=replace(QUICK.relay, timeouts=Timeouts()))
+    worker = threading.Thread(target=drain, args=[patient, Lane.BULK])
+    worker.start()
+    wait_until(lambda: provider.open_connections == 2, what="bulk has what it may have")
+    answer = only_delivery(send(house.as_key, "elena@customer.example"))
+    drain(patient)
+    answer.refresh_from_db()
+    assert (answer.state, len(provider.messages)) == ("sent", 1)
+    stall.release()
+    worker.join(60)
+    assert provider.trespasses == {}
 
 
 def test_two_relays_together_take_what_both_allow(house: House, start: Any) -> None:
