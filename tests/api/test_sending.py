@@ -2,13 +2,15 @@
 
 import base64
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from django.utils import timezone
+from rest_framework.serializers import ListSerializer
 
 from apps.accounts.models import Role
 from apps.accounts.services import create_api_key
+from apps.api.serializers.messages import NewMessageSerializer
 from apps.mailboxes.models import Message
 from apps.outbound.causes import Cause
 from apps.outbound.models import Delivery, DeliveryState
@@ -213,3 +215,12 @@ def test_a_page_of_sent_messages_takes_few_queries(
     for path in ("/messages", f"/mailboxes/{house.support.pk}/messages?folder=outbox"):
         with django_assert_max_num_queries(10):  # type: ignore[operator]
             assert len(api.get(path).json()["results"]) == 12
+
+
+def test_nothing_of_a_request_stays_behind_in_the_fields_that_requests_share(api: Api) -> None:
+    attachment = {"filename": "a.txt", "content": base64.b64encode(b"content").decode()}
+    send(api, {"attachments": [attachment]})
+    attachments = cast("ListSerializer[Any]", NewMessageSerializer().fields["attachments"])
+    assert attachments is NewMessageSerializer().fields["attachments"]
+    assert not hasattr(attachments, "initial_data")
+    assert not hasattr(attachments.child, "initial_data")

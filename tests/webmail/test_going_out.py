@@ -351,3 +351,16 @@ def test_where_nobody_has_the_address_another_one_is_asked_for(house: House, ali
     page = alice.get(reverse("webmail:errors")).content.decode()
     assert "Change the address" in page
     assert page.count("Send to another address") == 1
+
+
+def test_trying_one_recipient_now_leaves_the_others_where_they_are(house: House, alice: Client) -> None:
+    send(house.as_alice, "elena@customer.example", "tomas@customer.example", "nobody@house.test")
+    waiting = Delivery.objects.filter(state=DeliveryState.QUEUED).order_by("recipient")
+    one, other = waiting
+    waiting.update(state=DeliveryState.DEFERRED, due_at=timezone.now() + timedelta(hours=1))
+    address = reverse("webmail:retry-recipient", kwargs={"delivery_id": one.pk})
+    assert alice.post(address).status_code == 200
+    states = dict(Delivery.objects.values_list("recipient", "state"))
+    assert states == {one.recipient: "queued", other.recipient: "deferred", "nobody@house.test": "failed"}
+    assert alice.post(address).status_code == 409
+    assert alice.post(address, {"relay": str(one.pk)}).json() == {"detail": "There is no such relay in use."}

@@ -41,10 +41,10 @@ OF_ADMINS = {"domains", "add-domain", "domain", "check-domain", "remove-domain",
 # Takes something new; there is nothing of somebody else's in it to find.
 OF_NOTHING = {"add-domain"}
 FOR_EVERYBODY = {"sign-in", "sign-out", "mta-sts"}
-OF_SENT_MAIL = {"cancel", "retry", "reschedule", "story"}
-POSTED = {"read", "move", "star", "answer", "change-ticket", "note", "answer-ticket", "cancel", "retry", "resubmit",
+OF_SENT_MAIL = {"cancel", "reschedule", "story"}
+POSTED = {"read", "move", "star", "answer", "change-ticket", "note", "answer-ticket", "cancel", "resubmit",
           "discard", "resolve", "hurry", "stop", "cancel-recipient", "reschedule", "readdress", "restore",
-          "rewrite", "send-unsuppressed",
+          "rewrite", "send-unsuppressed", "retry-recipient",
           "discard-refused", "restore-refused", "add-domain", "check-domain", "remove-domain", "rotate-keys",
           "change-key", "change-acknowledgement", "unsuppress", "test-relay",
           "pause-relay", "resume-relay", "remove-relay"}  # fmt: skip
