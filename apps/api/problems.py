@@ -130,7 +130,7 @@ def quota_reached(error: QuotaReached) -> Problem:
     seconds = max(1, math.ceil((error.frees_at - timezone.now()).total_seconds()))
     at = error.frees_at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     detail = (
-        f"Your {error.of} may have {error.limit:,} recipients a day, and {error.used:,} are used; "
+        f"The limit of this {error.of} is {error.limit:,} recipients a day, and {error.used:,} are used; "
         f"there is room for {error.asked:,} more at {at}."
     )
     quota = {"of": error.of, "limit": error.limit, "used": error.used, "frees_at": at}

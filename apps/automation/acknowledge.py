@@ -24,6 +24,7 @@ from datetime import datetime, timedelta
 
 import structlog
 from django.db import DatabaseError, InterfaceError, connection, transaction
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from apps.accounts.principal import Principal
@@ -65,15 +66,15 @@ RETURNING id
 
 
 def plan_acknowledgements() -> int:
-    """Read the next events; how many."""
-    return consume(CONSUMER, _plan, limit=EVENTS_AT_ONCE)
+    """Read the event log on; by how many events."""
+    return consume(CONSUMER, _plan, only=Q(kind=OPENED), limit=EVENTS_AT_ONCE)
 
 
 def _plan(events: Sequence[Event]) -> None:
     opened = {
         event.ticket_id: (event, event.message_id)
         for event in events
-        if event.kind == OPENED and event.ticket_id is not None and event.message_id is not None
+        if event.ticket_id is not None and event.message_id is not None
     }
     tickets = Ticket.objects.filter(pk__in=opened)
     by_mailbox = {

@@ -13,8 +13,9 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from apps.blobs import cached
@@ -25,6 +26,22 @@ from apps.organisations.models import new_id
 SPOOL_BOUND_BYTES = 256 * 1024
 ORPHAN_AGE = timedelta(days=1)
 OBJECT_PREFIX = "blobs/"
+
+_PUT = """
+WITH asked AS (
+    SELECT * FROM unnest(%(ids)s::uuid[], %(hashes)s::bytea[], %(sizes)s::bigint[], %(contents)s::bytea[])
+        AS one (id, sha256, size_bytes, content)
+), written AS (
+    INSERT INTO blobs_blob (id, organisation_id, sha256, size_bytes, created_at, stored_at)
+    SELECT id, %(organisation)s, sha256, size_bytes, now(), CASE WHEN content IS NULL THEN now() END FROM asked
+    ON CONFLICT DO NOTHING RETURNING id, organisation_id, sha256, size_bytes, created_at, stored_at
+), spooled AS (
+    INSERT INTO blobs_spooledbytes (blob_id, content)
+    SELECT id, content FROM asked JOIN written USING (id) WHERE content IS NOT NULL
+)
+SELECT * FROM written
+"""
+_WRITTEN = ["id", "organisation_id", "sha256", "size_bytes", "created_at", "stored_at"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,32 +81,25 @@ def put_all(organisation_id: uuid.UUID, staged: Sequence[StagedBytes]) -> list[B
     Rows are written in the order of their hashes: two transactions that put the same contents in different orders would
     otherwise wait for each other for ever.
     """
+    if not staged:
+        return []
     fresh = {one.sha256: one for one in staged}
     ordered = [fresh[digest] for digest in sorted(fresh)]
-    Blob.objects.bulk_create(
-        [
-            Blob(
-                id=one.id,
-                organisation_id=organisation_id,
-                sha256=one.sha256,
-                size_bytes=one.size_bytes,
-                stored_at=Now() if one.in_store else None,
-            )
-            for one in ordered
-        ],
-        ignore_conflicts=True,
-    )
-    rows = {
-        bytes(blob.sha256): blob
-        for blob in Blob.objects.filter(organisation_id=organisation_id, sha256__in=list(fresh))
+    parameters: dict[str, Any] = {
+        "organisation": organisation_id,
+        "ids": [one.id for one in ordered],
+        "hashes": [one.sha256 for one in ordered],
+        "sizes": [one.size_bytes for one in ordered],
+        "contents": [None if one.in_store else one.content for one in ordered],
     }
-    SpooledBytes.objects.bulk_create(
-        [
-            SpooledBytes(blob_id=one.id, content=one.content)
-            for one in ordered
-            if not one.in_store and rows[one.sha256].pk == one.id
-        ]
-    )
+    with connection.cursor() as cursor:
+        cursor.execute(_PUT, parameters)
+        written = [Blob.from_db(connection.alias, _WRITTEN, row) for row in cursor]
+    rows = {blob.sha256: blob for blob in written}
+    known = fresh.keys() - rows.keys()
+    if known:
+        shared = Blob.objects.filter(organisation_id=organisation_id, sha256__in=known)
+        rows |= {bytes(blob.sha256): blob for blob in shared}
     return [rows[one.sha256] for one in staged]
 
 

@@ -13,10 +13,14 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from django.db import connection, transaction
+from django.db.models import Max, Q, Subquery
+from django.db.models.functions import Coalesce
 
 from apps.events.models import Cursor, Event
 
 SEQUENCER_LOCK = 0x5E9CE
+# How many events a consumer passes by at a time that are none of its own.
+PASSED_AT_ONCE = 10_000
 
 _SEQUENCE = """
 WITH unnumbered AS (
@@ -102,17 +106,33 @@ def sequence_committed(limit: int = 1000) -> int:
         return int(cursor.rowcount)
 
 
-def consume(name: str, handle: Callable[[Sequence[Event]], None], *, limit: int = 200) -> int:
-    """Hand the next events to a named consumer and move its cursor, in one transaction; how many.
+def consume(
+    name: str, handle: Callable[[Sequence[Event]], None], *, only: Q | None = None, limit: int = 200
+) -> int:
+    """Hand the next events to a named consumer and move its cursor, in one transaction; how many were passed by.
 
     The consumer's row is locked, so each name is read by one process at a time. When `handle` raises, the cursor stays
-    and the same events come again: consumers are idempotent.
+    and the same events come again: consumers are idempotent. Those that are not `only` what it wants are not read.
     """
+    if not _has_news(name):
+        return 0
     with transaction.atomic():
         Cursor.objects.get_or_create(name=name)
         cursor = Cursor.objects.select_for_update().get(name=name)
-        events = list(Event.objects.filter(sequence__gt=cursor.sequence).order_by("sequence")[:limit])
+        # Numbers have no gaps. The end is looked up first: `only` is asked after all that it is asked about.
+        newest = Event.objects.aggregate(sequence=Max("sequence"))["sequence"] or 0
+        read_to = min(newest, cursor.sequence + PASSED_AT_ONCE)
+        unread = Event.objects.filter(only or Q(), sequence__gt=cursor.sequence, sequence__lte=read_to)
+        events = list(unread.order_by("sequence")[:limit])
         if events:
             handle(events)
-            Cursor.objects.filter(name=name).update(sequence=events[-1].sequence)
-        return len(events)
+        if len(events) == limit:
+            read_to = events[-1].sequence or read_to
+        Cursor.objects.filter(name=name).update(sequence=read_to)
+        return read_to - cursor.sequence
+
+
+def _has_news(name: str) -> bool:
+    """Asked without a lock, twice a second by each consumer."""
+    newest = Event.objects.filter(sequence__isnull=False).order_by("-sequence").values("sequence")[:1]
+    return not Cursor.objects.filter(name=name, sequence__gte=Coalesce(Subquery(newest), 0)).exists()

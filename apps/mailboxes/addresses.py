@@ -3,13 +3,43 @@
 Comparing domain strings is never the answer: an address is ours when a row says so.
 """
 
-from collections.abc import Iterable
+import uuid
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
+from django.db import connection
 from django.db.models import Q
 
 from apps.accounts.principal import Principal
-from apps.mailboxes.models import Domain, OwnedAddress
-from apps.mailboxes.selectors import visible_mailboxes
+from apps.mailboxes.models import Domain, Mailbox, OwnedAddress
+from apps.mailboxes.selectors import may_see
+
+_LOOK_UP = """
+SELECT mailbox.id, owned.organisation_id, mailbox.name, mailbox.address, mailbox.kind, owned.id, owned.address
+FROM mailboxes_ownedaddress owned JOIN mailboxes_mailbox mailbox ON mailbox.id = owned.mailbox_id
+WHERE owned.address = ANY(%(addresses)s) AND owned.organisation_id = %(organisation)s
+UNION ALL
+SELECT NULL, NULL, NULL, NULL, NULL, NULL, name FROM mailboxes_domain
+WHERE organisation_id = %(organisation)s AND name = ANY(%(domains)s) AND verified_at IS NOT NULL
+"""
+_OF_MAILBOX = ["id", "organisation_id", "name", "address", "kind"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ours:
+    """What of some (normalised) addresses is one organisation's own."""
+
+    owned: Mapping[str, OwnedAddress]
+    domains: Collection[str]
+
+    def owner_of(self, address: str) -> OwnedAddress | None:
+        """Who has it, with the mailbox: the exact address before the untagged."""
+        return self.owned.get(address) or self.owned.get(without_tag(address))
+
+    def has_domain_of(self, address: str) -> bool:
+        """Whether its domain is proven to be the organisation's."""
+        return address.rpartition("@")[2] in self.domains
 
 
 def without_tag(address: str) -> str:
@@ -29,6 +59,28 @@ def find_owned(addresses: Iterable[str]) -> dict[str, OwnedAddress]:
     return {address: row for address, row in found.items() if row is not None}
 
 
+def look_up(organisation_id: uuid.UUID, addresses: Iterable[str]) -> Ours:
+    """What is to be known of all addresses of a message, in one question."""
+    asked = set(addresses)
+    parameters: dict[str, Any] = {
+        "organisation": organisation_id,
+        "addresses": list(asked | {without_tag(address) for address in asked}),
+        "domains": list({address.rpartition("@")[2] for address in asked}),
+    }
+    owned, domains = {}, set()
+    with connection.cursor() as cursor:
+        cursor.execute(_LOOK_UP, parameters)
+        for *of_mailbox, owned_id, name in cursor:
+            if owned_id is None:
+                domains.add(name)
+                continue
+            mailbox = Mailbox.from_db(connection.alias, _OF_MAILBOX, of_mailbox)
+            owned[name] = OwnedAddress(
+                id=owned_id, organisation_id=mailbox.organisation_id, address=name, mailbox=mailbox
+            )
+    return Ours(owned, domains)
+
+
 def is_our_domain(organisation_id: object, domain: str) -> bool:
     """Whether this (normalised) domain is proven to be the organisation's: an address of it that nobody owns exists
     nowhere, and one that somebody owns may be sent from."""
@@ -36,9 +88,8 @@ def is_our_domain(organisation_id: object, domain: str) -> bool:
     return verified.filter(name=domain).exists()
 
 
-def sendable_address(principal: Principal, address: str) -> OwnedAddress | None:
-    """The owned address behind a From that this caller may use, or None. A tag leads to the same mailbox."""
-    row = find_owned([address]).get(address)
-    if row is None or not visible_mailboxes(principal).filter(pk=row.mailbox_id).exists():
-        return None
-    return row
+def sendable_address(principal: Principal, address: str, ours: Ours | None = None) -> OwnedAddress | None:
+    """The owned address behind a From that this caller may use, or None. A tag leads to the same mailbox. `ours`: what
+    `look_up` has said about it already."""
+    row = (ours or look_up(principal.organisation_id, [address])).owner_of(address)
+    return row if row is not None and may_see(principal, row.mailbox) else None

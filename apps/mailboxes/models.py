@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import User
 from apps.blobs.models import Blob
-from apps.organisations.models import TenantRow
+from apps.organisations.models import Organisation, TenantRow
 
 
 class Domain(TenantRow):
@@ -103,6 +103,11 @@ class Thread(TenantRow):
     def __str__(self) -> str:
         return self.subject[:80]
 
+    @property
+    def is_new(self) -> bool:
+        """Not written yet: it will be with its first message."""
+        return self._state.adding
+
 
 class Direction(models.TextChoices):
     IN = "in", _("received")
@@ -123,7 +128,9 @@ class MessageKind(models.TextChoices):
 class Message(TenantRow):
     """One mail, as received or as sent: raw bytes that never change, and a projection that can be made again."""
 
-    thread = models.ForeignKey(Thread, on_delete=models.PROTECT, related_name="messages")
+    # No index of their own where another begins with it: a mail that is sent writes this row three times.
+    organisation = models.ForeignKey(Organisation, on_delete=models.CASCADE, related_name="+", db_index=False)
+    thread = models.ForeignKey(Thread, on_delete=models.PROTECT, related_name="messages", db_index=False)
     direction = models.CharField(max_length=8, choices=Direction.choices)
     kind = models.CharField(max_length=16, choices=MessageKind.choices, default=MessageKind.MAIL)
     state = models.CharField(
@@ -231,9 +238,11 @@ class Side(models.TextChoices):
 class MailboxEntry(TenantRow):
     """A message in a mailbox. Mail to oneself has two: the copy that was sent and the one that came."""
 
-    mailbox = models.ForeignKey(Mailbox, on_delete=models.CASCADE, related_name="entries")
+    # No index of their own where another begins with it, or nobody asks: each mail writes rows of this table.
+    organisation = models.ForeignKey(Organisation, on_delete=models.CASCADE, related_name="+", db_index=False)
+    mailbox = models.ForeignKey(Mailbox, on_delete=models.CASCADE, related_name="entries", db_index=False)
     message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="entries")
-    thread = models.ForeignKey(Thread, on_delete=models.CASCADE, related_name="entries")
+    thread = models.ForeignKey(Thread, on_delete=models.CASCADE, related_name="entries", db_index=False)
     side = models.CharField(max_length=16, choices=Side.choices)
     folder = models.CharField(max_length=16, choices=Folder.choices)
     is_read = models.BooleanField(default=False)

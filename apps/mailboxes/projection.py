@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from django.db.models import Model
+
 from apps.accounts.models import User
 from apps.blobs.models import Blob
 from apps.blobs.services import StagedBytes, put_all, stage
@@ -18,6 +20,7 @@ from apps.mailboxes.search import vector_of
 from apps.mime.address import Address
 from apps.mime.bounded import default_parser
 from apps.mime.message import ParsedMessage, ParsedPart
+from apps.organisations.inserting import insert
 
 PROJECTION_VERSION = 2  # 2: `handling`
 # Most bodies are shorter. In the row they cost no object in S3 and no second question when they are read; what is
@@ -63,22 +66,53 @@ def store(
     state: str,
     received_at: datetime,
     raw_blob: Blob | None = None,
-    bcc: Sequence[Address] = (),
-    author: User | None = None,
     filed_because: str = "",
-    tags: Sequence[str] = (),
-    metadata: dict[str, Any] | None = None,
     envelope_sender: str | None = None,
 ) -> Message:
     """Write the message and its parts, in the caller's transaction. `raw_blob`: the row the raw bytes have already.
 
     `envelope_sender` is None for a message that no SMTP transaction brought.
     """
+    message, rows = draft(
+        prepared,
+        organisation_id=organisation_id,
+        thread=thread,
+        direction=direction,
+        state=state,
+        received_at=received_at,
+        raw_blob=raw_blob,
+        filed_because=filed_because,
+        envelope_sender=envelope_sender,
+    )
+    insert(*rows)
+    return message
+
+
+def draft(
+    prepared: PreparedMessage,
+    *,
+    organisation_id: uuid.UUID,
+    thread: Thread,
+    direction: Direction,
+    state: str,
+    received_at: datetime,
+    raw_blob: Blob | None = None,
+    bcc: Sequence[Address] = (),
+    author: User | None = None,
+    filed_because: str = "",
+    tags: Sequence[str] = (),
+    metadata: dict[str, Any] | None = None,
+    envelope_sender: str | None = None,
+) -> tuple[Message, list[Model]]:
+    """Like `store`, but only the bytes are put: the caller writes the rows, with others of its own.
+
+    They are the message, its parts, and its conversation where that begins with it.
+    """
     parsed = prepared.parsed
     staged = [one for one in (prepared.text, prepared.html) if one] + [one for _part, one in prepared.parts]
     wanted = [prepared.raw, *staged] if raw_blob is None else staged
     blobs = dict(zip((one.sha256 for one in wanted), put_all(organisation_id, wanted), strict=True))
-    message = Message.objects.create(
+    message = Message(
         organisation_id=organisation_id,
         thread=thread,
         direction=direction,
@@ -115,21 +149,19 @@ def store(
         metadata=metadata or {},
         search=_search_vector(parsed),
     )
-    Part.objects.bulk_create(
-        [
-            Part(
-                message=message,
-                n=part.n,
-                filename=part.filename[:255],
-                content_type=part.content_type[:255],
-                content_id=part.content_id,
-                inline=part.inline,
-                blob=blobs[one.sha256],
-            )
-            for part, one in prepared.parts
-        ]
-    )
-    return message
+    parts = [
+        Part(
+            message=message,
+            n=part.n,
+            filename=part.filename[:255],
+            content_type=part.content_type[:255],
+            content_id=part.content_id,
+            inline=part.inline,
+            blob=blobs[one.sha256],
+        )
+        for part, one in prepared.parts
+    ]
+    return message, [*([thread] if thread.is_new else []), message, *parts]
 
 
 def _stage_body(body: str) -> StagedBytes | None:

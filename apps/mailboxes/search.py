@@ -10,7 +10,7 @@ Limits: the first `INDEX_BOUND_CHARS` of a text are indexed (PostgreSQL refuses 
 
 import re
 import unicodedata
-from itertools import islice
+from itertools import chain
 
 from django.contrib.postgres.search import SearchQuery
 from django.db import models
@@ -38,8 +38,10 @@ def fold(word: str) -> str:
 
 def terms_of(text: str) -> list[str]:
     """The words a text is found by, in order, each at most `TERM_BOUND_CHARS` long."""
+    if (start := text[:INDEX_BOUND_CHARS]).isascii():
+        return [word[:TERM_BOUND_CHARS] for word in _WORD.findall(start.lower())]
     # Composed first, because a combining mark by itself would end a word.
-    composed = unicodedata.normalize("NFKC", text[:INDEX_BOUND_CHARS])
+    composed = unicodedata.normalize("NFKC", start)
     terms: list[str] = []
     for word in _WORD.findall(composed):
         if word.isascii():
@@ -68,7 +70,7 @@ def _split_unspaced(word: str) -> list[str]:
 
 def vector_of(*texts: str) -> Func:
     """The expression that makes a row's search vector from some texts, most telling first."""
-    terms = " ".join(islice((term for text in texts for term in terms_of(text)), INDEX_BOUND_TERMS))
+    terms = " ".join(list(chain.from_iterable(map(terms_of, texts)))[:INDEX_BOUND_TERMS])
     terms = terms.encode()[:INDEX_BOUND_BYTES].decode(errors="ignore")
     return Func(
         Value(CONFIG),

@@ -26,6 +26,13 @@ def visible_mailboxes(principal: Principal) -> QuerySet[Mailbox]:
     return mailboxes.filter(Exists(membership)).order_by("kind", "address")
 
 
+def may_see(principal: Principal, mailbox: Mailbox) -> bool:
+    """Whether a mailbox is one of `visible_mailboxes`."""
+    if principal.sees_everything:
+        return mailbox.organisation_id == principal.organisation_id
+    return visible_mailboxes(principal).filter(pk=mailbox.pk).exists()
+
+
 def mailbox_for(principal: Principal, mailbox_id: uuid.UUID | str) -> Mailbox:
     """One mailbox the caller may see. Raises NotVisible."""
     try:

@@ -61,7 +61,22 @@ def add_entry(
     sorted_at: datetime,
 ) -> None:
     """Lay a message into a mailbox, in the caller's transaction. Doing it again changes nothing."""
-    entry = MailboxEntry(
+    entry = entry_of(message, mailbox_id, side=side, folder=folder, is_read=is_read, sorted_at=sorted_at)
+    MailboxEntry.objects.bulk_create([entry], ignore_conflicts=True)
+    announce([mailbox_id])
+
+
+def entry_of(
+    message: Message,
+    mailbox_id: uuid.UUID,
+    *,
+    side: Side,
+    folder: Folder,
+    is_read: bool,
+    sorted_at: datetime,
+) -> MailboxEntry:
+    """The row that lays a message into a mailbox. Who writes it announces it."""
+    return MailboxEntry(
         organisation_id=message.organisation_id,
         mailbox_id=mailbox_id,
         message=message,
@@ -71,8 +86,6 @@ def add_entry(
         is_read=is_read,
         sorted_at=sorted_at,
     )
-    MailboxEntry.objects.bulk_create([entry], ignore_conflicts=True)
-    announce([mailbox_id])
 
 
 def move_sender_copy(message: Message, folder: Folder) -> None:

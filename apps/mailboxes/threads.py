@@ -17,7 +17,7 @@ from apps.mime.message import ParsedMessage
 
 @dataclass(frozen=True, slots=True)
 class ThreadChoice:
-    """`begins`: the conversation was made for this message."""
+    """`begins`: the conversation was made for this message, and is written with it."""
 
     thread: Thread
     because: str
@@ -31,7 +31,7 @@ def choose_thread(organisation_id: uuid.UUID, parsed: ParsedMessage) -> ThreadCh
     """
     parent = _known_parent(organisation_id, [*parsed.in_reply_to, *reversed(parsed.references)])
     if parent is None:
-        thread = Thread.objects.create(organisation_id=organisation_id, subject=parsed.subject)
+        thread = Thread(organisation_id=organisation_id, subject=parsed.subject)
         return ThreadChoice(
             thread, "It answers no message we know, so it starts a conversation.", begins=True
         )

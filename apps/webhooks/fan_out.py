@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from apps.events.models import Event
@@ -20,8 +21,9 @@ EVENTS_AT_ONCE = 1000
 
 
 def fan_out() -> int:
-    """Queue pushes for the next events; how many events were read."""
-    return consume(CONSUMER, _queue_pushes, limit=EVENTS_AT_ONCE)
+    """Queue pushes for the next events; how many events were passed by."""
+    listening = Webhook.objects.filter(is_active=True).values("organisation")
+    return consume(CONSUMER, _queue_pushes, only=Q(organisation__in=listening), limit=EVENTS_AT_ONCE)
 
 
 def _queue_pushes(events: Sequence[Event]) -> None:

@@ -3,7 +3,9 @@ from collections.abc import Sequence
 
 import pytest
 from django.db import connection, transaction
+from django.db.models import Q
 
+from apps.events import services
 from apps.events.models import Cursor, Event
 from apps.events.services import SEQUENCER_LOCK, consume, publish, sequence_committed
 from tests.people import House, build_house
@@ -93,3 +95,33 @@ def test_a_consumer_that_fails_gets_the_same_events_again(house: House) -> None:
     assert consume("reader", got.extend) == 0
     assert len(got) == 1
     assert Cursor.objects.get(name="reader").sequence == got[0].sequence
+
+
+def test_a_consumer_passes_by_what_is_none_of_its_own(house: House) -> None:
+    for kind in ("mine", "other", "mine", "other", "mine", "other"):
+        publish(house.organisation.pk, kind)
+    sequence_committed()
+    got = list[int | None]()
+
+    def handle(events: Sequence[Event]) -> None:
+        got.extend(event.sequence for event in events)
+
+    def read() -> int:
+        return consume("reader", handle, only=Q(kind="mine"), limit=2)
+
+    # Up to the last of two, and then past the rest.
+    assert (read(), got) == (3, [1, 3])
+    assert (read(), got) == (3, [1, 3, 5])
+    assert (read(), got) == (0, [1, 3, 5])
+
+
+def test_a_consumer_passes_by_no_more_than_a_portion_at_a_time(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services, "PASSED_AT_ONCE", 2)
+    for kind in ("other", "other", "other", "mine", "other"):
+        publish(house.organisation.pk, kind)
+    sequence_committed()
+    got = list[Event]()
+    passed = [consume("reader", got.extend, only=Q(kind="mine")) for _ in range(4)]
+    assert (passed, [event.kind for event in got]) == ([2, 2, 1, 0], ["mine"])

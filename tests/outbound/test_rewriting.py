@@ -123,7 +123,7 @@ def test_only_those_it_was_refused_to_get_it_again(house: House) -> None:
 
 
 def test_an_answer_to_a_ticket_is_one_again(house: House) -> None:
-    arrive([house.support])
+    arrive(house.support)
     ticket = Ticket.objects.get()
     reply = Reply(text="It is mended.", to=("elena@customer.example",), attachments=(FORBIDDEN,))
     submitted = reply_to_ticket(house.as_alice, ticket, reply, idempotency_key=None, now=timezone.now())

@@ -181,7 +181,7 @@ def test_undo_brings_a_mended_mail_back_to_where_it_was_kept(house: House, alice
 
 
 def test_a_refused_answer_is_mended_in_its_ticket(house: House, alice: Client) -> None:
-    arrive([house.support])
+    arrive(house.support)
     ticket = Ticket.objects.get()
     with pytest.raises(SubmissionInvalid):
         reply_to_ticket(

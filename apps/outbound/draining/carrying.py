@@ -12,7 +12,7 @@ import asyncio
 import random
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
@@ -28,7 +28,6 @@ from apps.outbound.delivery import (
     deliver_here,
     record_results,
 )
-from apps.outbound.draining.before_sending import return_path
 from apps.outbound.draining.bodies import Bodies
 from apps.outbound.draining.database_threads import DATABASE_AWAY, DatabaseThreads
 from apps.outbound.draining.group_commit import GroupCommit
@@ -49,7 +48,7 @@ log = structlog.get_logger(__name__)
 
 RECORD_AGAIN_SECONDS = 0.5
 # The first conversations need not wait until a hundred messages are signed.
-PREPARED_TOGETHER = 32
+PREPARED_TOGETHER = 50
 
 
 @dataclass(slots=True)
@@ -152,7 +151,7 @@ class Carrier:
             await self._fences.ask(claim.held(relay_id))
             carried.fenced = True
 
-        return await self._road.attempt(replace(claim, return_path=return_path(claim)), payload, fence)
+        return await self._road.attempt(claim, payload, fence)
 
     # what it came to
 

@@ -112,7 +112,9 @@ class Drain:
             self._woken.clear()
             if self._places.free and await self._look(group):
                 self._looks_in_vain = 0
-                await self._let_places_gather()
+                if len(self._held) >= self._policy.claims:
+                    # A claim for a single place costs as much as one for a hundred: some may come free first.
+                    await asyncio.sleep(self._policy.gather_seconds)
             elif not await self._worth_looking_again():
                 return
 
@@ -142,11 +144,6 @@ class Drain:
     def _claim_now(self, room: Room, walk_from: str | None) -> tuple[Sequence[Relay], Claims]:
         claims = claim_within(self._lane, room, walk_from=walk_from, policy=self._policy.lease)
         return (known_relays() if claims.claims else ()), claims
-
-    async def _let_places_gather(self) -> None:
-        """A claim for a single place costs as much as one for a hundred."""
-        if self._places.free < self._policy.claims:
-            await asyncio.sleep(self._policy.gather_seconds)
 
     async def _worth_looking_again(self) -> bool:
         """Wait for a wake-up, a free place or what is due soon; false when none of that is to come."""

@@ -113,7 +113,7 @@ def _make_together(
 
 
 def _may_take_long(to_screen: Sequence[Seen], to_sign: Sequence[Seen]) -> set[uuid.UUID]:
-    large = {one.id for one in (*to_screen, *to_sign) if one.raw.size_bytes > SMALL_BYTES}
+    large = {one.id for one in (*to_screen, *to_sign) if one.size_bytes > SMALL_BYTES}
     return large | {one.id for one in to_screen} if asks_daemons() else large
 
 
@@ -121,7 +121,7 @@ def _read(messages: Mapping[uuid.UUID, Seen]) -> dict[uuid.UUID, bytes]:
     """Their stored bytes. Raises what `read_many` raises."""
     elsewhere = read_many(one.raw for one in messages.values() if one.spooled is None)
     return {
-        message_id: one.spooled if one.spooled is not None else elsewhere[one.raw.pk]
+        message_id: one.spooled if one.spooled is not None else elsewhere[one.raw_id]
         for message_id, one in messages.items()
     }
 
@@ -129,7 +129,7 @@ def _read(messages: Mapping[uuid.UUID, Seen]) -> dict[uuid.UUID, bytes]:
 def _screen(messages: Sequence[Seen], contents: Mapping[uuid.UUID, bytes], now: datetime) -> list[Screened]:
     # Only a daemon's judgement depends on them.
     recipients = some_recipients_of([one.id for one in messages]) if messages and asks_daemons() else {}
-    if any(one.raw.size_bytes > SMALL_BYTES for one in messages) or recipients:
+    if any(one.size_bytes > SMALL_BYTES for one in messages) or recipients:
         # This thread may wait now; meanwhile others may have its connection.
         connection.close()
     return [

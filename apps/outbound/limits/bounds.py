@@ -24,6 +24,9 @@ DAY_MS = 24 * HOUR_MS
 BULK_LEAVES_ONE_IN = 10
 
 
+_NO_BOUND = (None, None, None, None)
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """At most `limit` messages in any `length_ms`.
@@ -68,7 +71,8 @@ class Bounds:
     @property
     def paces(self) -> bool:
         """Whether anything here depends on what else is being sent. A size does not."""
-        return bool(self.windows or self.connections is not None or self.gap_ms)
+        per_time = (self.per_second, self.per_minute, self.per_hour, self.per_day)
+        return per_time != _NO_BOUND or self.connections is not None or bool(self.gap_ms)
 
     @property
     def of_bulk(self) -> "Bounds":

@@ -23,7 +23,6 @@ from apps.outbound.limits.rules import (
     Named,
     Rules,
     demands_for,
-    destination_of,
     line_demand,
     load_rules,
     too_large,
@@ -103,7 +102,7 @@ class LimitGate:
         if isinstance(answer, Wait):
             return answer
         direct = bool(getattr(relay, "is_direct", False))
-        return Permit(self._limiter, answer, relay, destination_of(claim.recipient), direct)
+        return Permit(self._limiter, answer, relay, claim.destination, direct)
 
     async def linger(self, wait: Wait, since: float) -> bool:
         """Wait a little, and whether to ask again then. `since` (monotonic) is when the message first asked."""

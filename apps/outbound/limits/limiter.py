@@ -55,6 +55,8 @@ TRY_REDIS_AGAIN_SECONDS = 1.0
 REBUILDS = 3
 AGAIN_MS = 1000
 _OF_PROVIDERS = frozenset({"pause", "pace", "lines"})
+# Kept nowhere, and given back to nobody.
+_WITHOUT_LIMITS = Granted(uuid.UUID(int=0))
 
 
 class Database(Protocol):
@@ -181,9 +183,9 @@ class Limiter:
 
     async def _admit_now(self, demands: Demands) -> Granted | Wait:
         parts = await self._that_matter(demands.parts)
-        granted = Granted(uuid.uuid4(), parts)
         if not parts:
-            return granted
+            return _WITHOUT_LIMITS
+        granted = Granted(uuid.uuid4(), parts)
         version = demands.version if demands.needs_counts else -1
         try:
             for _rebuild in range(REBUILDS):

@@ -13,7 +13,6 @@ from functools import lru_cache
 from typing import Protocol
 from uuid import UUID
 
-from apps.mime.address import comparable_address
 from apps.outbound.limits.bounds import Bounds, Demand, Demands
 from apps.outbound.models import EACH, Lane, LimitScope, SendingLimit
 
@@ -21,14 +20,14 @@ Owner = UUID | None
 
 
 class Addressed(Protocol):
-    """What demands are made of: a claim has these."""
+    """What demands are made of: a claim has these. `destination` is the recipient's domain, lower case, in A-labels."""
 
     @property
     def organisation_id(self) -> UUID: ...
     @property
     def sender(self) -> str: ...
     @property
-    def recipient(self) -> str: ...
+    def destination(self) -> str: ...
     @property
     def size_bytes(self) -> int: ...
     @property
@@ -92,19 +91,21 @@ def key_of(scope: LimitScope, subject: str, owner: Owner) -> str:
 
 def demands_for(claim: Addressed, relay: Named, rules: Rules) -> Demands:
     """All that a claim would count for, sent over this relay."""
-    destination = destination_of(claim.recipient)
-    found = {one.key: one for one in (relay_demand(relay), relay_destination_demand(relay, destination))}
+    found = {
+        one.key: one for one in (relay_demand(relay), relay_destination_demand(relay, claim.destination))
+    }
     if rules.bounds:
-        _bound(found, claim, relay, destination, rules)
-    is_bulk = claim.lane == Lane.BULK
-    return Demands(tuple(replace(one, is_bulk=is_bulk) for one in found.values()), rules.version)
+        _bound(found, claim, relay, rules)
+    if claim.lane == Lane.BULK:
+        return Demands(tuple(replace(one, is_bulk=True) for one in found.values()), rules.version)
+    return Demands(tuple(found.values()), rules.version)
 
 
-def _bound(found: dict[str, Demand], claim: Addressed, relay: Named, destination: str, rules: Rules) -> None:
+def _bound(found: dict[str, Demand], claim: Addressed, relay: Named, rules: Rules) -> None:
     """Put the rows' bounds to what they are on."""
     subjects = (
         (LimitScope.RELAY, str(relay.pk), relay_words(relay)),
-        (LimitScope.DESTINATION, destination, f"Destination {destination}"),
+        (LimitScope.DESTINATION, claim.destination, f"Destination {claim.destination}"),
         (LimitScope.SENDER, claim.sender.lower(), f"Sender {claim.sender}"),
         (LimitScope.ORGANISATION, str(claim.organisation_id), "Your organisation"),
     )
@@ -139,20 +140,25 @@ def too_large(size_bytes: int, demands: Demands) -> str:
 
 
 def relay_demand(relay: Named) -> Demand:
-    return Demand(key_of(LimitScope.RELAY, str(relay.pk), None), LimitScope.RELAY, relay_words(relay))
+    return _relay_demand(relay.pk, relay.name)
 
 
 def relay_destination_demand(relay: Named, destination: str) -> Demand:
     """What one provider behind a relay is paced by."""
-    words = f"{relay_words(relay)} to {destination}"
-    return Demand(f"{relay_demand(relay).key}/{destination}", LimitScope.DESTINATION, words)
+    return _relay_destination_demand(relay.pk, relay.name, destination)
 
 
 def relay_words(relay: Named) -> str:
     return f"Relay {relay.name}"
 
 
+# Asked for every mail, also where nobody made a limit: a provider may have asked for a pace.
+@lru_cache(maxsize=256)
+def _relay_demand(relay_id: UUID, name: str) -> Demand:
+    return Demand(key_of(LimitScope.RELAY, str(relay_id), None), LimitScope.RELAY, f"Relay {name}")
+
+
 @lru_cache(maxsize=4096)
-def destination_of(recipient: str) -> str:
-    """The recipient's domain, lower case, in A-labels."""
-    return comparable_address(recipient).rpartition("@")[2]
+def _relay_destination_demand(relay_id: UUID, name: str, destination: str) -> Demand:
+    relay = _relay_demand(relay_id, name)
+    return Demand(f"{relay.key}/{destination}", LimitScope.DESTINATION, f"{relay.name} to {destination}")

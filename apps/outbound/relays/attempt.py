@@ -19,10 +19,12 @@ Fence = Callable[[uuid.UUID], Awaitable[None]]
 class RelayPolicy:
     """Bounds for each relay in each process. Times are seconds; a first rest of 0 means that none rests ever.
 
+    `connections` are as many as a drain has places: with fewer, a few destinations that stall behind a relay could hold
+    all of them, and there would be no room for others. What a relay bears less than that, its limits or its 421 tell.
     `connections_per_server` is for the recipients' own servers, where nobody has agreed to take more.
     """
 
-    connections: int = 200
+    connections: int = 512
     connections_per_server: int = 5
     messages_per_connection: int = 100
     idle_seconds: float = 10

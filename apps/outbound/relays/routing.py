@@ -49,6 +49,8 @@ def candidates(mail: Mail, relays: Iterable[Relay]) -> list[Relay]:
     ]
     if not serving:
         raise NoRelayServes(_why_none(mail, own, active))
+    if len(serving) == 1:
+        return serving
     return sorted(serving, key=lambda relay: (relay.priority, _draw(mail.delivery_id, relay), relay.pk))
 
 

@@ -23,12 +23,17 @@ from django.db import connection
 
 from apps.accounts.principal import Principal
 from apps.outbound.errors import Fault, QuotaReached, SubmissionInvalid
-from apps.outbound.models import QuotaUse, SendingPolicy
+from apps.outbound.models import QuotaUse
 
 WINDOW = timedelta(days=1)
 MINUTE = timedelta(minutes=1)
 KEPT = timedelta(days=2)
 
+# Every submission asks, most of them in vain.
+_LIMITS = """
+SELECT recipients_per_day, recipients_per_day_of_user, recipients_per_day_of_key
+FROM outbound_sendingpolicy WHERE organisation_id = %s
+"""
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
 _ADD = """
 INSERT INTO outbound_quotause AS used (organisation_id, who, minute, recipients) VALUES (%s, %s, %s, %s)
@@ -47,20 +52,18 @@ class Quota:
 
 def quotas_of(principal: Principal) -> list[Quota]:
     """The tallies a caller's submissions go into; [] where the organisation has no quota at all."""
-    policy = SendingPolicy.objects.filter(pk=principal.organisation_id).first()
-    if policy is None:
+    with connection.cursor() as cursor:
+        cursor.execute(_LIMITS, [principal.organisation_id])
+        limits = cursor.fetchone()
+    if limits is None or not any(limit is not None for limit in limits):
         return []
-    found = [Quota("", "organisation", policy.recipients_per_day)]
+    of_organisation, of_user, of_key = limits
+    found = [Quota("", "organisation", of_organisation)]
     if principal.user is not None:
-        found.append(Quota(f"user:{principal.user.pk}", "person", policy.recipients_per_day_of_user))
+        found.append(Quota(f"user:{principal.user.pk}", "person", of_user))
     if principal.api_key is not None:
-        found.append(Quota(f"key:{principal.api_key.pk}", "key", policy.recipients_per_day_of_key))
-    limits = (
-        policy.recipients_per_day,
-        policy.recipients_per_day_of_user,
-        policy.recipients_per_day_of_key,
-    )
-    return found if any(limit is not None for limit in limits) else []
+        found.append(Quota(f"key:{principal.api_key.pk}", "key", of_key))
+    return found
 
 
 def check_quota(principal: Principal, asked: int, now: datetime) -> list[Quota]:
@@ -95,7 +98,7 @@ def _demand_room(principal: Principal, quotas: Sequence[Quota], asked: int, now:
         if quota.limit is None:
             continue
         if asked > quota.limit:
-            reason = f"Your {quota.of} may have {quota.limit:,} recipients a day; this message has {asked:,}."
+            reason = f"The limit of this {quota.of} is {quota.limit:,} recipients a day; this message has {asked:,}."
             raise SubmissionInvalid("to", reason, Fault.QUOTA)
         minutes = _minutes(principal, quota, now)
         used = sum(recipients for _minute, recipients in minutes)

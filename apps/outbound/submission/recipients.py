@@ -8,11 +8,11 @@ ours has no row for exists nowhere: asking a relay for it would bring it back to
 """
 
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from apps.accounts.principal import Principal
-from apps.mailboxes.addresses import find_owned, is_our_domain, sendable_address
+from apps.mailboxes.addresses import Ours, look_up, sendable_address
 from apps.mailboxes.models import Mailbox, OwnedAddress
 from apps.mime.address import Address, InvalidAddress, normalise_address, parse_addresses
 from apps.mime.clean import clean_line
@@ -56,42 +56,46 @@ class People:
 
 def check_people(principal: Principal, submission: Submission) -> People:
     """Read every address. Raises SubmissionInvalid for `from`, `to[1]` and so on, all that are wrong at once."""
-    faults = Faults()
-    sender = faults.of(_check_sender, principal, submission.sender)
+    faults, of_recipients = Faults(), Faults()
+    sender = faults.of(read_address, "from", submission.sender)
     fields = (("to", submission.to), ("cc", submission.cc), ("bcc", submission.bcc))
-    _check_counts(submission, faults)
+    _check_counts(submission, of_recipients)
     lists = {
         name: tuple(
             address
             for n, value in enumerate(written)
-            if (address := faults.of(read_address, f"{name}[{n}]", value)) is not None
+            if (address := of_recipients.of(read_address, f"{name}[{n}]", value)) is not None
         )
         for name, written in (*fields, ("reply_to", submission.reply_to))
     }
+    given = [(RecipientField(name), one) for name, _written in fields for one in lists[name]]
+    ours = look_up(
+        principal.organisation_id,
+        [normalise_address(one.address) for one in (sender, *(one for _field, one in given)) if one],
+    )
+    owned = faults.of(_check_sender, principal, sender, ours) if sender else None
+    faults.of(of_recipients.raise_any)
     faults.raise_any()
-    if sender is None:
+    if sender is None or owned is None:
         msg = "a sender was neither accepted nor refused"
         raise AssertionError(msg)
-    given = [(RecipientField(name), one) for name, _written in fields for one in lists[name]]
-    address, row = sender
     return People(
-        sender=address,
-        sender_row=row,
-        recipients=tuple(resolve(principal.organisation_id, given)),
+        sender=Address(sender.name or owned.mailbox.name, sender.address),
+        sender_row=owned,
+        recipients=tuple(_take_roads(_each_once(given), ours)),
         **lists,
     )
 
 
-def _check_sender(principal: Principal, written: str) -> tuple[Address, OwnedAddress]:
-    sender = read_address("from", written)
-    row = sendable_address(principal, normalise_address(sender.address))
+def _check_sender(principal: Principal, sender: Address, ours: Ours) -> OwnedAddress:
+    row = sendable_address(principal, normalise_address(sender.address), ours)
     if row is None:
         raise SubmissionInvalid("from", f"You may not send from {sender.address}.", Fault.SENDER_NOT_YOURS)
-    domain = row.address.rpartition("@")[2]
-    if not is_our_domain(principal.organisation_id, domain):
+    if not ours.has_domain_of(row.address):
+        domain = row.address.rpartition("@")[2]
         reason = f"Nobody has proven yet that {domain} is yours: the page Domains tells an admin how."
         raise SubmissionInvalid("from", reason, Fault.SENDER_NOT_YOURS)
-    return Address(sender.name or row.mailbox.name, sender.address), row
+    return row
 
 
 def _check_counts(submission: Submission, faults: Faults) -> None:
@@ -138,17 +142,23 @@ def resolve(
     organisation_id: uuid.UUID, given: Iterable[tuple[RecipientField, Address]]
 ) -> Iterator[Recipient]:
     """Each address once, under the first field that names it, and the road it takes."""
+    unique = _each_once(given)
+    return _take_roads(unique, look_up(organisation_id, unique))
+
+
+def _each_once(
+    given: Iterable[tuple[RecipientField, Address]],
+) -> dict[str, tuple[RecipientField, Address]]:
     unique: dict[str, tuple[RecipientField, Address]] = {}
     for recipient_field, address in given:
         unique.setdefault(normalise_address(address.address), (recipient_field, address))
-    owned = {
-        normal: row for normal, row in find_owned(unique).items() if row.organisation_id == organisation_id
-    }
-    domains = {normal.rpartition("@")[2] for normal in unique.keys() - owned.keys()}
-    ours = {domain for domain in domains if is_our_domain(organisation_id, domain)}
+    return unique
+
+
+def _take_roads(unique: Mapping[str, tuple[RecipientField, Address]], ours: Ours) -> Iterator[Recipient]:
     for normal, (recipient_field, address) in unique.items():
-        row = owned.get(normal)
-        local = row is not None or normal.rpartition("@")[2] in ours
+        row = ours.owner_of(normal)
+        local = row is not None or ours.has_domain_of(normal)
         yield Recipient(
             address=address.address,
             field=recipient_field,

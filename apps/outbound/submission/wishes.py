@@ -23,6 +23,7 @@ from apps.outbound.models import WAITING, Delivery
 from apps.outbound.submission.senders_copy import put_senders_copy_away
 
 CONSUMER = "outbound.wishes"
+_CANCELLED = "delivery.cancelled"
 _HEARD = frozenset({"message.received", "delivery.delivered"})
 
 
@@ -44,14 +45,12 @@ def replied_meanwhile(delivery_ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
 
 
 def cancel_what_was_answered() -> int:
-    """Read the event log on, and cancel what an answer has made needless; how many events were read."""
-    return consume(CONSUMER, _cancel_answered)
+    """Read the event log on, and cancel what an answer has made needless; by how many events."""
+    return consume(CONSUMER, _cancel_answered, only=Q(kind__in=[_CANCELLED, *_HEARD]))
 
 
 def _cancel_answered(events: Sequence[Event]) -> None:
-    cancelled = {
-        event.message_id for event in events if event.kind == "delivery.cancelled" and event.message_id
-    }
+    cancelled = {event.message_id for event in events if event.kind == _CANCELLED and event.message_id}
     if cancelled:
         put_senders_copy_away(cancelled)
     arrived = {event.message_id for event in events if event.kind in _HEARD and event.message_id is not None}

@@ -100,14 +100,14 @@ class Mail:
 
     organisation_id: UUID
     sender: str
-    recipient: str
+    destination: str
     size_bytes: int
     lane: Lane = Lane.INTERACTIVE
 
 
 def mail_of(delivery: Delivery) -> Mail:
     message = Message.objects.get(pk=delivery.message_id)
-    return Mail(delivery.organisation_id, message.sender_address, delivery.recipient, message.size_bytes)
+    return Mail(delivery.organisation_id, message.sender_address, delivery.destination, message.size_bytes)
 
 
 def test_a_limiter_without_its_counts_takes_them_from_the_attempts(
