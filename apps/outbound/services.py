@@ -34,10 +34,8 @@ from apps.outbound.models import (
 from apps.outbound.retry import DEFAULT_RETRY_POLICY
 from apps.outbound.screening import put_away_refused
 from apps.outbound.selectors import deliveries_for, relays_to_choose, waiting_for
-from apps.outbound.submission.idempotency import forget_old_keys
-from apps.outbound.submission.quotas import forget_old_use
 from apps.outbound.submission.recipients import read_address, resolve
-from apps.outbound.submission.refused import forget_old_refusals, reopen_mended
+from apps.outbound.submission.refused import reopen_mended
 from apps.outbound.submission.rewriting import write_anew
 from apps.outbound.submission.senders_copy import put_senders_copy_away
 from apps.outbound.submission.validation import check_send_at
@@ -281,16 +279,6 @@ def resolve_uncertain(principal: Principal, delivery: Delivery, state: DeliveryS
             msg = "It is not uncertain any more."
             raise NotResolvable(msg)
         wake_on_commit(Lane(delivery.lane))
-
-
-def forget_old_idempotency_keys(now: datetime) -> int:
-    """Housekeeping: keys older than a day are good for nothing; how many went."""
-    return forget_old_keys(now)
-
-
-def forget_what_is_over(now: datetime) -> int:
-    """Housekeeping: refused submissions after 30 days, tallies no quota reaches; how many rows went."""
-    return forget_old_refusals(now) + forget_old_use(now)
 
 
 def _resubmit(

@@ -23,7 +23,7 @@ from apps.outbound.errors import NotPossibleNow
 from apps.outbound.models import KeyState, SigningKey
 from apps.outbound.signing.keyring import opens
 from apps.outbound.signing.keys import TXT_STRING_OCTETS, txt_strings
-from apps.outbound.signing.rotation import activate, create_keys, discard, key_for, stop_signing
+from apps.outbound.signing.rotation import activate, create_keys, discard, key_for, signing_with, stop_signing
 from apps.webmail.access import for_people, wants_fragment
 from apps.webmail.shell import show_page
 
@@ -161,11 +161,8 @@ def _list(
     problem: str = "",
 ) -> HttpResponse:
     found = list(domains_for(principal))
-    signing = SigningKey.objects.filter(domain__in=found, state=KeyState.ACTIVE).order_by("-algorithm")
-    algorithms: dict[uuid.UUID, list[str]] = {}
-    for key in signing:
-        algorithms.setdefault(key.domain_id, []).append(key.get_algorithm_display())
-    rows = [DomainRow(one, ", ".join(algorithms.get(one.pk, []))) for one in found]
+    keys = signing_with(found)
+    rows = [DomainRow(one, ", ".join(key.get_algorithm_display() for key in keys[one.pk])) for one in found]
     return show_page(request, principal, "domains", status=status, domains=rows, name=name, problem=problem)
 
 
