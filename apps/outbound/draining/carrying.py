@@ -47,8 +47,6 @@ from apps.outbound.wire.payload import Payload
 log = structlog.get_logger(__name__)
 
 RECORD_AGAIN_SECONDS = 0.5
-# The first conversations need not wait until a hundred messages are signed.
-PREPARED_TOGETHER = 50
 
 
 @dataclass(slots=True)
@@ -77,8 +75,8 @@ class Carrier:
         self._judge = Judge(policy.retry, random.SystemRandom())
         self._schedule = Schedule(random.SystemRandom().random)
         bodies = Bodies(bound_bytes=policy.bytes_in_flight, kept_bytes=policy.bytes_kept)
-        self._preparations = Preparations(database, bodies, most=PREPARED_TOGETHER)
         batch, linger = policy.batch, policy.linger_seconds
+        self._preparations = Preparations(database, bodies, most=batch)
         self._fences = GroupCommit[Held, None](self._fence_all, most=batch, linger_seconds=linger)
         self._results = GroupCommit[Result, None](self._record_all, most=batch, linger_seconds=linger)
 
