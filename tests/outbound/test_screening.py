@@ -32,6 +32,7 @@ from apps.outbound.submission.submit import Submitted, SubmittedAttachment
 from apps.screening.findings import Outcome
 from apps.screening.screen import screen
 from apps.screening.verdict import Verdict
+from apps.screening.walk import MAX_PLAIN_BYTES
 from tests.outbound.sending import QUICK, drain, make_due, only_delivery, send
 from tests.people import House
 from tests.remote.server import RemoteServer
@@ -158,6 +159,25 @@ def test_a_thousand_recipients_are_one_scan(
     assert len(relay.messages) == 111
     assert len(reached) == 1
     assert OutgoingScreening.objects.get().message_id == submitted.message.pk
+
+
+def test_a_large_mail_is_one_scan_for_all_and_goes(
+    house: House, relay: RemoteServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached = scans(monkeypatch)
+    large = attached("plan.pdf", PDF + b"%" * (2 * MAX_PLAIN_BYTES))
+    send(
+        house.as_key, "elena@x.example", "jan@x.example", "bob@house.test", hold_seconds=1, attachments=large
+    )
+    Delivery.objects.update(due_at=timezone.now())
+    drain()
+    assert dict(Delivery.objects.values_list("recipient", "state")) == {
+        "elena@x.example": "sent",
+        "jan@x.example": "sent",
+        "bob@house.test": "delivered",
+    }
+    assert len(reached) == 1
+    assert len({message.content for message in relay.messages}) == 1
 
 
 def test_one_refused_mail_does_not_hold_up_another(house: House, relay: RemoteServer) -> None:

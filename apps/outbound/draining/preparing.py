@@ -46,7 +46,7 @@ class Instead(Enum):
     """A claim's answer where it is neither a payload nor an end.
 
     GO: it may be sent; its message's payload is in hand, or none is needed. APART: its message is large, or a daemon
-    has to be asked about it, and nobody else should have to wait for that.
+    has to be asked about it, or something failed in its company, and nobody else should have to wait for that.
     """
 
     GO = "go"
@@ -80,13 +80,10 @@ def _make(
         return _make_together(message_ids, leaving, now, apart=apart)
     except DATABASE_AWAY:
         raise
-    except Exception as error:  # noqa: BLE001 - one message must not spoil the lot: each is told what is true of it
-        if len(message_ids) == 1:
-            return dict.fromkeys(message_ids, error)
-    made: dict[uuid.UUID, Answer] = {}
-    for message_id in message_ids:
-        made |= _make([message_id], leaving, now, apart=apart)
-    return made
+    except Exception as error:  # noqa: BLE001 - one message must not spoil the lot
+        # Apart each is told what is true of it, and those whose bytes an S3 that hangs does not give hold up nobody.
+        answer = error if len(message_ids) == 1 else Instead.APART
+        return dict.fromkeys(message_ids, answer)
 
 
 def _make_together(
