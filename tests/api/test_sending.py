@@ -16,9 +16,8 @@ from apps.outbound.causes import Cause
 from apps.outbound.models import Delivery, DeliveryState
 from apps.tickets.models import Ticket
 from tests.api.client import Api
-from tests.mail import raw_mail
+from tests.arrivals import arrive
 from tests.people import House
-from tests.tickets.test_intake import arrive
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 HELLO = {"from": "Support <support@house.test>", "to": ["Elena <elena@customer.example>"], "text": "Hello"}
@@ -187,7 +186,7 @@ def test_the_queue_is_told_in_figures(house: House, api: Api) -> None:
 
 
 def test_a_ticket_is_answered(house: House, api: Api) -> None:
-    arrive(house, raw_mail())
+    arrive(house.support)
     ticket = Ticket.objects.get()
     body = {"text": "We refund it.", "state": "solved"}
     answer = api.post(f"/tickets/{ticket.pk}/replies", body, Idempotency_Key="answer-1")
@@ -203,7 +202,7 @@ def test_a_ticket_is_answered(house: House, api: Api) -> None:
 
 @pytest.mark.parametrize("body", [{}, {"text": " "}, {"html": ""}])
 def test_an_empty_answer_is_refused(house: House, api: Api, body: dict[str, str]) -> None:
-    arrive(house, raw_mail())
+    arrive(house.support)
     answer = api.post(f"/tickets/{Ticket.objects.get().pk}/replies", body)
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "text")
 
