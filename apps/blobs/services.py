@@ -22,6 +22,7 @@ from apps.blobs import cached
 from apps.blobs.models import Blob, SpooledBytes
 from apps.blobs.object_store import object_store
 from apps.organisations.models import new_id
+from apps.organisations.prepared import executed
 
 SPOOL_BOUND_BYTES = 256 * 1024
 ORPHAN_AGE = timedelta(days=1)
@@ -29,7 +30,8 @@ OBJECT_PREFIX = "blobs/"
 
 _PUT = """
 WITH asked AS (
-    SELECT * FROM unnest(%(ids)s::uuid[], %(hashes)s::bytea[], %(sizes)s::bigint[], %(contents)s::bytea[])
+    SELECT id, sha256, size_bytes, content
+    FROM unnest(%(ids)s::uuid[], %(hashes)s::bytea[], %(sizes)s::bigint[], %(contents)s::bytea[])
         AS one (id, sha256, size_bytes, content)
 ), written AS (
     INSERT INTO blobs_blob (id, organisation_id, sha256, size_bytes, created_at, stored_at)
@@ -39,7 +41,7 @@ WITH asked AS (
     INSERT INTO blobs_spooledbytes (blob_id, content)
     SELECT id, content FROM asked JOIN written USING (id) WHERE content IS NOT NULL
 )
-SELECT * FROM written
+SELECT id, organisation_id, sha256, size_bytes, created_at, stored_at FROM written
 """
 _WRITTEN = ["id", "organisation_id", "sha256", "size_bytes", "created_at", "stored_at"]
 
@@ -92,8 +94,7 @@ def put_all(organisation_id: uuid.UUID, staged: Sequence[StagedBytes]) -> list[B
         "sizes": [one.size_bytes for one in ordered],
         "contents": [None if one.in_store else one.content for one in ordered],
     }
-    with connection.cursor() as cursor:
-        cursor.execute(_PUT, parameters)
+    with executed(_PUT, parameters) as cursor:
         written = [Blob.from_db(connection.alias, _WRITTEN, row) for row in cursor]
     rows = {blob.sha256: blob for blob in written}
     known = fresh.keys() - rows.keys()

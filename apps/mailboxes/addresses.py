@@ -14,6 +14,7 @@ from django.db.models import Q
 from apps.accounts.principal import Principal
 from apps.mailboxes.models import Domain, Mailbox, OwnedAddress
 from apps.mailboxes.selectors import may_see
+from apps.organisations.prepared import executed
 
 _LOOK_UP = """
 SELECT mailbox.id, owned.organisation_id, mailbox.name, mailbox.address, mailbox.kind, owned.id, owned.address
@@ -68,8 +69,7 @@ def look_up(organisation_id: uuid.UUID, addresses: Iterable[str]) -> Ours:
         "domains": list({address.rpartition("@")[2] for address in asked}),
     }
     owned, domains = {}, set()
-    with connection.cursor() as cursor:
-        cursor.execute(_LOOK_UP, parameters)
+    with executed(_LOOK_UP, parameters) as cursor:
         for *of_mailbox, owned_id, name in cursor:
             if owned_id is None:
                 domains.add(name)

@@ -15,6 +15,8 @@ from typing import Any
 from django.db import connection, models
 from django.db.models.sql import InsertQuery
 
+from apps.organisations.prepared import executed
+
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
@@ -39,8 +41,8 @@ def insert(*rows: models.Model) -> None:
         return
     *others, last = statements
     together = ", ".join(f"insert_{n} AS ({statement})" for n, statement in enumerate(others))
-    with connection.cursor() as cursor:
-        cursor.execute(f"WITH {together} {last}" if together else last, parameters)
+    with executed(f"WITH {together} {last}" if together else last, parameters):
+        pass
     for row in rows:
         row._state.adding, row._state.db = False, connection.alias  # noqa: SLF001 - Django's, documented
 

@@ -112,6 +112,8 @@ def _database(url: str) -> dict[str, Any]:
                 "max_idle": 120,
             },
             "connect_timeout": 5,
+            # For what goes through `organisations.prepared`; what Django sends has its values in it.
+            "prepare_threshold": 5,
             # What the URL asks of the connection, such as sslmode (libpq's names), comes last and wins.
             **dict(parse_qsl(parts.query)),
         },

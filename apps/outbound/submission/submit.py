@@ -258,6 +258,7 @@ def _commit(principal: Principal, plan: _Plan, now: datetime) -> Submitted:
     states = {change.state for _recipient, change in fates}
     message, rows = _draft(principal, plan, least_finished(states), now)
     deliveries = [_delivery(message, plan, recipient, change, now) for recipient, change in fates]
+    begins = message.thread.is_new
     insert(*rows, *deliveries)
     announce([plan.people.sender_row.mailbox_id])
     here = [
@@ -267,7 +268,7 @@ def _commit(principal: Principal, plan: _Plan, now: datetime) -> Submitted:
     ]
     if plan.verdict is not None and plan.verdict.is_known:
         keep_verdicts([Screened.of(message.pk, message.organisation_id, plan.verdict, now)])
-    deliver_locally(message, here, now)
+    deliver_locally(message, here, now, begins=begins)
     _publish(principal, message, deliveries)
     if DeliveryState.QUEUED in states:
         wake_on_commit(plan.lane)
