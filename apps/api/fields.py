@@ -4,11 +4,13 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
+from rest_framework.utils.serializer_helpers import BindingDict
 from rest_framework.validators import ProhibitSurrogateCharactersValidator
 
 MAX_METADATA_DEPTH = 20
@@ -30,6 +32,33 @@ class StrictSerializer(serializers.Serializer[Any]):
                     }
                 )
         return super().to_internal_value(data)
+
+
+class SharedFields(serializers.Serializer[Any]):
+    """Makes its fields once for all requests; DRF does so for each, which was a tenth of taking a mail.
+
+    Not for a serializer that is `partial` or has a context: the fields know only that they belong to this class.
+    """
+
+    @property
+    def fields(self) -> BindingDict:
+        return _fields_of(type(self))
+
+
+@cache
+def _fields_of(kind: type[SharedFields]) -> BindingDict:
+    owner = kind()
+    fields = BindingDict(owner)
+    for name, field in owner.get_fields().items():
+        fields[name] = field
+    return fields
+
+
+class SharedList(serializers.ListSerializer[Any]):
+    """A list within shared fields: nothing of a request stays behind in it."""
+
+    def run_child_validation(self, data: Any) -> Any:
+        return self.child.run_validation(data)  # type: ignore[union-attr]  # a list has one
 
 
 class FreelyNamed(serializers.Serializer[Any]):

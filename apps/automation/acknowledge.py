@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import structlog
-from django.db import DatabaseError, InterfaceError, connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
@@ -121,7 +121,7 @@ def acknowledge_due(now: datetime, *, limit: int = 50) -> int:
         except (BlobError, OutboundError) as error:
             # Due again when its lease lapses, and too late after a day.
             log.warning("acknowledgement_waits", row=str(row.pk), error=type(error).__name__)
-        except (DatabaseError, InterfaceError):
+        except (OperationalError, InterfaceError):
             raise
         except Exception:
             # Whatever one mail provokes must not keep those behind it waiting for a day.

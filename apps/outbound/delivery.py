@@ -25,6 +25,7 @@ from apps.mailboxes.addresses import find_owned
 from apps.mailboxes.models import Mailbox, Message, MessageKind
 from apps.mime.address import normalise_address
 from apps.outbound import transitions
+from apps.outbound.bounces.return_path import return_paths
 from apps.outbound.causes import Cause
 from apps.outbound.errors import LeaseLost
 from apps.outbound.models import DeliveryAttempt, DeliveryState, Lane, Route
@@ -70,11 +71,13 @@ class LeasePolicy:
 
 
 DEFAULT_LEASE_POLICY = LeasePolicy()
+_TAKEN_UP = [one.name for one in fields(TakenUp)]
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One delivery that is ours until the lease lapses, with what sending it needs."""
+    """One delivery that is ours until the lease lapses, with what sending it needs. `return_path` is whom a bounce of
+    this very delivery comes back to; None, the sender."""
 
     delivery_id: uuid.UUID
     token: uuid.UUID
@@ -95,9 +98,11 @@ class Claim:
     return_path: str | None = None
 
     @classmethod
-    def of(cls, taken: TakenUp) -> "Claim":
-        columns = {one.name: getattr(taken, one.name) for one in fields(taken)}
-        return cls(**columns | {"route": Route(taken.route), "lane": Lane(taken.lane)})
+    def of(cls, taken: TakenUp, return_path: str) -> "Claim":
+        columns = {name: getattr(taken, name) for name in _TAKEN_UP}
+        return cls(
+            **columns | {"route": Route(taken.route), "lane": Lane(taken.lane)}, return_path=return_path
+        )
 
     @property
     def envelope(self) -> Envelope:
@@ -153,7 +158,9 @@ def claim_within(
         takings = take_oldest(lane, room, lease=policy.lease)
     else:
         takings = take_by_destination(lane, room, after=walk_from, lease=policy.lease)
-    return Claims([Claim.of(one) for one in takings.deliveries], takings.hidden, takings.last)
+    paths = return_paths()
+    claims = [Claim.of(one, paths.of(one.delivery_id, one.sender, one.kind)) for one in takings.deliveries]
+    return Claims(claims, takings.hidden, takings.last)
 
 
 def keep_alive(

@@ -7,7 +7,8 @@
     no next      after anything that was said about the recipient or the message, and after a lost reply: from then on
                  another relay could only make it two
 
-A mail for which every relay rests or is full has not been attempted: it waits until the first of them is free. The same
+A mail for which every relay rests or is full has not been attempted: it waits until the first of them is free, and
+those who wait so come back at the pace of all these relays together. The same
 when one has failed and another is only full: it would be wrong to wait for the failed one's sake.
 
 A delivery that is pinned has one candidate. It is how an uncertain one is tried again: only the very server that may
@@ -41,7 +42,7 @@ from apps.outbound.relays.health import Answer, Health
 from apps.outbound.relays.routing import Mail, candidates
 from apps.outbound.relays.smarthost import SmarthostWay
 from apps.outbound.verdict import is_relays_trouble
-from apps.outbound.waiting import Wait
+from apps.outbound.waiting import Wait, soonest
 from apps.outbound.wire.conversation import Envelope
 from apps.outbound.wire.payload import Payload
 
@@ -224,7 +225,7 @@ def conclude(tried: Sequence[tuple[Relay, Attempt]]) -> Attempt:
         return tried[0][1]
     asked = [(relay, one) for relay, one in tried if one.waits is None]
     waits = [one.waits for _relay, one in tried if one.waits is not None]
-    first = min(waits, key=lambda wait: wait.until) if waits else None
+    first = soonest(waits) if waits else None
     if not asked:
         return Attempt(tried[-1][1].evidence, waits=first)
     last = asked[-1][1]

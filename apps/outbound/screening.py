@@ -47,18 +47,15 @@ _CAUSES = {
     Outcome.SPAM: Cause.SPAM,
     Outcome.FORBIDDEN: Cause.POLICY_ATTACHMENT,
 }
+# In one order everywhere: two workers that keep the same ones must not wait for each other.
 _KEEP = """
 INSERT INTO outbound_outgoingscreening
     (message_id, organisation_id, outcome, scanner, code, reason, details, version, screened_at, tries, try_again_at)
-SELECT message_id, organisation_id, outcome, scanner, code, reason, ARRAY(SELECT jsonb_array_elements_text(details)),
-    version, screened_at, tries, try_again_at
-FROM unnest(
-    %(messages)s::uuid[], %(organisations)s::uuid[], %(outcomes)s::text[], %(scanners)s::text[], %(codes)s::text[],
-    %(reasons)s::text[], %(details)s::jsonb[], %(versions)s::text[], %(screened_at)s::timestamptz[], %(tries)s::int[],
-    %(again_at)s::timestamptz[]
-) AS one (
-    message_id, organisation_id, outcome, scanner, code, reason, details, version, screened_at, tries, try_again_at
+SELECT one.* FROM jsonb_to_recordset(%(verdicts)s::jsonb) AS one (
+    message_id uuid, organisation_id uuid, outcome text, scanner text, code text, reason text, details text[],
+    version text, screened_at timestamptz, tries int, try_again_at timestamptz
 )
+ORDER BY one.message_id
 ON CONFLICT (message_id) DO UPDATE SET
     outcome = EXCLUDED.outcome, scanner = EXCLUDED.scanner, code = EXCLUDED.code, reason = EXCLUDED.reason,
     details = EXCLUDED.details, version = EXCLUDED.version, screened_at = EXCLUDED.screened_at,
@@ -135,29 +132,29 @@ def screen_for_sending(raw: bytes, sender: str, recipients: Sequence[str], polic
 def keep_verdicts(screened: Collection[Screened]) -> None:
     """Remember verdicts, in the caller's transaction.
 
-    In SQL: the ORM's placeholders for the evidence's array alone cost 50 µs a row.
+    In one piece of JSON: the ORM's placeholders for the array of evidence alone cost 50 µs a row, and eleven arrays of
+    columns 25.
     """
     if not screened:
         return
-    # In one order everywhere: two workers that keep the same ones must not wait for each other.
-    ordered = sorted(screened, key=lambda one: one.message_id)
+    rows = [
+        {
+            "message_id": str(one.message_id),
+            "organisation_id": str(one.organisation_id),
+            "outcome": one.verdict.outcome,
+            "scanner": one.verdict.scanner,
+            "code": one.verdict.code,
+            "reason": one.verdict.reason,
+            "details": one.verdict.details,
+            "version": one.verdict.version,
+            "screened_at": one.at.isoformat(),
+            "tries": one.tries,
+            "try_again_at": one.try_again_at.isoformat() if one.try_again_at is not None else None,
+        }
+        for one in screened
+    ]
     with connection.cursor() as cursor:
-        cursor.execute(
-            _KEEP,
-            {
-                "messages": [one.message_id for one in ordered],
-                "organisations": [one.organisation_id for one in ordered],
-                "outcomes": [one.verdict.outcome.value for one in ordered],
-                "scanners": [one.verdict.scanner for one in ordered],
-                "codes": [one.verdict.code for one in ordered],
-                "reasons": [one.verdict.reason for one in ordered],
-                "details": [json.dumps(one.verdict.details) for one in ordered],
-                "versions": [one.verdict.version for one in ordered],
-                "screened_at": [one.at for one in ordered],
-                "tries": [one.tries for one in ordered],
-                "again_at": [one.try_again_at for one in ordered],
-            },
-        )
+        cursor.execute(_KEEP, {"verdicts": json.dumps(rows)})
 
 
 def policy_of(encrypted_archives: str | None) -> Policy:

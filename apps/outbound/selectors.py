@@ -37,6 +37,7 @@ __all__ = [
     "delivery_for",
     "errors_for",
     "explain",
+    "last_attempts_of",
     "queue_figures",
     "refused_by_id",
     "refused_for",
@@ -138,9 +139,15 @@ def attempts_of(
     if is_on_senders_side(principal, message):
         wanted = [one.pk for one in deliveries]
         attempts = DeliveryAttempt.objects.filter(delivery__in=wanted).select_related("relay")
-        for attempt in attempts.order_by("delivery", "number"):
+        for attempt in attempts.order_by("delivery_id", "number"):
             found.setdefault(attempt.delivery_id, []).append(attempt)
     return found
+
+
+def last_attempts_of(deliveries: Iterable[Delivery]) -> dict[uuid.UUID, DeliveryAttempt]:
+    """The latest attempt for each of these, which the caller may know of; one that was never tried is absent."""
+    wanted = DeliveryAttempt.objects.filter(delivery__in=[one.pk for one in deliveries])
+    return {one.delivery_id: one for one in wanted.order_by("delivery_id", "-number").distinct("delivery_id")}
 
 
 def screenings_of(principal: Principal, messages: Iterable[Message]) -> dict[uuid.UUID, OutgoingScreening]:

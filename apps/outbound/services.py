@@ -4,7 +4,7 @@ Each asks first whether the caller is on the sender's side; whoever is not must 
 """
 
 import uuid
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from datetime import datetime
 
 from django.core.exceptions import ValidationError
@@ -34,10 +34,8 @@ from apps.outbound.models import (
 from apps.outbound.retry import DEFAULT_RETRY_POLICY
 from apps.outbound.screening import put_away_refused
 from apps.outbound.selectors import deliveries_for, relays_to_choose, waiting_for
-from apps.outbound.submission.idempotency import forget_old_keys
-from apps.outbound.submission.quotas import forget_old_use
 from apps.outbound.submission.recipients import read_address, resolve
-from apps.outbound.submission.refused import forget_old_refusals, reopen_mended
+from apps.outbound.submission.refused import reopen_mended
 from apps.outbound.submission.rewriting import write_anew
 from apps.outbound.submission.senders_copy import put_senders_copy_away
 from apps.outbound.submission.validation import check_send_at
@@ -64,21 +62,17 @@ def cancel_message(principal: Principal, message: Message, now: datetime) -> int
     Raises NotCancellable when nobody waits any more, NotVisible for whoever is not on the sender's side.
     """
     _demand_senders_side(principal, message)
-    with transaction.atomic():
-        cancelled = transitions.cancel_waiting(message.pk, actor=principal.actor, now=now)
-        if not cancelled:
-            msg = "It is too late: no recipient is waiting any more."
-            raise NotCancellable(msg)
-        put_senders_copy_away([message.pk])
-        if not Delivery.objects.filter(message=message).exclude(state=DeliveryState.CANCELLED).exists():
-            reopen_mended(message)
+    cancelled = _cancel(principal, Delivery.objects.filter(message=message), now)
+    if not cancelled:
+        msg = "It is too late: no recipient is waiting any more."
+        raise NotCancellable(msg)
     return cancelled
 
 
 def cancel_delivery(principal: Principal, delivery: Delivery, now: datetime) -> None:
     """Take a message back from one recipient. Raises NotCancellable, NotVisible."""
     _demand_known(principal, delivery)
-    if not _cancel_these(principal, [delivery.pk], now):
+    if not _cancel(principal, Delivery.objects.filter(pk=delivery.pk), now):
         msg = "It is too late: this recipient is not waiting any more."
         raise NotCancellable(msg)
 
@@ -92,20 +86,31 @@ def retry_message(
     alone: a person decides for each of those. Raises NotRetryable, NotVisible, and SubmissionInvalid for the relay.
     """
     _demand_senders_side(principal, message)
-    relay = _relay(principal, relay_id) if relay_id else None
+    relay = _relay(principal, relay_id)
     with transaction.atomic():
         again = _resubmit(principal, message.pk, None, now)
+        hurried = _hurry(principal, Delivery.objects.filter(message=message), relay, now)
+        # What was just resubmitted is queued now: over another relay it goes with what waited, and is counted there.
         if relay is None:
-            hurried = again + transitions.try_now(message.pk, actor=principal.actor, now=now)
-        else:
-            # What was just resubmitted is queued now, and goes the same way as what waited.
-            waiting = list(Delivery.objects.filter(message=message.pk).values_list("pk", flat=True))
-            hurried = transitions.reroute(waiting, relay.pk, actor=principal.actor, now=now)
+            hurried += again
         if not hurried:
             msg = "No recipient was put off or failed."
             raise NotRetryable(msg)
-        _wake_lanes([message.pk])
     return hurried
+
+
+def retry_delivery(
+    principal: Principal, delivery: Delivery, now: datetime, *, relay_id: uuid.UUID | str | None = None
+) -> None:
+    """Try again now for one recipient that was put off; with a relay, over this one and no other.
+
+    Raises NotRetryable, NotVisible, and SubmissionInvalid for the relay.
+    """
+    _demand_known(principal, delivery)
+    relay = _relay(principal, relay_id)
+    if not _hurry(principal, Delivery.objects.filter(pk=delivery.pk), relay, now):
+        msg = "This recipient was not put off, or is not waiting any more."
+        raise NotRetryable(msg)
 
 
 def reschedule_message(
@@ -125,7 +130,7 @@ def reschedule_message(
         if not changed:
             msg = "Nothing of it waits for its time any more."
             raise NotRetryable(msg)
-        _wake_lanes([message.pk])
+        _wake(Delivery.objects.filter(message=message))
     return changed
 
 
@@ -136,39 +141,45 @@ def retry_waiting(
     principal: Principal, cause: str, now: datetime, *, relay_id: uuid.UUID | str | None = None
 ) -> int:
     """Try now for whoever waits for this cause, oldest first and at most `AT_ONCE`; how many."""
-    relay = _relay(principal, relay_id) if relay_id else None
-
-    def hurry(ids: Collection[uuid.UUID]) -> int:
-        with transaction.atomic():
-            if relay is None:
-                hurried = transitions.try_these_now(ids, actor=principal.actor, now=now)
-            else:
-                hurried = transitions.reroute(ids, relay.pk, actor=principal.actor, now=now)
-            _wake_all(ids)
-        return hurried
-
-    return _by_batches(principal, cause, hurry)
+    relay = _relay(principal, relay_id)
+    return _by_batches(principal, cause, lambda these: _hurry(principal, these, relay, now))
 
 
 def cancel_waiting(principal: Principal, cause: str, now: datetime) -> int:
     """Take back from whoever waits for this cause, oldest first and at most `AT_ONCE`; how many."""
-    return _by_batches(principal, cause, lambda ids: _cancel_these(principal, ids, now))
+    return _by_batches(principal, cause, lambda these: _cancel(principal, these, now))
 
 
-def _by_batches(principal: Principal, cause: str, act: Callable[[Collection[uuid.UUID]], int]) -> int:
+def _by_batches(principal: Principal, cause: str, act: Callable[[QuerySet[Delivery]], int]) -> int:
     ids = list(waiting_for(principal, cause).select_related(None).values_list("pk", flat=True)[:AT_ONCE])
-    return sum(act(ids[start : start + BATCH]) for start in range(0, len(ids), BATCH))
+    batches = (ids[start : start + BATCH] for start in range(0, len(ids), BATCH))
+    return sum(act(Delivery.objects.filter(pk__in=batch)) for batch in batches)
 
 
-def _cancel_these(principal: Principal, ids: Collection[uuid.UUID], now: datetime) -> int:
+def _cancel(principal: Principal, deliveries: QuerySet[Delivery], now: datetime) -> int:
+    """What is taken back whole before anybody got it is in the error queue again, if it came from there."""
     with transaction.atomic():
-        cancelled = transitions.cancel_these(ids, actor=principal.actor, now=now)
-        touched = Delivery.objects.filter(pk__in=ids, state=DeliveryState.CANCELLED).order_by()
-        put_senders_copy_away(set(touched.values_list("message_id", flat=True)))
+        cancelled = transitions.cancel(deliveries, actor=principal.actor, now=now)
+        touched = deliveries.filter(state=DeliveryState.CANCELLED).order_by()
+        message_ids = set(touched.values_list("message_id", flat=True)) if cancelled else set()
+        put_senders_copy_away(message_ids)
+        reopen_mended(message_ids)
     return cancelled
 
 
-def _relay(principal: Principal, relay_id: uuid.UUID | str) -> Relay:
+def _hurry(principal: Principal, deliveries: QuerySet[Delivery], relay: Relay | None, now: datetime) -> int:
+    with transaction.atomic():
+        if relay is None:
+            hurried = transitions.try_now(deliveries, actor=principal.actor, now=now)
+        else:
+            hurried = transitions.reroute(deliveries, relay.pk, actor=principal.actor, now=now)
+        _wake(deliveries)
+    return hurried
+
+
+def _relay(principal: Principal, relay_id: uuid.UUID | str | None) -> Relay | None:
+    if not relay_id:
+        return None
     try:
         return relays_to_choose(principal).get(pk=relay_id)
     except (Relay.DoesNotExist, ValidationError, ValueError) as error:
@@ -192,7 +203,7 @@ def resubmit_delivery(principal: Principal, delivery: Delivery, now: datetime) -
         if not _resubmit(principal, delivery.message_id, delivery.pk, now):
             msg = "It is not in the error queue any more."
             raise NotRetryable(msg)
-        _wake_lanes([delivery.message_id])
+        wake_on_commit(Lane(delivery.lane))
 
 
 def resubmit_unsuppressed(principal: Principal, delivery: Delivery, now: datetime) -> None:
@@ -267,17 +278,7 @@ def resolve_uncertain(principal: Principal, delivery: Delivery, state: DeliveryS
         if not transitions.resolve_uncertain(delivery.pk, change, actor=principal.actor, now=now):
             msg = "It is not uncertain any more."
             raise NotResolvable(msg)
-        _wake_lanes([delivery.message_id])
-
-
-def forget_old_idempotency_keys(now: datetime) -> int:
-    """Housekeeping: keys older than a day are good for nothing; how many went."""
-    return forget_old_keys(now)
-
-
-def forget_what_is_over(now: datetime) -> int:
-    """Housekeeping: refused submissions after 30 days, tallies no quota reaches; how many rows went."""
-    return forget_old_refusals(now) + forget_old_use(now)
+        wake_on_commit(Lane(delivery.lane))
 
 
 def _resubmit(
@@ -287,14 +288,6 @@ def _resubmit(
     if delivery_id is not None:
         stuck = stuck.filter(pk=delivery_id)
     return transitions.resubmit(stuck, lifetime=DEFAULT_RETRY_POLICY.lifetime, actor=principal.actor, now=now)
-
-
-def _wake_lanes(message_ids: Collection[uuid.UUID]) -> None:
-    _wake(Delivery.objects.filter(message__in=message_ids))
-
-
-def _wake_all(delivery_ids: Collection[uuid.UUID]) -> None:
-    _wake(Delivery.objects.filter(pk__in=delivery_ids))
 
 
 def _wake(deliveries: QuerySet[Delivery]) -> None:

@@ -9,13 +9,14 @@ Limits: a schedule reaches `HORIZON` at most. What would come later comes then, 
 raised meanwhile is noticed within that time.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from apps.outbound.causes import Cause
 
 HORIZON = timedelta(minutes=15)
+ABOUT_THE_SAME_TIME = timedelta(minutes=1)
 LONGEST_GAP = timedelta(seconds=2)
 SHORTEST_GAP = timedelta(milliseconds=5)
 # Rather too dense than too sparse: who comes too early is put off again, but who comes too late leaves a limit unused.
@@ -36,6 +37,20 @@ class Wait:
     gap: timedelta | None = None
     key: str = ""
     is_of_destination: bool = False
+
+
+def soonest(waits: Collection[Wait]) -> Wait:
+    """What several ways that are all full just now come to, for one who may take any of them: the first that has room.
+
+    Those ways that have room at about the same time are used together, so their paces add up.
+    """
+    first = min(waits, key=lambda wait: wait.until)
+    together = [wait for wait in waits if wait.gap and wait.until <= first.until + ABOUT_THE_SAME_TIME]
+    if first.gap is None or len(together) < 2:
+        return first
+    a_second = sum(1 / wait.gap.total_seconds() for wait in together if wait.gap)
+    key = " ".join(sorted(wait.key for wait in together))
+    return replace(first, gap=timedelta(seconds=1 / a_second), key=key)
 
 
 class Schedule:

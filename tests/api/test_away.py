@@ -8,10 +8,10 @@ from django.db import connection
 from apps.api.views import mailboxes
 from apps.blobs.services import SPOOL_BOUND_BYTES, offload
 from tests.api.client import Api
+from tests.arrivals import arrive
 from tests.mail import raw_mail
 from tests.people import House
 from tests.servers import Servers
-from tests.tickets.test_intake import arrive
 
 
 def check_unavailable(answer: Any, code: str) -> None:
@@ -36,8 +36,8 @@ def test_a_database_that_is_away_is_503_and_found_again(servers: Servers, house:
 
 def test_large_bytes_are_503_while_the_object_store_is_away(servers: Servers, house: House, api: Api) -> None:
     raw = raw_mail(text="large\r\n" * SPOOL_BOUND_BYTES)
-    large = arrive(house, raw)
-    small = arrive(house, raw_mail(message_id="small@x.example"))
+    large = arrive(house.support, raw)
+    small = arrive(house.support, message_id="small@x.example")
     servers.s3.stop()
     check_unavailable(api.get(f"/messages/{large.pk}/raw"), "object_store_away")
     assert api.get(f"/messages/{small.pk}").json()["text"].startswith("Hello")
@@ -49,7 +49,7 @@ def test_large_bytes_are_503_while_the_object_store_is_away(servers: Servers, ho
 
 def test_bytes_are_the_same_after_they_moved_to_the_object_store(house: House, api: Api) -> None:
     raw = raw_mail()
-    message = arrive(house, raw)
+    message = arrive(house.support, raw)
     assert offload() > 0
     assert api.get(f"/messages/{message.pk}/raw").content == raw
 

@@ -8,9 +8,8 @@ import pytest
 
 from apps.tickets.models import Ticket
 from tests.api.client import Api
-from tests.mail import raw_mail
+from tests.arrivals import arrive
 from tests.people import House
-from tests.tickets.test_intake import arrive
 
 GOOD = {"from": "support@house.test", "to": ["elena@customer.example"], "subject": "Hello", "text": "Hello"}
 ATTACHMENT = {"filename": "a.txt", "content": "aGVsbG8="}
@@ -140,7 +139,7 @@ def test_a_wrong_query_parameter_is_named(api: Api, query: str) -> None:
 
 def test_a_crafted_cursor_is_a_position_or_an_error(house: House, api: Api) -> None:
     """DRF's own cursor pagination answered 500 to some of these."""
-    arrive(house, raw_mail())
+    arrive(house.support)
     row_id = "00000000-0000-7000-8000-000000000000"
     for fields_ in (
         [1, "0001-01-01T00:00:00+14:00", row_id],
@@ -156,7 +155,7 @@ def test_a_crafted_cursor_is_a_position_or_an_error(house: House, api: Api) -> N
 
 
 def test_a_wrong_change_to_a_ticket_names_the_field_and_changes_nothing(house: House, api: Api) -> None:
-    arrive(house, raw_mail())
+    arrive(house.support)
     ticket = Ticket.objects.get()
     stranger_id = "0190b7a0-0000-7000-8000-000000000000"
     for body, field in (

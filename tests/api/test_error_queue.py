@@ -15,12 +15,11 @@ from apps.outbound.models import Delivery, DeliveryReport, DeliveryState, Refuse
 from apps.tickets.models import Ticket
 from tests.api.client import Api
 from tests.api.test_sending import HELLO, fail, send
+from tests.arrivals import arrive
 from tests.bounced import ELENA, bounced
-from tests.mail import raw_mail
 from tests.outbound.sending import drain
 from tests.people import House
 from tests.remote.server import RemoteServer
-from tests.tickets.test_intake import arrive
 
 FILE = {"filename": "a.txt", "content": base64.b64encode(b"abc").decode(), "content_type": "text/plain"}
 
@@ -96,7 +95,7 @@ def test_an_integrator_that_repeats_with_its_key_mends_by_itself(house: House, a
 
 
 def test_a_refused_answer_is_mended_as_an_answer(house: House, api: Api) -> None:
-    arrive(house, raw_mail())
+    arrive(house.support)
     ticket = Ticket.objects.get()
     answer = api.post(f"/tickets/{ticket.pk}/replies", {"text": "Mended.", "to": ["no"], "state": "solved"})
     assert answer.status_code == 422

@@ -12,9 +12,9 @@ from apps.mailboxes.models import Folder, MailboxEntry, Message
 from apps.tickets.models import HeldMessage, Ticket
 from apps.tickets.services import add_note
 from tests.api.client import Api
+from tests.arrivals import arrive
 from tests.mail import raw_mail
 from tests.people import House
-from tests.tickets.test_intake import arrive
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 PAGE_QUERIES = 10
@@ -37,8 +37,9 @@ def mail_with_files() -> bytes:
 def many(house: House, count: int) -> list[Message]:
     return [
         arrive(
-            house,
-            raw_mail(message_id=f"{n}@customer.example", subject=f"Question {n}"),
+            house.support,
+            message_id=f"{n}@customer.example",
+            subject=f"Question {n}",
             at=NOW + timedelta(seconds=n),
         )
         for n in range(count)
@@ -47,7 +48,7 @@ def many(house: House, count: int) -> list[Message]:
 
 def test_a_received_message_is_answered_as_the_contract_says(house: House, api: Api) -> None:
     text = "Thanks!\r\n\r\nOn Mon, 2 Mar 2026 at 09:00, Support <support@house.test> wrote:\r\n> How are you?\r\n"
-    message = arrive(house, raw_mail(text=text))
+    message = arrive(house.support, text=text, at=NOW)
     answer = api.get(f"/messages/{message.pk}")
     assert answer.status_code == 200
     told = answer.json()
@@ -72,7 +73,7 @@ def test_a_received_message_is_answered_as_the_contract_says(house: House, api: 
 
 def test_raw_answers_the_very_bytes_and_knows_them_again(house: House, api: Api) -> None:
     raw = raw_mail(text="bare\nfeed, \x00 and \udcff".replace("\udcff", "ÿ"))
-    message = arrive(house, raw)
+    message = arrive(house.support, raw)
     answer = api.get(f"/messages/{message.pk}/raw")
     assert answer.content == raw
     assert answer.headers["Content-Type"] == "message/rfc822"
@@ -82,7 +83,7 @@ def test_raw_answers_the_very_bytes_and_knows_them_again(house: House, api: Api)
 
 
 def test_an_attachment_is_a_download_that_no_browser_runs(house: House, api: Api) -> None:
-    message = arrive(house, mail_with_files())
+    message = arrive(house.support, mail_with_files())
     attachments = api.get(f"/messages/{message.pk}").json()["attachments"]
     assert [(one["n"], one["filename"], one["content_type"]) for one in attachments] == [
         (1, "evil.html", "text/html"),
@@ -102,7 +103,7 @@ def test_an_attachment_is_a_download_that_no_browser_runs(house: House, api: Api
 
 
 def test_events_tell_what_happened_in_ids(house: House, api: Api) -> None:
-    message = arrive(house, raw_mail())
+    message = arrive(house.support)
     events = api.get(f"/messages/{message.pk}/events").json()["results"]
     assert {event["kind"] for event in events} == {"message.received", "ticket.opened"}
     assert {event["ticket"] for event in events} == {None, str(Ticket.objects.get().pk)}
@@ -125,7 +126,7 @@ def test_lists_are_walked_forwards_and_back(house: House, api: Api) -> None:
 
 
 def test_rows_of_one_instant_are_neither_repeated_nor_skipped(house: House, api: Api) -> None:
-    wanted = {str(arrive(house, raw_mail(message_id=f"{n}@customer.example"), at=NOW).pk) for n in range(5)}
+    wanted = {str(arrive(house.support, message_id=f"{n}@customer.example", at=NOW).pk) for n in range(5)}
     url, seen = "/messages?limit=2", []
     while url:
         page = api.get(url).json()
@@ -136,8 +137,8 @@ def test_rows_of_one_instant_are_neither_repeated_nor_skipped(house: House, api:
 
 
 def test_messages_are_filtered(house: House, api: Api) -> None:
-    kept = arrive(house, raw_mail(subject="A blue parrot"))
-    private = arrive(house, raw_mail(message_id="2@x.example", subject="Lunch"), house.alices)
+    kept = arrive(house.support, subject="A blue parrot")
+    private = arrive(house.alices, message_id="2@x.example", subject="Lunch")
     MailboxEntry.objects.filter(message=kept).update(folder=Folder.ARCHIVE, is_read=True, is_starred=True)
 
     def found(query: str) -> list[str]:
@@ -157,8 +158,8 @@ def test_messages_are_filtered(house: House, api: Api) -> None:
 
 
 def test_a_persons_key_sees_what_the_person_sees(house: House) -> None:
-    shared = arrive(house, raw_mail())
-    of_alice = arrive(house, raw_mail(message_id="2@x.example"), house.alices)
+    shared = arrive(house.support)
+    of_alice = arrive(house.alices, message_id="2@x.example")
     _key, secret = create_api_key(house.organisation, name="bob's", role=Role.AGENT, user=house.bob)
     bob = Api.of(secret)
     assert [row["id"] for row in bob.get("/messages").json()["results"]] == [str(shared.pk)]
@@ -198,7 +199,7 @@ def test_tickets_are_listed_found_and_read(house: House, api: Api) -> None:
 
 
 def test_a_ticket_is_changed_and_remarked_on(house: House, api: Api) -> None:
-    arrive(house, raw_mail())
+    arrive(house.support)
     ticket = Ticket.objects.get()
     body = {"state": "solved", "assignee": str(house.bob.pk), "priority": "urgent", "tags": ["vip"]}
     told = api.patch(f"/tickets/{ticket.pk}", body).json()
@@ -215,7 +216,7 @@ def test_a_ticket_is_changed_and_remarked_on(house: House, api: Api) -> None:
 
 def test_held_mail_is_listed(house: House, api: Api) -> None:
     assert api.get("/held").json() == {"results": [], "next": None, "previous": None}
-    message = arrive(house, raw_mail())
+    message = arrive(house.support)
     held = HeldMessage.objects.create(
         organisation=house.organisation,
         raw=message.raw,
@@ -231,7 +232,7 @@ def test_held_mail_is_listed(house: House, api: Api) -> None:
 def test_a_page_of_many_takes_no_more_queries_than_a_page_of_few(
     house: House, api: Api, path: str, django_assert_max_num_queries: object
 ) -> None:
-    arrive(house, mail_with_files())
+    arrive(house.support, mail_with_files())
     many(house, 20)
     with django_assert_max_num_queries(PAGE_QUERIES):  # type: ignore[operator]
         assert api.get(f"{path}?limit=50").status_code == 200
@@ -240,10 +241,10 @@ def test_a_page_of_many_takes_no_more_queries_than_a_page_of_few(
 def test_a_ticket_of_many_messages_takes_few_queries(
     house: House, api: Api, django_assert_max_num_queries: object
 ) -> None:
-    arrive(house, raw_mail())
+    arrive(house.support)
     for n in range(15):
         answer = raw_mail(message_id=f"{n}@x.example", headers={"In-Reply-To": "<first@customer.example>"})
-        arrive(house, answer)
+        arrive(house.support, answer)
     ticket = Ticket.objects.get()
     with django_assert_max_num_queries(PAGE_QUERIES + 1):  # type: ignore[operator]
         assert len(api.get(f"/tickets/{ticket.pk}").json()["messages"]) == 16

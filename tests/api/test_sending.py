@@ -2,21 +2,22 @@
 
 import base64
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from django.utils import timezone
+from rest_framework.serializers import ListSerializer
 
 from apps.accounts.models import Role
 from apps.accounts.services import create_api_key
+from apps.api.serializers.messages import NewMessageSerializer
 from apps.mailboxes.models import Message
 from apps.outbound.causes import Cause
 from apps.outbound.models import Delivery, DeliveryState
 from apps.tickets.models import Ticket
 from tests.api.client import Api
-from tests.mail import raw_mail
+from tests.arrivals import arrive
 from tests.people import House
-from tests.tickets.test_intake import arrive
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 HELLO = {"from": "Support <support@house.test>", "to": ["Elena <elena@customer.example>"], "text": "Hello"}
@@ -185,7 +186,7 @@ def test_the_queue_is_told_in_figures(house: House, api: Api) -> None:
 
 
 def test_a_ticket_is_answered(house: House, api: Api) -> None:
-    arrive(house, raw_mail())
+    arrive(house.support)
     ticket = Ticket.objects.get()
     body = {"text": "We refund it.", "state": "solved"}
     answer = api.post(f"/tickets/{ticket.pk}/replies", body, Idempotency_Key="answer-1")
@@ -201,7 +202,7 @@ def test_a_ticket_is_answered(house: House, api: Api) -> None:
 
 @pytest.mark.parametrize("body", [{}, {"text": " "}, {"html": ""}])
 def test_an_empty_answer_is_refused(house: House, api: Api, body: dict[str, str]) -> None:
-    arrive(house, raw_mail())
+    arrive(house.support)
     answer = api.post(f"/tickets/{Ticket.objects.get().pk}/replies", body)
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "text")
 
@@ -214,3 +215,12 @@ def test_a_page_of_sent_messages_takes_few_queries(
     for path in ("/messages", f"/mailboxes/{house.support.pk}/messages?folder=outbox"):
         with django_assert_max_num_queries(10):  # type: ignore[operator]
             assert len(api.get(path).json()["results"]) == 12
+
+
+def test_nothing_of_a_request_stays_behind_in_the_fields_that_requests_share(api: Api) -> None:
+    attachment = {"filename": "a.txt", "content": base64.b64encode(b"content").decode()}
+    send(api, {"attachments": [attachment]})
+    attachments = cast("ListSerializer[Any]", NewMessageSerializer().fields["attachments"])
+    assert attachments is NewMessageSerializer().fields["attachments"]
+    assert not hasattr(attachments, "initial_data")
+    assert not hasattr(attachments.child, "initial_data")

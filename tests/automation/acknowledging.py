@@ -10,9 +10,7 @@ from apps.automation.models import Acknowledgement
 from apps.automation.services import change_acknowledgement_rule
 from apps.events.services import sequence_committed
 from apps.mailboxes.models import Mailbox, Message
-from apps.mailboxes.projection import prepare
-from apps.tickets.intake import file_message
-from tests.mail import raw_mail
+from tests.arrivals import arrive
 from tests.people import House
 
 
@@ -27,13 +25,7 @@ def arrive_by_envelope(
     envelope_sender: str | None = "elena@customer.example",
     **mail: Any,
 ) -> Message:
-    return file_message(
-        prepare(raw if raw is not None else raw_mail(**mail)),
-        organisation_id=mailbox.organisation_id,
-        mailboxes=[mailbox],
-        received_at=timezone.now(),
-        envelope_sender=envelope_sender,
-    )
+    return arrive(mailbox, raw, envelope_sender=envelope_sender, **mail)
 
 
 def acknowledge_all(now: datetime | None = None) -> None:

@@ -23,8 +23,8 @@ NAMELESS = """() => [...document.querySelectorAll("button, a[href], input:not([t
 
 
 def test_keys_move_open_solve_and_archive(house: House, page: Page, sign_in: SignIn) -> None:
-    arrive([house.support], subject="The first", message_id="one@x.example")
-    arrive([house.support], subject="The second", message_id="two@x.example")
+    arrive(house.support, subject="The first", message_id="one@x.example")
+    arrive(house.support, subject="The second", message_id="two@x.example")
     sign_in("alice@house.test")
     page.keyboard.press("j")
     expect(page.locator(".row > a").first).to_be_focused()
@@ -47,7 +47,7 @@ def test_keys_move_open_solve_and_archive(house: House, page: Page, sign_in: Sig
 
 
 def test_what_the_server_refuses_comes_back_in_plain_sight(house: House, page: Page, sign_in: SignIn) -> None:
-    arrive([house.support])
+    arrive(house.support)
     sign_in("alice@house.test")
     page.keyboard.press("o")
     page.wait_for_selector("#conversation")
@@ -58,7 +58,7 @@ def test_what_the_server_refuses_comes_back_in_plain_sight(house: House, page: P
 
 
 def test_marking_unread_gives_the_dot_back(house: House, page: Page, sign_in: SignIn) -> None:
-    arrive([house.support])
+    arrive(house.support)
     sign_in("alice@house.test")
     page.keyboard.press("o")
     wait_until(lambda: MailboxEntry.objects.get().is_read)
@@ -90,7 +90,7 @@ def test_letters_are_letters_while_one_types_and_keys_can_be_switched_off(
 def test_one_pane_at_a_time_on_a_phone(
     house: House, page: Page, sign_in: SignIn, photograph: Callable[..., None]
 ) -> None:
-    arrive([house.support])
+    arrive(house.support)
     page.set_viewport_size({"width": 360, "height": 740})
     sign_in("alice@house.test")
     expect(page.locator("#reading")).to_be_hidden()
@@ -109,7 +109,7 @@ def test_one_pane_at_a_time_on_a_phone(
 
 
 def test_back_and_forward_find_the_same_places(house: House, page: Page, sign_in: SignIn) -> None:
-    arrive([house.support])
+    arrive(house.support)
     sign_in("alice@house.test")
     page.locator(".row > a").click()
     expect(page.get_by_role("heading", level=1)).to_be_visible()
@@ -123,7 +123,7 @@ def test_back_and_forward_find_the_same_places(house: House, page: Page, sign_in
 
 def test_search_finds_and_the_list_scrolls_on(house: House, page: Page, sign_in: SignIn) -> None:
     for n in range(60):
-        arrive([house.support], subject=f"Mail number {n}", message_id=f"n{n}@x.example")
+        arrive(house.support, subject=f"Mail number {n}", message_id=f"n{n}@x.example")
     sign_in("alice@house.test")
     expect(page.locator(".row")).to_have_count(50)
     page.locator(".row").last.scroll_into_view_if_needed()
@@ -138,7 +138,7 @@ def test_search_finds_and_the_list_scrolls_on(house: House, page: Page, sign_in:
 def test_everything_one_can_use_has_a_name(
     house: House, page: Page, sign_in: SignIn, photograph: Callable[..., None], path: str
 ) -> None:
-    arrive([house.support])
+    arrive(house.support)
     sign_in("alice@house.test")
     page.goto(path)
     if path == "/":
@@ -149,7 +149,7 @@ def test_everything_one_can_use_has_a_name(
 
 
 def test_everybody_is_answered_by_a_button_and_by_a_key(house: House, page: Page, sign_in: SignIn) -> None:
-    arrive([house.support], headers={"Cc": "Petra Lang <petra@contoso.example>, support@house.test"})
+    arrive(house.support, headers={"Cc": "Petra Lang <petra@contoso.example>, support@house.test"})
     sign_in("alice@house.test")
     page.keyboard.press("o")
     page.get_by_role("button", name="Everybody").click()

@@ -59,7 +59,7 @@ def test_hostile_mail_runs_nothing_and_fetches_nothing(
         asked.append(request.url)
 
     page.on("request", hear)
-    arrive([house.support], raw=HOSTILE)
+    arrive(house.support, raw=HOSTILE)
     sign_in("alice@house.test")
     page.keyboard.press("o")
     frame = page.frame_locator("iframe.paper")
@@ -82,7 +82,7 @@ def test_hostile_mail_runs_nothing_and_fetches_nothing(
 
 def test_the_frame_is_as_high_as_its_mail(house: House, page: Page, sign_in: Callable[[str], None]) -> None:
     """No scrollbar within a scrollbar, where the browser can size frames (Chromium from 154)."""
-    arrive([house.support], raw=HOSTILE)
+    arrive(house.support, raw=HOSTILE)
     sign_in("alice@house.test")
     if not page.evaluate("CSS.supports('frame-sizing', 'content-height')"):
         pytest.skip("this browser cannot size frames; the server's estimate stands")
@@ -100,7 +100,7 @@ def test_the_frame_is_as_high_as_its_mail(house: House, page: Page, sign_in: Cal
 def test_an_attachment_is_saved_and_never_opened(
     house: House, page: Page, sign_in: Callable[[str], None]
 ) -> None:
-    arrive([house.support], raw=HOSTILE)
+    arrive(house.support, raw=HOSTILE)
     sign_in("alice@house.test")
     page.keyboard.press("o")
     with page.expect_download() as download:

@@ -47,7 +47,7 @@ def test_the_newcomers_walk(
     expect(page.get_by_text("Write to support@house.test")).to_be_visible()
     photograph("first-run")
 
-    arrive([house.support])
+    arrive(house.support)
     row = page.locator(".row", has_text="Invoice 20931 charged twice")
     expect(row).to_be_visible()
     expect(row).to_have_class(re.compile(r"\bunread\b"))
@@ -92,14 +92,14 @@ def test_the_newcomers_walk(
 def test_a_colleagues_note_appears_without_moving_what_one_writes(
     house: House, page: Page, sign_in: SignIn, photograph: Photograph
 ) -> None:
-    arrive([house.support])
+    arrive(house.support)
     sign_in("alice@house.test")
     page.keyboard.press("j")
     page.keyboard.press("o")
     page.get_by_role("tab", name="Note").click()
     page.keyboard.type("half a thou")
     before = page.get_by_label("Your note").bounding_box()
-    arrive([house.support], subject="Another one", message_id="second@customer.example")
+    arrive(house.support, subject="Another one", message_id="second@customer.example")
     expect(page.get_by_role("button", name="1 new conversation")).to_be_visible()
     assert page.get_by_label("Your note").bounding_box() == before
     page.keyboard.type("ght")
@@ -145,6 +145,6 @@ def test_a_lost_line_is_said_and_heals(
     page.context.set_offline(True)
     expect(page.get_by_text("You are offline.")).to_be_visible()
     photograph("offline", sizes=(1440,))
-    arrive([house.support])
+    arrive(house.support)
     page.context.set_offline(False)
     expect(page.locator(".row")).to_have_count(1)

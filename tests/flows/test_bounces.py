@@ -95,7 +95,7 @@ def test_a_bounce_at_the_return_path_is_told_suppresses_and_can_be_undone(
 def test_the_sender_is_told_in_the_conversation_and_the_ticket_stays_as_it_was(
     house: House, relay: RemoteServer, port: int
 ) -> None:
-    arrive([house.support])
+    arrive(house.support)
     ticket = Ticket.objects.get()
     answer = reply_to_ticket(
         house.as_alice,

@@ -41,11 +41,11 @@ from apps.webhooks.models import Webhook
 from apps.webhooks.services import create_webhook
 from apps.webmail.content_tokens import ContentClaim, ContentKind, content_url
 from tests.api.client import Api
+from tests.arrivals import arrive
 from tests.flows.url_map import Address, addresses
 from tests.mail import raw_mail
 from tests.outbound.sending import send
 from tests.people import House
-from tests.tickets.test_intake import arrive
 
 ADDRESSES = addresses()
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -112,7 +112,7 @@ class Belongings:
 
 @pytest.fixture
 def belongings(house: House) -> Belongings:
-    arrive(house, raw_mail(subject=f"The ferry to {MARK}"), at=ARRIVED_AT)
+    arrive(house.support, subject=f"The ferry to {MARK}", at=ARRIVED_AT)
     ticket = Ticket.objects.select_related("mailbox").get()
     add_note(house.as_alice, ticket, f"{MARK} is sold out.", now=ARRIVED_AT)
     reply = Reply(
@@ -242,7 +242,7 @@ def test_a_session_opens_nothing_of_the_api(address: Address, belongings: Belong
 
 
 def test_ids_in_queries_and_bodies_lead_nowhere_either(belongings: Belongings, stranger: House) -> None:
-    arrive(stranger, raw_mail(to="support@stranger.test"))
+    arrive(stranger.support, to="support@stranger.test")
     own = Ticket.objects.get(organisation=stranger.organisation)
     outsider, house = Api.of(stranger.secret), belongings.house
     for path in ("/messages", "/tickets"):
@@ -262,6 +262,6 @@ def test_ids_in_queries_and_bodies_lead_nowhere_either(belongings: Belongings, s
 
 def test_a_mail_to_two_organisations_is_two_messages(house: House, stranger: House) -> None:
     raw = raw_mail(to="support@house.test, support@stranger.test")
-    ours, theirs = arrive(house, raw), arrive(stranger, raw)
+    ours, theirs = arrive(house.support, raw), arrive(stranger.support, raw)
     assert ours.thread_id != theirs.thread_id
     assert ours.raw_id != theirs.raw_id

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from apps.mailboxes.selectors import raw_of
 from apps.mime.parse import parse, parse_as_text
 from apps.tickets.models import Ticket
+from tests.arrivals import arrive
 from tests.fuzz.mutations import mutated
 from tests.mail import raw_mail
 from tests.mime.mails import corpus, hostile_bytes, mail, multipart, nested
 from tests.people import House
-from tests.tickets.test_intake import arrive
 
 pytestmark = pytest.mark.slow
 
@@ -106,7 +106,7 @@ def test_bytes_that_never_were_a_mail_are_read_too(raw: bytes) -> None:
 @given(raw=st.deferred(lambda: mutated(seeds(), at_most=6)))
 def test_a_broken_mail_becomes_a_ticket_with_its_very_bytes(house: House, raw: bytes) -> None:
     before = Ticket.objects.count()
-    message = arrive(house, raw)
+    message = arrive(house.support, raw)
     assert raw_of(message) == raw
     # A mail that refers to an earlier example joins its ticket.
     assert Ticket.objects.filter(thread=message.thread_id).exists()

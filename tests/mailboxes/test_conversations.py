@@ -23,20 +23,15 @@ from apps.mailboxes.services import (
     move_conversation,
     star_conversation,
 )
-from tests.mail import raw_mail
+from tests.arrivals import arrive
 from tests.people import House
-from tests.tickets.test_intake import arrive
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 
 
 def fill(house: House, count: int) -> list[Message]:
     return [
-        arrive(
-            house,
-            raw_mail(message_id=f"{n}@x.example", subject=f"Mail {n}"),
-            at=NOW + timedelta(minutes=n),
-        )
+        arrive(house.support, message_id=f"{n}@x.example", subject=f"Mail {n}", at=NOW + timedelta(minutes=n))
         for n in range(count)
     ]
 
@@ -44,13 +39,11 @@ def fill(house: House, count: int) -> list[Message]:
 def test_a_folder_lists_each_conversation_once_newest_first(house: House) -> None:
     fill(house, 3)
     arrive(
-        house,
-        raw_mail(
-            message_id="answer@x.example",
-            subject="Re: Mail 0",
-            sender="Tomas <tomas@x.example>",
-            headers={"In-Reply-To": "<0@x.example>"},
-        ),
+        house.support,
+        message_id="answer@x.example",
+        subject="Re: Mail 0",
+        sender="Tomas <tomas@x.example>",
+        headers={"In-Reply-To": "<0@x.example>"},
         at=NOW + timedelta(hours=1),
     )
     rows = conversations(house.support, Folder.INBOX).rows
@@ -80,7 +73,7 @@ def test_a_page_takes_the_same_number_of_queries_whatever_it_holds(
     fill(house, 2)
     with django_assert_num_queries(4):
         conversations(house.support, Folder.INBOX)
-    fill_more = [arrive(house, raw_mail(message_id=f"m{n}@x.example")) for n in range(6)]
+    fill_more = [arrive(house.support, message_id=f"m{n}@x.example") for n in range(6)]
     assert fill_more
     with django_assert_num_queries(4):
         conversations(house.support, Folder.INBOX)
@@ -129,7 +122,7 @@ def test_the_outsider_sees_nothing(house: House, stranger: House) -> None:
 
 
 def test_a_colleague_does_not_see_another_persons_mail(house: House) -> None:
-    message = arrive(house, raw_mail(to="alice@house.test"), house.alices)
+    message = arrive(house.alices, to="alice@house.test")
     with pytest.raises(NotVisible):
         message_for(house.as_bob, message.pk)
     with pytest.raises(NotVisible):
@@ -139,7 +132,7 @@ def test_a_colleague_does_not_see_another_persons_mail(house: House) -> None:
 
 
 def test_only_the_senders_side_may_know_of_bcc(house: House) -> None:
-    message = arrive(house, raw_mail(), house.bobs)
+    message = arrive(house.bobs)
     add_entry(message, house.alices.pk, side=Side.SENDER, folder=Folder.SENT, is_read=True, sorted_at=NOW)
     assert is_on_senders_side(house.as_alice, message)
     assert not is_on_senders_side(house.as_bob, message)

@@ -173,7 +173,7 @@ def test_corrections_replace_fields_and_null_takes_one_away() -> None:
 
 
 def test_a_refused_answer_keeps_its_ticket(house: House) -> None:
-    arrive([house.support])
+    arrive(house.support)
     ticket = Ticket.objects.get()
     reply = Reply(text="It is mended.", to=("nonsense",), state="solved")
     with pytest.raises(SubmissionInvalid):

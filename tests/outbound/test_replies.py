@@ -1,6 +1,5 @@
 """Answering tickets: to whom, in which conversation, with what effect."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -11,16 +10,13 @@ from apps.outbound.errors import IdempotencyConflict, SubmissionInvalid
 from apps.outbound.submission.replies import Reply, reply_to_ticket
 from apps.outbound.submission.submit import Submitted
 from apps.tickets.models import Ticket, TicketState
-from tests.mail import raw_mail
+from tests.arrivals import arrive
 from tests.people import House
-from tests.tickets.test_intake import arrive
-
-NOW = datetime(2026, 3, 2, 10, tzinfo=UTC)
 
 
 @pytest.fixture
 def ticket(house: House) -> Ticket:
-    arrive(house, raw_mail())
+    arrive(house.support)
     return Ticket.objects.get()
 
 
@@ -43,12 +39,9 @@ def test_an_answer_goes_to_the_customer_from_the_tickets_mailbox(house: House, t
 
 def test_an_answer_goes_where_the_customer_asked_for_answers(house: House, ticket: Ticket) -> None:
     arrive(
-        house,
-        raw_mail(
-            message_id="second@customer.example",
-            headers={"Reply-To": "desk@customer.example", "In-Reply-To": "<first@customer.example>"},
-        ),
-        at=NOW,
+        house.support,
+        message_id="second@customer.example",
+        headers={"Reply-To": "desk@customer.example", "In-Reply-To": "<first@customer.example>"},
     )
     assert recipients(answer(house, ticket)) == ["desk@customer.example"]
     assert recipients(answer(house, ticket, to=("boss@x.example",), cc=("c@x.example",))) == [
@@ -68,7 +61,7 @@ def test_answers_chain_through_each_other(house: House, ticket: Ticket) -> None:
 
 @pytest.mark.parametrize("message_id", ["", "<odd <nested@ids>", "blank in@it.example"])
 def test_a_message_id_that_cannot_be_written_stops_no_answer(house: House, message_id: str) -> None:
-    arrive(house, raw_mail(message_id=message_id))
+    arrive(house.support, message_id=message_id)
     ticket = Ticket.objects.get()
     assert answer(house, ticket).message.thread == ticket.thread
 
@@ -107,9 +100,9 @@ def test_a_repeated_answer_is_sent_once_although_the_ticket_has_moved_on(
 ) -> None:
     first = answer(house, ticket, key="k", state="solved")
     arrive(
-        house,
-        raw_mail(message_id="more@customer.example", headers={"In-Reply-To": "<first@customer.example>"}),
-        at=NOW,
+        house.support,
+        message_id="more@customer.example",
+        headers={"In-Reply-To": "<first@customer.example>"},
     )
     again = answer(house, ticket, key="k", state="solved")
     assert again.replayed
@@ -121,6 +114,6 @@ def test_a_repeated_answer_is_sent_once_although_the_ticket_has_moved_on(
 
 
 def test_a_customer_without_an_address_must_be_named(house: House) -> None:
-    arrive(house, b"Subject: anonymous\r\n\r\nhello\r\n")
+    arrive(house.support, b"Subject: anonymous\r\n\r\nhello\r\n")
     with pytest.raises(SubmissionInvalid, match="to"):
         answer(house, Ticket.objects.get())

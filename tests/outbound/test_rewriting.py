@@ -17,7 +17,13 @@ from apps.outbound.errors import NotRetryable
 from apps.outbound.models import Delivery, DeliveryState, RefusedSubmission
 from apps.outbound.remedies import Remedy, remedies_for
 from apps.outbound.selectors import errors_for, refused_for
-from apps.outbound.services import cancel_message, resubmit_delivery, resubmit_unsuppressed, rewrite_delivery
+from apps.outbound.services import (
+    cancel_delivery,
+    cancel_message,
+    resubmit_delivery,
+    resubmit_unsuppressed,
+    rewrite_delivery,
+)
 from apps.outbound.submission.refused import asked_again, keep_refused, kept_files
 from apps.outbound.submission.replies import Reply, reply_to_ticket
 from apps.outbound.submission.submit import Submitted, SubmittedAttachment
@@ -117,7 +123,7 @@ def test_only_those_it_was_refused_to_get_it_again(house: House) -> None:
 
 
 def test_an_answer_to_a_ticket_is_one_again(house: House) -> None:
-    arrive([house.support])
+    arrive(house.support)
     ticket = Ticket.objects.get()
     reply = Reply(text="It is mended.", to=("elena@customer.example",), attachments=(FORBIDDEN,))
     submitted = reply_to_ticket(house.as_alice, ticket, reply, idempotency_key=None, now=timezone.now())
@@ -207,3 +213,11 @@ def test_who_bounced_and_is_suppressed_since_is_not_tried_again_as_they_are(hous
 def test_nobody_behind_an_address_asks_for_another_address(house: House) -> None:
     delivery = only_delivery(send(house.as_alice, "nobody@house.test"))
     assert remedy(house.as_alice, delivery) == Remedy.READDRESS
+
+
+def test_the_only_recipient_taken_back_from_the_outbox_brings_what_was_mended_back(house: House) -> None:
+    [failed] = rejected(send(house.as_alice, "elena@x.example"))
+    refused = rewrite_delivery(house.as_alice, failed, NOW)
+    again = only_delivery(send(house.as_alice, "elena@x.example", mends=refused, hold_seconds=10))
+    cancel_delivery(house.as_alice, again, timezone.now())
+    assert list(refused_for(house.as_alice)) == [refused]

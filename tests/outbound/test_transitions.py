@@ -70,7 +70,8 @@ def test_another_relay_is_asked_at_once_except_for_what_is_scheduled(house: Hous
     deferred = only_delivery(send(house.as_key, "elena@x.example"))
     Delivery.objects.update(state="deferred", due_at=timezone.now() + timedelta(hours=1))
     scheduled = only_delivery(send(house.as_key, "erik@x.example", hold_seconds=60))
-    assert reroute([deferred.pk, scheduled.pk], relay.pk, actor="user:x", now=timezone.now()) == 1
+    both = Delivery.objects.filter(pk__in=[deferred.pk, scheduled.pk])
+    assert reroute(both, relay.pk, actor="user:x", now=timezone.now()) == 1
     (claim,) = claim_due(Lane.INTERACTIVE, limit=5)
     assert claim.delivery_id == deferred.pk
     deferred.refresh_from_db()

@@ -1,12 +1,13 @@
 """Waiting for a limit: everybody gets a moment of their own, at about the limit's pace."""
 
+from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 
 from django.utils import timezone
 
 from apps.outbound.causes import Cause
-from apps.outbound.waiting import HORIZON, Schedule, Wait
+from apps.outbound.waiting import HORIZON, Schedule, Wait, soonest
 
 NOW = timezone.now()
 
@@ -24,6 +25,19 @@ def test_those_who_wait_for_one_limit_come_one_after_the_other_and_none_too_earl
     schedule = Schedule(lambda: 0.5)
     moments = [schedule.place(wait(2, gap=2), "x.example", NOW) for _ in range(10)]
     assert moments == [NOW + timedelta(seconds=2 + 2 * n) for n in range(10)]
+
+
+def test_those_who_may_take_either_of_two_ways_come_at_the_pace_of_both() -> None:
+    one, other = replace(wait(60, gap=2), key="a"), replace(wait(61, gap=3), key="b")
+    both = soonest([other, one])
+    assert (both.until, both.gap) == (one.until, timedelta(seconds=1.2))
+    assert soonest([one, other]).key == both.key not in {one.key, other.key}
+
+
+def test_a_way_that_has_room_only_much_later_adds_nothing_to_the_pace() -> None:
+    one, later, unknown = wait(1, gap=2), wait(3600, gap=2), wait(1.5)
+    assert soonest([later, one, unknown]) == one
+    assert soonest([replace(unknown, until=NOW), one]).gap is None
 
 
 def test_without_a_known_pace_they_come_rather_too_early_than_too_late() -> None:

@@ -40,7 +40,7 @@ def later(house: House, *to: str, **fields: Any) -> Submitted:
 
 def answer(house: House, submitted: Submitted, headers: dict[str, str] | None = None) -> Message:
     refers = {"In-Reply-To": f"<{submitted.message.rfc_message_id}>"}
-    return arrive([house.support], headers=refers | (headers or {}), message_id="answer@customer.example")
+    return arrive(house.support, headers=refers | (headers or {}), message_id="answer@customer.example")
 
 
 def let_it_be_due() -> None:
@@ -99,7 +99,7 @@ def test_no_program_answers_for_a_person(house: House, headers: dict[str, str]) 
 
 
 def test_what_was_said_before_is_no_answer(house: House) -> None:
-    question = arrive([house.support])
+    question = arrive(house.support)
     submitted = later(house, in_reply_to=str(question.pk))
     assert replied_meanwhile([only_delivery(submitted).pk]) == set()
 

@@ -5,7 +5,9 @@ would have punished is counted in `trespasses`: a sender that keeps to a limit l
 """
 
 import time
-from collections import Counter, deque
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from tests.remote.script import Answer, Phase, Step
@@ -13,14 +15,23 @@ from tests.remote.server import RemoteServer
 
 
 class LimitedProvider(RemoteServer):
-    """So many messages in any window of `window_seconds`, over so many connections at once."""
+    """So many messages in any window of `window_seconds` by its clock, over so many connections at once."""
 
-    def __init__(self, *, messages: int, window_seconds: float, connections: int, **manners: Any) -> None:
+    def __init__(
+        self,
+        *,
+        messages: int,
+        window_seconds: float,
+        connections: int,
+        clock: Callable[[], float] = time.monotonic,
+        **manners: Any,
+    ) -> None:
         super().__init__(**manners)
+        self._clock = clock
         self._messages = messages
         self._window_seconds = window_seconds
         self._connections = connections
-        self._taken_at: deque[float] = deque()
+        self.taken_at: list[float] = []
         self.most_in_a_window = 0
         self.most_connections = 0
         self.trespasses: Counter[str] = Counter()
@@ -36,15 +47,13 @@ class LimitedProvider(RemoteServer):
             return Answer(454, "4.7.0 Throttling failure: Maximum sending rate exceeded")
         step = super().step_at(phase, recipient)
         if phase == Phase.DOT and step is None:
-            self._taken_at.append(time.monotonic())
+            self.taken_at.append(self._clock())
             self.most_in_a_window = max(self.most_in_a_window, self._in_window())
         return step
 
     def _in_window(self) -> int:
-        since = time.monotonic() - self._window_seconds
-        while self._taken_at and self._taken_at[0] < since:
-            self._taken_at.popleft()
-        return len(self._taken_at)
+        since = self._clock() - self._window_seconds
+        return len(self.taken_at) - bisect_right(self.taken_at, since)
 
 
 class Throttling(RemoteServer):

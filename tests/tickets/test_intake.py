@@ -6,29 +6,21 @@ import pytest
 from django.db import connection
 
 from apps.events.models import Event
-from apps.mailboxes.models import Folder, Mailbox, Message, MessageKind, Thread
+from apps.mailboxes.models import Folder, Message, MessageKind, Thread
 from apps.mailboxes.projection import prepare
 from apps.mailboxes.selectors import raw_of, text_of
 from apps.tickets.intake import deliver_locally, file_message
 from apps.tickets.models import Ticket, TicketState
+from tests.arrivals import arrive
 from tests.mail import raw_mail
 from tests.people import House, build_house
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 
 
-def arrive(house: House, raw: bytes, *mailboxes: Mailbox, at: datetime = NOW) -> Message:
-    return file_message(
-        prepare(raw),
-        organisation_id=house.organisation.pk,
-        mailboxes=mailboxes or [house.support],
-        received_at=at,
-    )
-
-
 def test_a_customers_mail_becomes_a_ticket(house: House) -> None:
     raw = raw_mail()
-    message = arrive(house, raw)
+    message = arrive(house.support, raw)
     ticket = Ticket.objects.get()
     assert ticket.number == 1
     assert ticket.subject == "Invoice 20931 charged twice"
@@ -45,10 +37,10 @@ def test_a_customers_mail_becomes_a_ticket(house: House) -> None:
 
 
 def test_a_ticket_begins_with_the_priority_its_mail_asks_for(house: House) -> None:
-    arrive(house, raw_mail(headers={"X-Priority": "1 (Highest)"}))
-    arrive(house, raw_mail(subject="[URGENT] Pumps down", message_id="b@x.example"))
-    arrive(house, raw_mail(message_id="c@x.example", headers={"List-Id": "<news.x.example>"}))
-    arrive(house, raw_mail(message_id="d@x.example"))
+    arrive(house.support, headers={"X-Priority": "1 (Highest)"})
+    arrive(house.support, subject="[URGENT] Pumps down", message_id="b@x.example")
+    arrive(house.support, message_id="c@x.example", headers={"List-Id": "<news.x.example>"})
+    arrive(house.support, message_id="d@x.example")
     chosen = Ticket.objects.order_by("number").values_list("priority", "priority_because")
     assert list(chosen) == [
         ("high", "sender_marked_it"),
@@ -59,15 +51,13 @@ def test_a_ticket_begins_with_the_priority_its_mail_asks_for(house: House) -> No
 
 
 def test_an_answer_changes_no_priority(house: House) -> None:
-    arrive(house, raw_mail())
+    arrive(house.support)
     Ticket.objects.update(priority="low", priority_because="set_by_a_person")
     arrive(
-        house,
-        raw_mail(
-            subject="[URGENT] again",
-            message_id="b@x.example",
-            headers={"In-Reply-To": "<first@customer.example>", "Importance": "high"},
-        ),
+        house.support,
+        subject="[URGENT] again",
+        message_id="b@x.example",
+        headers={"In-Reply-To": "<first@customer.example>", "Importance": "high"},
     )
     assert Ticket.objects.get().priority == "low"
 
@@ -86,19 +76,19 @@ def test_what_the_envelope_and_the_headers_said_is_kept(house: House) -> None:
 
 
 def test_events_carry_ids_and_no_words(house: House) -> None:
-    arrive(house, raw_mail())
+    arrive(house.support)
     told = " ".join(str(row) for row in Event.objects.values())
     assert "elena" not in told
     assert "Invoice" not in told
 
 
 def test_an_answer_continues_the_ticket_and_reopens_it(house: House) -> None:
-    arrive(house, raw_mail())
+    arrive(house.support)
     Ticket.objects.update(state=TicketState.SOLVED, solved_at=NOW)
     answer = raw_mail(
         message_id="second@customer.example", headers={"In-Reply-To": "<first@customer.example>"}
     )
-    message = arrive(house, answer, at=NOW + timedelta(hours=1))
+    message = arrive(house.support, answer, at=NOW + timedelta(hours=1))
     ticket = Ticket.objects.get()
     assert ticket.state == TicketState.OPEN
     assert ticket.solved_at is None
@@ -108,33 +98,30 @@ def test_an_answer_continues_the_ticket_and_reopens_it(house: House) -> None:
 
 
 def test_references_are_tried_from_the_newest(house: House) -> None:
-    arrive(house, raw_mail(message_id="a@x.example"))
-    newer = arrive(house, raw_mail(message_id="b@x.example"))
+    arrive(house.support, message_id="a@x.example")
+    newer = arrive(house.support, message_id="b@x.example")
     answer = arrive(
-        house,
-        raw_mail(
-            message_id="c@x.example", headers={"References": "<a@x.example> <b@x.example> <q@x.example>"}
-        ),
+        house.support,
+        message_id="c@x.example",
+        headers={"References": "<a@x.example> <b@x.example> <q@x.example>"},
     )
     assert answer.thread_id == newer.thread_id
 
 
 def test_a_new_sender_in_a_conversation_is_told_of(house: House) -> None:
-    arrive(house, raw_mail())
+    arrive(house.support)
     message = arrive(
-        house,
-        raw_mail(
-            sender="someone@else.example",
-            message_id="z@else.example",
-            headers={"References": "<first@customer.example>"},
-        ),
+        house.support,
+        sender="someone@else.example",
+        message_id="z@else.example",
+        headers={"References": "<first@customer.example>"},
     )
     assert message.filed_because.endswith("Its sender is new to this conversation.")
 
 
 def test_the_same_subject_alone_joins_nothing(house: House) -> None:
-    arrive(house, raw_mail(message_id="a@x.example"))
-    arrive(house, raw_mail(message_id="b@y.example", sender="other@y.example"))
+    arrive(house.support, message_id="a@x.example")
+    arrive(house.support, message_id="b@y.example", sender="other@y.example")
     assert Ticket.objects.count() == 2
     assert list(Ticket.objects.order_by("number").values_list("number", flat=True)) == [1, 2]
 
@@ -146,33 +133,33 @@ def test_another_organisations_message_is_never_a_parent(house: House, stranger:
         mailboxes=[stranger.support],
         received_at=NOW,
     )
-    arrive(house, raw_mail(message_id="b@x.example", headers={"In-Reply-To": "<first@customer.example>"}))
+    arrive(house.support, message_id="b@x.example", headers={"In-Reply-To": "<first@customer.example>"})
     assert Thread.objects.count() == 2
 
 
 def test_mail_to_a_person_opens_no_ticket(house: House) -> None:
-    arrive(house, raw_mail(to="alice@house.test"), house.alices)
+    arrive(house.alices, to="alice@house.test")
     assert not Ticket.objects.exists()
 
 
 def test_mail_to_two_shared_mailboxes_is_one_message_and_two_entries(house: House) -> None:
-    message = arrive(house, raw_mail(), house.support, house.alices, house.support)
+    message = arrive([house.support, house.alices, house.support])
     assert Message.objects.count() == 1
     assert message.entries.count() == 2
     assert Ticket.objects.count() == 1
 
 
 def test_filing_locally_again_adds_nothing(house: House) -> None:
-    message = arrive(house, raw_mail())
+    message = arrive(house.support)
     deliver_locally(message, [house.support], NOW)
     assert message.entries.count() == 1
     assert Ticket.objects.count() == 1
 
 
 def test_an_archived_conversation_comes_back_with_an_answer(house: House) -> None:
-    first = arrive(house, raw_mail())
+    first = arrive(house.support)
     first.entries.update(folder=Folder.ARCHIVE)
-    arrive(house, raw_mail(message_id="b@x.example", headers={"In-Reply-To": "<first@customer.example>"}))
+    arrive(house.support, message_id="b@x.example", headers={"In-Reply-To": "<first@customer.example>"})
     assert first.entries.get().folder == Folder.INBOX
 
 
@@ -193,13 +180,13 @@ def test_an_archived_conversation_comes_back_with_an_answer(house: House) -> Non
     ids=["empty", "noise", "surrogate", "endless", "charset"],
 )
 def test_whatever_arrives_becomes_a_ticket_with_its_bytes(house: House, raw: bytes) -> None:
-    message = arrive(house, raw)
+    message = arrive(house.support, raw)
     assert Ticket.objects.count() == 1
     assert raw_of(message) == raw
 
 
 def test_kinds_are_kept(house: House) -> None:
-    message = arrive(house, raw_mail(headers={"Auto-Submitted": "auto-replied"}))
+    message = arrive(house.support, headers={"Auto-Submitted": "auto-replied"})
     assert message.kind == MessageKind.AUTO_REPLY
 
 
@@ -207,7 +194,7 @@ def test_kinds_are_kept(house: House) -> None:
 def test_two_answers_at_once_share_one_ticket() -> None:
     """The first answer to a message we sent opens its ticket: both must not."""
     house = build_house("Race", "race.test")
-    first = arrive(house, raw_mail(), house.alices)
+    first = arrive(house.alices)
     barrier = threading.Barrier(2)
 
     def answer(name: str) -> None:

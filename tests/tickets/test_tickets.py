@@ -10,16 +10,15 @@ from apps.tickets.errors import TicketInvalid
 from apps.tickets.models import Ticket, TicketState
 from apps.tickets.selectors import messages_of, notes_of, search_tickets, ticket_for, tickets_for
 from apps.tickets.services import add_note, change_ticket
-from tests.mail import raw_mail
+from tests.arrivals import arrive
 from tests.people import House
-from tests.tickets.test_intake import arrive
 
 NOW = datetime(2026, 3, 2, 10, tzinfo=UTC)
 
 
 @pytest.fixture
 def ticket(house: House) -> Ticket:
-    arrive(house, raw_mail())
+    arrive(house.support)
     return Ticket.objects.select_related("mailbox", "assignee").get()
 
 
@@ -104,7 +103,7 @@ def test_garbled_ids_are_not_visible(house: House, ticket_id: str) -> None:
 
 
 def test_tickets_are_found_by_number_and_by_words(house: House, ticket: Ticket) -> None:
-    arrive(house, raw_mail(subject="Something else", message_id="q@x.example", text="Grüße, Zoë\r\n"))
+    arrive(house.support, subject="Something else", message_id="q@x.example", text="Grüße, Zoë\r\n")
     found = tickets_for(house.as_alice)
     assert [one.number for one in search_tickets(found, "#1")] == [1]
     assert [one.number for one in search_tickets(found, "charged invoi")] == [1]

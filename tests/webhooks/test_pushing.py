@@ -60,7 +60,7 @@ def states() -> list[str]:
 
 def test_a_new_ticket_is_told_in_ids_and_signed(house: House, receiver: Receiver, push_all: PushAll) -> None:
     _webhook, secret = hook(house, receiver.url, "ticket.opened")
-    arrive([house.support])
+    arrive(house.support)
     push_all()
     (got,) = receiver.got
     assert got.path == "/hook?shop=1"
@@ -84,7 +84,7 @@ def test_a_new_ticket_is_told_in_ids_and_signed(house: House, receiver: Receiver
 
 def test_no_word_or_address_leaves_by_a_webhook(house: House, receiver: Receiver, push_all: PushAll) -> None:
     hook(house, receiver.url)
-    arrive([house.support])
+    arrive(house.support)
     push_all()
     assert len(receiver.got) >= 2
     for got in receiver.got:
@@ -95,7 +95,7 @@ def test_no_word_or_address_leaves_by_a_webhook(house: House, receiver: Receiver
 def test_another_secret_does_not_verify(house: House, receiver: Receiver, push_all: PushAll) -> None:
     hook(house, receiver.url, "ticket.opened")
     _other, wrong = hook(house, receiver.url, "conversation.moved")
-    arrive([house.support])
+    arrive(house.support)
     push_all()
     with pytest.raises(WebhookVerificationError):
         Verifier(wrong).verify(receiver.got[0].body, receiver.got[0].headers)

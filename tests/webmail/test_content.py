@@ -52,7 +52,7 @@ Content-Disposition: attachment; filename="drawing.svg"
 
 @pytest.fixture
 def message(house: House) -> Message:
-    return arrive([house.support], raw=MAIL)
+    return arrive(house.support, raw=MAIL)
 
 
 @pytest.fixture

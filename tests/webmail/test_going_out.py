@@ -181,7 +181,7 @@ def test_undo_brings_a_mended_mail_back_to_where_it_was_kept(house: House, alice
 
 
 def test_a_refused_answer_is_mended_in_its_ticket(house: House, alice: Client) -> None:
-    arrive([house.support])
+    arrive(house.support)
     ticket = Ticket.objects.get()
     with pytest.raises(SubmissionInvalid):
         reply_to_ticket(
@@ -351,3 +351,16 @@ def test_where_nobody_has_the_address_another_one_is_asked_for(house: House, ali
     page = alice.get(reverse("webmail:errors")).content.decode()
     assert "Change the address" in page
     assert page.count("Send to another address") == 1
+
+
+def test_trying_one_recipient_now_leaves_the_others_where_they_are(house: House, alice: Client) -> None:
+    send(house.as_alice, "elena@customer.example", "tomas@customer.example", "nobody@house.test")
+    waiting = Delivery.objects.filter(state=DeliveryState.QUEUED).order_by("recipient")
+    one, other = waiting
+    waiting.update(state=DeliveryState.DEFERRED, due_at=timezone.now() + timedelta(hours=1))
+    address = reverse("webmail:retry-recipient", kwargs={"delivery_id": one.pk})
+    assert alice.post(address).status_code == 200
+    states = dict(Delivery.objects.values_list("recipient", "state"))
+    assert states == {one.recipient: "queued", other.recipient: "deferred", "nobody@house.test": "failed"}
+    assert alice.post(address).status_code == 409
+    assert alice.post(address, {"relay": str(one.pk)}).json() == {"detail": "There is no such relay in use."}

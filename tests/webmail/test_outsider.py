@@ -41,10 +41,10 @@ OF_ADMINS = {"domains", "add-domain", "domain", "check-domain", "remove-domain",
 # Takes something new; there is nothing of somebody else's in it to find.
 OF_NOTHING = {"add-domain"}
 FOR_EVERYBODY = {"sign-in", "sign-out", "mta-sts"}
-OF_SENT_MAIL = {"cancel", "retry", "reschedule", "story"}
-POSTED = {"read", "move", "star", "answer", "change-ticket", "note", "answer-ticket", "cancel", "retry", "resubmit",
+OF_SENT_MAIL = {"cancel", "reschedule", "story"}
+POSTED = {"read", "move", "star", "answer", "change-ticket", "note", "answer-ticket", "cancel", "resubmit",
           "discard", "resolve", "hurry", "stop", "cancel-recipient", "reschedule", "readdress", "restore",
-          "rewrite", "send-unsuppressed",
+          "rewrite", "send-unsuppressed", "retry-recipient",
           "discard-refused", "restore-refused", "add-domain", "check-domain", "remove-domain", "rotate-keys",
           "change-key", "change-acknowledgement", "unsuppress", "test-relay",
           "pause-relay", "resume-relay", "remove-relay"}  # fmt: skip
@@ -60,7 +60,7 @@ def named_patterns() -> Iterator[URLPattern]:
 
 def things_of(house: House) -> dict[str, object]:
     """A value for every argument of every URL, all of this house."""
-    message = arrive([house.support])
+    message = arrive(house.support)
     delivery = send(house.as_key, "elena@customer.example").deliveries[0]
     assert isinstance(message, Message)
     domain = Domain.objects.get(name=house.domain)
@@ -141,7 +141,7 @@ def test_what_is_not_there_answers_like_what_is_not_for_one(house: House, alice:
 
 
 def test_a_colleague_outside_a_mailbox_does_not_see_it(house: House, alice: Client) -> None:
-    arrive([house.bobs], to="bob@house.test")
+    arrive(house.bobs, to="bob@house.test")
     assert alice.get(f"/m/{house.bobs.pk}/inbox/").status_code == 404
     assert alice.get(f"/m/{house.alices.pk}/inbox/").status_code == 200
     assert not Delivery.objects.exists()

@@ -49,7 +49,7 @@ def test_an_empty_team_inbox_tells_the_newcomer_what_to_do(house: House, alice: 
 
 
 def test_the_list_shows_who_wrote_what_and_that_it_is_unread(house: House, alice: Client) -> None:
-    arrive([house.support])
+    arrive(house.support)
     page = alice.get(folder_address(house.support)).content.decode()
     assert "Elena Marsh" in page
     assert "Invoice 20931 charged twice" in page
@@ -61,11 +61,11 @@ def test_a_page_of_rows_costs_the_same_however_many_there_are(
     house: House, alice: Client, django_assert_max_num_queries: Callable[[int], DjangoAssertNumQueries]
 ) -> None:
     for n in range(3):
-        arrive([house.support], message_id=f"few{n}@x.example")
+        arrive(house.support, message_id=f"few{n}@x.example")
     with django_assert_max_num_queries(18) as few:  # type: ignore[attr-defined]
         alice.get(folder_address(house.support))
     for n in range(30):
-        arrive([house.support], message_id=f"many{n}@x.example")
+        arrive(house.support, message_id=f"many{n}@x.example")
     with django_assert_max_num_queries(18) as many:  # type: ignore[attr-defined]
         alice.get(folder_address(house.support))
     assert len(many) == len(few)
@@ -73,7 +73,7 @@ def test_a_page_of_rows_costs_the_same_however_many_there_are(
 
 def test_the_next_page_begins_where_the_first_ended(house: House, alice: Client) -> None:
     for n in range(60):
-        arrive([house.support], subject=f"Mail number {n:02}", message_id=f"n{n}@x.example")
+        arrive(house.support, subject=f"Mail number {n:02}", message_id=f"n{n}@x.example")
     first = alice.get(folder_address(house.support))
     second = alice.get(first.context["more_url"], headers=FRAGMENT)
     numbers = [row.subject for page in (first, second) for row, _ticket in page.context["rows"]]
@@ -88,14 +88,14 @@ def test_a_crafted_position_is_no_page(house: House, alice: Client, before: str)
 
 
 def test_search_finds_by_word_and_says_when_it_does_not(house: House, alice: Client) -> None:
-    arrive([house.support])
+    arrive(house.support)
     found = alice.get(folder_address(house.support), {"q": "charged"})
     assert [row.subject for row, _ticket in found.context["rows"]] == ["Invoice 20931 charged twice"]
     assert "Nothing found" in alice.get(folder_address(house.support), {"q": "umlaut"}).content.decode()
 
 
 def test_a_conversation_shows_ticket_text_and_notes(house: House, alice: Client) -> None:
-    message = arrive([house.support])
+    message = arrive(house.support)
     add_note(house.as_bob, Ticket.objects.get(), "Refund is on its way", now=timezone.now())
     page = alice.get(conversation_address(house.support, message)).content.decode()
     for shown in ("#1", "Elena Marsh", "our card was charged twice", "Refund is on its way", "Bob House"):
@@ -103,7 +103,7 @@ def test_a_conversation_shows_ticket_text_and_notes(house: House, alice: Client)
 
 
 def test_a_fragment_is_the_conversation_alone(house: House, alice: Client) -> None:
-    message = arrive([house.support])
+    message = arrive(house.support)
     answer = alice.get(conversation_address(house.support, message), headers=FRAGMENT)
     assert "<html" not in answer.content.decode()
     assert "HX-Request-Type" in answer["Vary"]
@@ -114,7 +114,7 @@ def test_text_is_escaped_and_quotes_are_folded_not_dropped(house: House, alice: 
     text = (
         "<b>Thanks</b>, see https://x.example/a?b=1&c=2.\r\n\r\nOn Monday, Bob wrote:\r\n> the old words\r\n"
     )
-    message = arrive([house.support], text=text)
+    message = arrive(house.support, text=text)
     page = alice.get(conversation_address(house.support, message)).content.decode()
     assert "&lt;b&gt;Thanks&lt;/b&gt;" in page
     assert 'href="https://x.example/a?b=1&amp;c=2"' in page
@@ -123,10 +123,10 @@ def test_text_is_escaped_and_quotes_are_folded_not_dropped(house: House, alice: 
 
 
 def test_only_the_newest_messages_of_a_long_conversation_are_opened(house: House, alice: Client) -> None:
-    first = arrive([house.support])
+    first = arrive(house.support)
     for n in range(20):
         reference = {"In-Reply-To": "<first@customer.example>"}
-        arrive([house.support], message_id=f"answer{n}@x.example", headers=reference)
+        arrive(house.support, message_id=f"answer{n}@x.example", headers=reference)
     MailboxEntry.objects.update(is_read=True)
     shown = alice.get(conversation_address(house.support, first)).context["shown"]
     assert [message.body is not None for message in shown.messages] == [False] * 18 + [True] * 3
@@ -137,7 +137,7 @@ def test_only_the_newest_messages_of_a_long_conversation_are_opened(house: House
 def test_a_text_out_of_reach_does_not_take_the_conversation_away(
     house: House, alice: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    message = arrive([house.support])
+    message = arrive(house.support)
 
     def away(_message: Message) -> str:
         raise ObjectStoreUnavailable
@@ -149,7 +149,7 @@ def test_a_text_out_of_reach_does_not_take_the_conversation_away(
 
 
 def test_reading_is_told_and_taken_back(house: House, alice: Client) -> None:
-    message = arrive([house.support])
+    message = arrive(house.support)
     read = address("read", house.support, message)
     assert alice.post(read, {"is_read": "1"}).json() == {"changed": 1}
     assert MailboxEntry.objects.get().is_read
@@ -158,13 +158,13 @@ def test_reading_is_told_and_taken_back(house: House, alice: Client) -> None:
 
 
 def test_looking_at_a_conversation_alone_marks_nothing_read(house: House, alice: Client) -> None:
-    message = arrive([house.support])
+    message = arrive(house.support)
     alice.get(conversation_address(house.support, message))
     assert not MailboxEntry.objects.get().is_read
 
 
 def test_a_conversation_moves_and_comes_back(house: House, alice: Client) -> None:
-    message = arrive([house.support])
+    message = arrive(house.support)
     move = address("move", house.support, message)
     assert alice.post(move, {"folder": "archive"}).json() == {"changed": 1}
     assert MailboxEntry.objects.get().folder == Folder.ARCHIVE
@@ -173,14 +173,14 @@ def test_a_conversation_moves_and_comes_back(house: House, alice: Client) -> Non
 
 
 def test_a_star_is_given_and_taken(house: House, alice: Client) -> None:
-    message = arrive([house.support])
+    message = arrive(house.support)
     star = address("star", house.support, message, folder=Folder.INBOX)
     assert b'aria-pressed="true"' in alice.post(star, {"starred": "1"}).content
     assert b'aria-pressed="false"' in alice.post(star, {"starred": "0"}).content
 
 
 def test_a_ticket_is_solved_assigned_and_noted(house: House, alice: Client) -> None:
-    arrive([house.support])
+    arrive(house.support)
     ticket = Ticket.objects.get()
     change = reverse("webmail:change-ticket", kwargs={"ticket_id": ticket.pk, "folder": Folder.INBOX})
     assert b"Reopen" in alice.post(change, {"state": "solved"}).content
@@ -193,7 +193,7 @@ def test_a_ticket_is_solved_assigned_and_noted(house: House, alice: Client) -> N
 
 
 def test_a_ticket_shows_its_priority_with_the_reason_and_takes_another(house: House, alice: Client) -> None:
-    message = arrive([house.support], subject="[URGENT] Pumps down")
+    message = arrive(house.support, subject="[URGENT] Pumps down")
     page = alice.get(conversation_address(house.support, message)).content.decode()
     assert 'class="chip bad" title="The subject begins with a marker for urgent mail."' in page
     ticket = Ticket.objects.get()
@@ -209,7 +209,7 @@ def test_a_ticket_shows_its_priority_with_the_reason_and_takes_another(house: Ho
     "changes", [{"state": "lost"}, {"priority": "dire"}, {"assignee": "x"}, {"assignee": settings.SECRET_KEY}]
 )
 def test_a_ticket_refuses_what_it_cannot_become(house: House, alice: Client, changes: dict[str, str]) -> None:
-    arrive([house.support])
+    arrive(house.support)
     change = reverse(
         "webmail:change-ticket", kwargs={"ticket_id": Ticket.objects.get().pk, "folder": Folder.INBOX}
     )
@@ -219,7 +219,7 @@ def test_a_ticket_refuses_what_it_cannot_become(house: House, alice: Client, cha
 
 
 def test_a_stranger_cannot_be_given_a_ticket(house: House, stranger: House, alice: Client) -> None:
-    arrive([house.support])
+    arrive(house.support)
     change = reverse(
         "webmail:change-ticket", kwargs={"ticket_id": Ticket.objects.get().pk, "folder": Folder.INBOX}
     )
@@ -234,7 +234,7 @@ def test_every_page_forbids_scripts_but_its_own(house: House, alice: Client) -> 
 
 
 def test_times_are_on_the_persons_own_clock(house: House, alice: Client) -> None:
-    arrive([house.support])
+    arrive(house.support)
     at = Message.objects.get().received_at
     alice.cookies["timezone"] = "Pacific/Kiritimati"
     page = alice.get(folder_address(house.support)).content.decode()
@@ -244,8 +244,8 @@ def test_times_are_on_the_persons_own_clock(house: House, alice: Client) -> None
 
 
 def test_the_rails_figures_tell_what_is_unread_in_every_mailbox(house: House, alice: Client) -> None:
-    message = arrive([house.support])
-    arrive([house.alices])
+    message = arrive(house.support)
+    arrive(house.alices)
     figures = alice.get(reverse("webmail:rail")).content.decode()
     for mailbox in (house.support, house.alices):
         assert f'data-live="inbox-{mailbox.pk}">1</span>' in figures

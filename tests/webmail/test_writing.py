@@ -104,7 +104,7 @@ def test_what_is_wrong_is_said_at_its_field(
 
 
 def test_an_answer_changes_its_ticket_and_stays_in_the_conversation(house: House, alice: Client) -> None:
-    question = arrive([house.support])
+    question = arrive(house.support)
     ticket = Ticket.objects.get()
     fields = {"to": "elena@customer.example", "text": "It is mended.", "state": "solved"}
     assert alice.post(answer_ticket(ticket), fields).status_code == 202
@@ -116,14 +116,14 @@ def test_an_answer_changes_its_ticket_and_stays_in_the_conversation(house: House
 
 
 def test_an_empty_answer_is_a_slip_of_the_hand(house: House, alice: Client) -> None:
-    arrive([house.support])
+    arrive(house.support)
     answer = alice.post(answer_ticket(Ticket.objects.get()), {"to": "elena@customer.example", "text": "  "})
     assert answer.status_code == 422
     assert list(answer.json()["errors"]) == ["text"]
 
 
 def test_personal_mail_is_answered_from_its_mailbox(house: House, alice: Client) -> None:
-    question = arrive([house.alices], to="alice@house.test")
+    question = arrive(house.alices, to="alice@house.test")
     address = reverse("webmail:answer", kwargs={"mailbox_id": house.alices.pk, "message_id": question.pk})
     fields = {"to": "elena@customer.example", "text": "Gladly.", "from": "support@house.test"}
     assert alice.post(address, fields).status_code == 202

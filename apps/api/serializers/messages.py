@@ -9,6 +9,8 @@ from apps.api.fields import (
     Base64Field,
     FreelyNamed,
     MetadataField,
+    SharedFields,
+    SharedList,
     StrictSerializer,
     TextField,
 )
@@ -28,6 +30,9 @@ class NewAttachmentSerializer(StrictSerializer):
         help_text="For `cid:` images of the HTML.",
     )
 
+    class Meta:
+        list_serializer_class = SharedList
+
 
 class UnsubscribeSerializer(StrictSerializer):
     """Writes List-Unsubscribe, and with a `url` List-Unsubscribe-Post: one click and no question (RFC 8058)."""
@@ -36,7 +41,7 @@ class UnsubscribeSerializer(StrictSerializer):
     mailto = TextField(required=False, default="", max_length=900, help_text="An address, as in RFC 2369.")
 
 
-class NewMessageSerializer(FreelyNamed, StrictSerializer):
+class NewMessageSerializer(SharedFields, FreelyNamed, StrictSerializer):
     """A message to send. Only `from` and one recipient are needed."""
 
     from_ = TextField(
@@ -124,7 +129,7 @@ class ScreeningSerializer(serializers.Serializer[Any]):
     try_again_at = serializers.DateTimeField(allow_null=True, help_text="When no scanner answered.")
 
 
-class DeliverySerializer(serializers.Serializer[Any]):
+class DeliverySerializer(SharedFields):
     """One recipient, and the truth about it. `reason` says in one sentence why it stands where it stands."""
 
     id = serializers.UUIDField()
@@ -166,7 +171,7 @@ class WholeDeliverySerializer(DeliverySerializer):
     screening = ScreeningSerializer(allow_null=True, help_text="Of the message; null before it was screened.")
 
 
-class AcceptedSerializer(serializers.Serializer[Any]):
+class AcceptedSerializer(SharedFields):
     """What was taken into custody. Nothing answered with this is lost afterwards."""
 
     id = serializers.UUIDField(source="message.pk")

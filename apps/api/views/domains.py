@@ -17,9 +17,9 @@ from apps.api.serializers.domains import (
 )
 from apps.api.serializers.queries import PageQuery
 from apps.api.views.base import ApiView
-from apps.mailboxes.domains import add_domain, domain_for, domains_for, remove_domain
+from apps.mailboxes.domains import domain_for, domains_for, remove_domain
 from apps.outbound.domains.checks import verdict_of
-from apps.outbound.domains.tending import Setup, check_domain, setup_of
+from apps.outbound.domains.tending import Setup, check_domain, claim_domain, setup_of
 from apps.outbound.models import KeyAlgorithm, SigningKey
 from apps.outbound.signing.keys import txt_strings
 from apps.outbound.signing.rotation import activate, create_keys, discard, key_for, stop_signing
@@ -47,8 +47,8 @@ class DomainsView(ApiView):
         problems=(400, 404, 409),
     )
     def post(self, request: Request) -> Response:
-        domain = add_domain(self.principal, self.read_body(NewDomainSerializer)["name"])
-        create_keys(domain, timezone.now(), actor=self.principal.actor)
+        name = self.read_body(NewDomainSerializer)["name"]
+        domain = claim_domain(self.principal, name, timezone.now())
         return Response(_whole(setup_of(domain)), status=201)
 
 

@@ -14,7 +14,8 @@ from django.db.models.functions import Lower
 from apps.outbound.bounces.policy import DEFAULT_SUPPRESSION_POLICY, SuppressionPolicy, nature_of
 from apps.outbound.bounces.suppressions import suppress
 from apps.outbound.causes import Cause
-from apps.outbound.models import Delivery, DeliveryAttempt, DeliveryState, SuppressionReason
+from apps.outbound.models import Delivery, DeliveryState, SuppressionReason
+from apps.outbound.selectors import last_attempts_of
 
 
 def heed_refusals(
@@ -51,10 +52,8 @@ def heed_refusals(
 def _refused_for_good(lost: Sequence[Delivery], policy: SuppressionPolicy) -> list[Delivery]:
     """Those whose last server said that there is no such address, and not that it dislikes us or the mail."""
     refused = {one.pk: one for one in lost if one.cause == Cause.RECIPIENT_REFUSED}
-    said = DeliveryAttempt.objects.filter(delivery__in=refused).order_by("number")
-    last = {attempt.delivery_id: attempt for attempt in said}
     return [
         refused[pk]
-        for pk, attempt in last.items()
+        for pk, attempt in last_attempts_of(refused.values()).items()
         if nature_of(attempt.enhanced, attempt.text) in policy.at_once
     ]

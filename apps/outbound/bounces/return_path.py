@@ -83,11 +83,8 @@ class ReturnPaths:
         """What MAIL FROM says for a delivery of a message from `sender`; "" is the null path."""
         if kind in _FROM_THE_NULL_PATH:
             return NULL_PATH
-        try:
-            domain = self.domain or normalise_address(sender).rpartition("@")[2]
-        except InvalidAddress:
-            return NULL_PATH
-        return return_path_of(delivery_id, domain, self.secrets[0])
+        domain = self.domain or _domain_of(sender)
+        return return_path_of(delivery_id, domain, self.secrets[0]) if domain else NULL_PATH
 
     def delivery_of(self, address: str) -> uuid.UUID | None:
         """Whose return path this is, or None."""
@@ -105,14 +102,25 @@ def return_paths() -> ReturnPaths:
     )
 
 
+@functools.lru_cache(maxsize=1024)
+def _domain_of(sender: str) -> str:
+    """A sender's domain in ASCII; "" for what is no address."""
+    try:
+        return normalise_address(sender).rpartition("@")[2]
+    except InvalidAddress:
+        return ""
+
+
 def _signature(octets: bytes, secret: str) -> bytes:
     # Not `hmac.digest`: it lets go of the interpreter for a microsecond's work, and has to wait to get it back.
-    return hmac.new(_key(secret), octets, "sha256").digest()[:_SIGNATURE_OCTETS]
+    mac = _keyed(secret).copy()
+    mac.update(octets)
+    return mac.digest()[:_SIGNATURE_OCTETS]
 
 
 @functools.lru_cache(maxsize=8)
-def _key(secret: str) -> bytes:
-    return hashlib.sha256(_KEY_LABEL + secret.encode()).digest()
+def _keyed(secret: str) -> hmac.HMAC:
+    return hmac.new(hashlib.sha256(_KEY_LABEL + secret.encode()).digest(), digestmod="sha256")
 
 
 def _letters(octets: bytes) -> str:

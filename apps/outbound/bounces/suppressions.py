@@ -12,7 +12,7 @@ from collections.abc import Collection
 from datetime import datetime
 
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -34,7 +34,7 @@ MAX_EVIDENCE_CHARS = 1000
 EXPIRED = "expiry"
 
 _IN_FORCE = """
-SELECT held.* FROM outbound_suppression AS held
+SELECT held.id FROM outbound_suppression AS held
 JOIN unnest(%(organisations)s::uuid[], %(addresses)s::text[]) AS asked (organisation_id, address)
     ON held.organisation_id = asked.organisation_id AND held.address = asked.address
 WHERE held.removed_at IS NULL AND (held.expires_at IS NULL OR held.expires_at > %(now)s)
@@ -72,17 +72,23 @@ def suppressed_in(
     if not asked:
         return {}
     addresses = {one: comparable_address(one[1]) for one in asked}
-    rows = Suppression.objects.raw(
-        _IN_FORCE,
-        {
-            "organisations": [organisation_id for organisation_id, _recipient in addresses],
-            "addresses": list(addresses.values()),
-            "now": now,
-        },
-    )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _IN_FORCE,
+            {
+                "organisations": [organisation_id for organisation_id, _recipient in addresses],
+                "addresses": list(addresses.values()),
+                "now": now,
+            },
+        )
+        ids = [row[0] for row in cursor.fetchall()]
+    # There are none nearly always, and this is asked for every mail.
+    rows = Suppression.objects.filter(pk__in=ids) if ids else ()
     known = {(row.organisation_id, row.address): row for row in rows}
     return {
-        one: suppressed(row) for one, address in addresses.items() if (row := known.get((one[0], address)))
+        one: suppressed(row)
+        for one, address in addresses.items()
+        if (row := known.get((one[0], address))) is not None
     }
 
 

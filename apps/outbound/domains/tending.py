@@ -20,7 +20,8 @@ from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.db.models import Exists, OuterRef, Q
 
-from apps.mailboxes.domains import mark_verified
+from apps.accounts.principal import Principal
+from apps.mailboxes.domains import add_domain, mark_verified
 from apps.mailboxes.errors import DomainClaimed
 from apps.mailboxes.models import Domain
 from apps.outbound.domains.checks import check_records
@@ -28,8 +29,8 @@ from apps.outbound.domains.findings import Finding, Record, Verdict
 from apps.outbound.domains.records import Place, mta_sts_policy, records_to_publish
 from apps.outbound.domains.resolver import Dns, NameServer, SystemDns
 from apps.outbound.errors import NotPossibleNow
-from apps.outbound.models import KeyState, Relay, RelayKind, SigningKey
-from apps.outbound.signing.rotation import activate, keys_of_domain, note_seen
+from apps.outbound.models import KeyState, Relay, SigningKey
+from apps.outbound.signing.rotation import activate, create_keys, keys_of_domain, note_seen
 
 log = structlog.get_logger(__name__)
 
@@ -46,6 +47,16 @@ class Setup:
     records: list[Record]
     mta_sts_policy: str
     findings: list[Finding] | None = None
+
+
+def claim_domain(principal: Principal, name: str, now: datetime) -> Domain:
+    """A domain with its first keys, both waiting for their records. Raises what `add_domain` raises.
+
+    A crash between the two leaves a domain without keys, for which its page offers to make them.
+    """
+    domain = add_domain(principal, name)
+    create_keys(domain, now, actor=principal.actor)
+    return domain
 
 
 def setup_of(domain: Domain) -> Setup:
@@ -131,12 +142,12 @@ def place_of(domain: Domain) -> Place:
         Q(organisation=domain.organisation_id) | Q(organisation__isnull=True),
         is_active=True,
         removed_at__isnull=True,
-        kind=RelayKind.SMARTHOST,
     ).order_by("priority", "name")
     return Place(
         mail_host=settings.MAIL_HOSTNAME,
         return_path_domain=settings.RETURN_PATH_DOMAIN,
-        relay_hosts=tuple(relay.host for relay in relays),
+        # A direct relay has no host: it sends from our own.
+        relay_hosts=tuple(relay.host for relay in relays if relay.serves_sender(domain.name)),
     )
 
 

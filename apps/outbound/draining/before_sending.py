@@ -1,10 +1,7 @@
-"""What is asked about deliveries between the claim and the wire: may they be sent at all, and from what address?
+"""May claims be sent at all? Asked between the claim and the wire, of a whole batch.
 
-    outcome_before   for a batch of claims: whom to end here, and as what; the others may go
-    return_path      whom a bounce of this very delivery comes back to
-
-The first is asked in a database thread with no transaction open (`preparing`), and may be asked again for the same
-delivery after a crash. Whether the message itself may go, `screening` says.
+In a database thread with no transaction open (`preparing`), and perhaps again for the same delivery after a crash.
+Whether a message's contents may go, `screening` says.
 """
 
 import uuid
@@ -12,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from apps.outbound.bounces.return_path import return_paths
 from apps.outbound.bounces.suppressions import suppressed_in
 from apps.outbound.delivery import Claim
 from apps.outbound.models import Route
@@ -24,11 +20,6 @@ from apps.outbound.transitions import replied_meanwhile as cancelled_by_answer
 def outcome_before(claims: Sequence[Claim], now: datetime) -> dict[uuid.UUID, Change]:
     """By token, what becomes of claims that must not be sent now. An answer that cancels goes before all else."""
     return _suppressed(claims, now) | _replied(claims)
-
-
-def return_path(claim: Claim) -> str:
-    """The envelope's sender: signed, and "" for what answers by itself."""
-    return return_paths().of(claim.delivery_id, claim.sender, claim.kind)
 
 
 def _replied(claims: Sequence[Claim]) -> dict[uuid.UUID, Change]:

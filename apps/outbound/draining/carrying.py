@@ -12,7 +12,7 @@ import asyncio
 import random
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
@@ -28,7 +28,6 @@ from apps.outbound.delivery import (
     deliver_here,
     record_results,
 )
-from apps.outbound.draining.before_sending import return_path
 from apps.outbound.draining.bodies import Bodies
 from apps.outbound.draining.database_threads import DATABASE_AWAY, DatabaseThreads
 from apps.outbound.draining.group_commit import GroupCommit
@@ -48,8 +47,6 @@ from apps.outbound.wire.payload import Payload
 log = structlog.get_logger(__name__)
 
 RECORD_AGAIN_SECONDS = 0.5
-# The first conversations need not wait until a hundred messages are signed.
-PREPARED_TOGETHER = 32
 
 
 @dataclass(slots=True)
@@ -78,8 +75,8 @@ class Carrier:
         self._judge = Judge(policy.retry, random.SystemRandom())
         self._schedule = Schedule(random.SystemRandom().random)
         bodies = Bodies(bound_bytes=policy.bytes_in_flight, kept_bytes=policy.bytes_kept)
-        self._preparations = Preparations(database, bodies, most=PREPARED_TOGETHER)
         batch, linger = policy.batch, policy.linger_seconds
+        self._preparations = Preparations(database, bodies, most=batch)
         self._fences = GroupCommit[Held, None](self._fence_all, most=batch, linger_seconds=linger)
         self._results = GroupCommit[Result, None](self._record_all, most=batch, linger_seconds=linger)
 
@@ -152,7 +149,7 @@ class Carrier:
             await self._fences.ask(claim.held(relay_id))
             carried.fenced = True
 
-        return await self._road.attempt(replace(claim, return_path=return_path(claim)), payload, fence)
+        return await self._road.attempt(claim, payload, fence)
 
     # what it came to
 

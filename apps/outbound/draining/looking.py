@@ -44,12 +44,18 @@ class Seen(NamedTuple):
     organisation_id: uuid.UUID
     sender: str
     received_at: datetime
-    raw: Blob
+    raw_id: uuid.UUID
+    size_bytes: int
+    stored_at: datetime | None
     spooled: bytes | None
     verdict: Remembered | None
     signature: Signature | None
     policy: Policy
     is_in_outbox: bool
+
+    @property
+    def raw(self) -> Blob:
+        return Blob(id=self.raw_id, size_bytes=self.size_bytes, stored_at=self.stored_at)
 
 
 def look_at(message_ids: Collection[uuid.UUID], *, small_bytes: int) -> list[Seen]:
@@ -59,17 +65,14 @@ def look_at(message_ids: Collection[uuid.UUID], *, small_bytes: int) -> list[See
     with connection.cursor() as cursor:
         cursor.execute(_LOOK, {"ids": list(message_ids), "small_bytes": small_bytes})
         return [
-            Seen(
-                row[0],
-                row[1],
-                row[2],
-                row[3],
-                Blob(id=row[4], size_bytes=row[5], stored_at=row[6]),
-                bytes(row[7]) if row[7] is not None else None,
-                Remembered(*row[8:13]) if row[8] is not None else None,
-                Signature(bytes(row[13]), *row[14:16]) if row[13] is not None else None,
-                policy_of(row[16]),
-                row[17],
+            Seen._make(
+                (
+                    *row[:8],
+                    Remembered._make(row[8:13]) if row[8] is not None else None,
+                    Signature(*row[13:16]) if row[13] is not None else None,
+                    policy_of(row[16]),
+                    row[17],
+                )
             )
             for row in cursor.fetchall()
         ]

@@ -54,7 +54,7 @@ end
 
 local function count_at(k, window, moment, count)
   local list, part = prefix .. k .. ':' .. window, math.max(1, math.floor(window / PARTS))
-  moment = math.ceil(moment / part) * part
+  moment = math.ceil((moment + 1) / part) * part -- `now` is a whole millisecond, and may be later than it says
   local tail = redis.call('LINDEX', list, -1)
   local last, has = string.match(tail or '', '^(%d+):(%d+)$')
   if last and tonumber(last) >= moment then

@@ -143,10 +143,14 @@ class Relay(models.Model):
     def serves(self, *, sender_domain: str, recipient_domain: str, lane: str) -> bool:
         """Whether mail of this kind is for it. Domains are in ASCII and lower case."""
         return (
-            _covers(self.sender_domains, sender_domain)
+            self.serves_sender(sender_domain)
             and _covers(self.recipient_domains, recipient_domain)
             and (not self.lanes or lane in self.lanes)
         )
+
+    def serves_sender(self, domain: str) -> bool:
+        """Whether any mail from this domain is for it."""
+        return _covers(self.sender_domains, domain)
 
 
 def _covers(patterns: list[str], domain: str) -> bool:

@@ -28,6 +28,8 @@ RSA_EXPONENT = 65537
 # RFC 1035 §3.3.14: a TXT record is made of strings of up to 255 octets.
 TXT_STRING_OCTETS = 255
 
+_RSASSA, _OF_DIGEST = PKCS1v15(), Prehashed(SHA256())
+
 PrivateKey = RSAPrivateKey | Ed25519PrivateKey
 
 
@@ -42,7 +44,7 @@ class Key:
     def sign_digest(self, sha256: bytes) -> bytes:
         """Sign a SHA-256 digest: RSASSA-PKCS1-v1_5 (RFC 6376 §3.3.1), or Ed25519 of the digest (RFC 8463 §3)."""
         if isinstance(self.private, RSAPrivateKey):
-            return self.private.sign(sha256, PKCS1v15(), Prehashed(SHA256()))
+            return self.private.sign(sha256, _RSASSA, _OF_DIGEST)
         return self.private.sign(sha256)
 
 

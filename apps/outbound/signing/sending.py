@@ -12,6 +12,8 @@ Limits: a message some of whose recipients were tried again days later, or after
 than one signature; the latest is kept.
 """
 
+import functools
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -31,11 +33,14 @@ from apps.outbound.signing.signature import signature_fields
 # Well within `signature.VALID_FOR`, so that a receiver who is slow to take a retried mail still finds it valid.
 RENEWED_AFTER = timedelta(days=1)
 
+# In one order everywhere: two workers that keep the same ones must not wait for each other.
 _KEEP = """
 INSERT INTO outbound_messagesignature (message_id, fields, selectors, made_at)
-SELECT * FROM unnest(
-    %(ids)s::uuid[], %(fields)s::bytea[], %(selectors)s::text[], %(made_at)s::timestamptz[]
+SELECT one.message_id, convert_to(one.fields, 'UTF8'), one.selectors, one.made_at
+FROM jsonb_to_recordset(%(signatures)s::jsonb) AS one (
+    message_id uuid, fields text, selectors text, made_at timestamptz
 )
+ORDER BY one.message_id
 ON CONFLICT (message_id) DO UPDATE SET
     fields = EXCLUDED.fields, selectors = EXCLUDED.selectors, made_at = EXCLUDED.made_at
 """
@@ -75,18 +80,18 @@ def keep_signatures(signatures: Mapping[UUID, Signature]) -> None:
     """Remember these messages' signatures, in the caller's transaction."""
     if not signatures:
         return
-    # In one order everywhere: two workers that keep the same ones must not wait for each other.
-    ordered = sorted(signatures.items())
+    rows = [
+        {
+            "message_id": str(message_id),
+            "fields": one.fields.decode("ascii"),
+            "selectors": one.selectors,
+            "made_at": one.made_at.isoformat(),
+        }
+        for message_id, one in signatures.items()
+    ]
     with connection.cursor() as cursor:
-        cursor.execute(
-            _KEEP,
-            {
-                "ids": [message_id for message_id, _one in ordered],
-                "fields": [one.fields for _id, one in ordered],
-                "selectors": [one.selectors for _id, one in ordered],
-                "made_at": [one.made_at for _id, one in ordered],
-            },
-        )
+        # One piece of JSON: two arrays, of bytes above all, cost 25 µs a signature.
+        cursor.execute(_KEEP, {"signatures": json.dumps(rows)})
 
 
 def raw_as_sent(principal: Principal, message: Message) -> bytes:
@@ -102,6 +107,7 @@ def signature_before(principal: Principal, message: Message) -> bytes:
     return bytes(signature.fields) if signature is not None else b""
 
 
+@functools.lru_cache(maxsize=1024)
 def _domain_of(sender: str) -> str:
     try:
         return normalise_address(sender).rpartition("@")[2]

@@ -10,6 +10,7 @@ it ends after `VALID_FOR`, which is longer than mail servers keep trying (RFC 53
 """
 
 import base64
+import functools
 import hashlib
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
@@ -37,12 +38,13 @@ def signature_fields(raw: bytes, from_domain: str, keys: Sequence[Key], *, at: d
     if not keys or all(field.name != "from" for field in fields):
         return b""
     names, signed = _signed_header(fields)
+    foldable_names = _foldable(names)
     header_hash = hashlib.sha256(signed)
     body_hash = base64.b64encode(hashlib.sha256(relaxed_body(body)).digest()).decode()
     made = int(at.timestamp())
     made_fields = []
     for key in keys:
-        unsigned = _unsigned_field(key, from_domain, names, body_hash, made)
+        unsigned = _unsigned_field(key, from_domain, foldable_names, body_hash, made)
         # §3.7: the field itself is hashed last, in its relaxed form, with an empty b= and without its CRLF.
         digest = header_hash.copy()
         digest.update(b"dkim-signature:" + unsigned.encode())
@@ -51,7 +53,7 @@ def signature_fields(raw: bytes, from_domain: str, keys: Sequence[Key], *, at: d
     return "".join(made_fields).encode()
 
 
-def _signed_header(fields: Sequence[Field]) -> tuple[list[str], bytes]:
+def _signed_header(fields: Sequence[Field]) -> tuple[tuple[str, ...], bytes]:
     """The names for `h=`, and the fields they select.
 
     §5.4.2: of fields with the same name the lowest is selected first; a name that finds none selects nothing, and
@@ -61,20 +63,21 @@ def _signed_header(fields: Sequence[Field]) -> tuple[list[str], bytes]:
     for field in reversed(fields):
         if field.name in by_name:
             by_name[field.name].append(field)
-    names = [name for name, found in by_name.items() for _ in range(len(found) + 1)]
+    names = tuple(name for name, found in by_name.items() for _ in range(len(found) + 1))
     return names, b"".join(field.relaxed() for found in by_name.values() for field in found)
 
 
-def _unsigned_field(key: Key, domain: str, names: Sequence[str], body_hash: str, made: int) -> str:
+def _unsigned_field(key: Key, domain: str, names: str, body_hash: str, made: int) -> str:
     """The field's value with an empty `b=`, in relaxed form: a single space wherever a line may be folded."""
     expires = made + int(VALID_FOR.total_seconds())
     return (
         f"v=1; a={key.algorithm}-sha256; c=relaxed/relaxed; d={domain}; s={key.selector}; "
-        f"t={made}; x={expires}; h={_foldable(names)}; bh={body_hash}; b="
+        f"t={made}; x={expires}; h={names}; bh={body_hash}; b="
     )
 
 
-def _foldable(names: Sequence[str]) -> str:
+@functools.lru_cache(maxsize=256)
+def _foldable(names: tuple[str, ...]) -> str:
     """The names of `h=`, with a space where a line may end: §3.5 allows it beside a colon."""
     groups = [""]
     for name in names:

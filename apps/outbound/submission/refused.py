@@ -21,12 +21,13 @@ import dataclasses
 import hashlib
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from apps.accounts.principal import Principal
 from apps.blobs.models import Blob
@@ -39,7 +40,7 @@ from apps.mailboxes.models import Mailbox, Message
 from apps.mime.address import InvalidAddress, normalise_address, parse_addresses
 from apps.mime.clean import clean_filename, clean_line
 from apps.outbound.errors import NotRetryable, SubmissionInvalid
-from apps.outbound.models import RefusedFile, RefusedSubmission
+from apps.outbound.models import Delivery, DeliveryState, RefusedFile, RefusedSubmission
 from apps.outbound.submission.asked import Submission
 from apps.tickets.models import Ticket
 
@@ -114,9 +115,7 @@ def mark_mended(
     Raises NotRetryable when somebody else was quicker; then nothing is sent twice.
     """
     done = {"mended_at": now, "message": message}
-    open_rows = RefusedSubmission.objects.filter(
-        organisation=principal.organisation_id, discarded_at__isnull=True, mended_at__isnull=True
-    )
+    open_rows = _open(principal.organisation_id)
     if mends is not None and not open_rows.filter(pk=mends.pk).update(**done):
         msg = "It is not in the error queue any more: it was sent or discarded meanwhile."
         raise NotRetryable(msg)
@@ -124,20 +123,16 @@ def mark_mended(
         open_rows.filter(actor=principal.actor, identity=_identity_of_key(key)).update(**done)
 
 
-def reopen_mended(message: Message) -> None:
-    """The message was taken back whole before anybody got it: what it was made of is in the error queue again."""
+def reopen_mended(message_ids: Collection[uuid.UUID]) -> None:
+    """Recipients of these messages were cancelled. What those were made of that lost all of them, so that nobody got
+    anything, is in the error queue again.
+    """
     mended = RefusedSubmission.objects.filter(
-        message=message, mended_at__isnull=False, discarded_at__isnull=True
+        message__in=message_ids, mended_at__isnull=False, discarded_at__isnull=True
     )
     for one in mended:
-        same = RefusedSubmission.objects.filter(
-            organisation=one.organisation_id,
-            actor=one.actor,
-            identity=one.identity,
-            discarded_at__isnull=True,
-            mended_at__isnull=True,
-        )
-        if not same.exists():
+        went_on = Delivery.objects.filter(message=one.message_id).exclude(state=DeliveryState.CANCELLED)
+        if not went_on.exists() and not _same(one).exists():
             mended.filter(pk=one.pk).update(mended_at=None, message=None)
 
 
@@ -175,10 +170,7 @@ def corrected(body: Mapping[str, Any], corrections: Mapping[str, Any]) -> dict[s
 def discard_refused(principal: Principal, refused: RefusedSubmission, now: datetime) -> None:
     """Take it out of the error queue. It is kept until its 30 days are over, and `restore_refused` brings it back."""
     with transaction.atomic():
-        still_open = RefusedSubmission.objects.filter(
-            pk=refused.pk, discarded_at__isnull=True, mended_at__isnull=True
-        )
-        if not still_open.update(discarded_at=now):
+        if not _open(refused.organisation_id).filter(pk=refused.pk).update(discarded_at=now):
             msg = "It is not in the error queue any more."
             raise NotRetryable(msg)
         publish(
@@ -190,17 +182,10 @@ def discard_refused(principal: Principal, refused: RefusedSubmission, now: datet
 def restore_refused(principal: Principal, refused: RefusedSubmission) -> None:
     """Undo a discard. Raises NotRetryable when it was not discarded, or the same was refused again meanwhile."""
     with transaction.atomic():
-        same = RefusedSubmission.objects.filter(
-            organisation=refused.organisation_id,
-            actor=refused.actor,
-            identity=refused.identity,
-            discarded_at__isnull=True,
-            mended_at__isnull=True,
-        )
         gone = RefusedSubmission.objects.filter(
             pk=refused.pk, discarded_at__isnull=False, mended_at__isnull=True
         )
-        if same.exists() or not gone.update(discarded_at=None):
+        if _same(refused).exists() or not gone.update(discarded_at=None):
             msg = "It is in the error queue already."
             raise NotRetryable(msg)
         publish(
@@ -236,13 +221,23 @@ def as_asked(submission: Submission) -> dict[str, Any]:
 # the row
 
 
+def _open(organisation_id: uuid.UUID) -> QuerySet[RefusedSubmission]:
+    """What stands in the error queue: the columns of `refused_open`, the index."""
+    return RefusedSubmission.objects.filter(
+        organisation=organisation_id, discarded_at__isnull=True, mended_at__isnull=True
+    )
+
+
+def _same(refused: RefusedSubmission) -> QuerySet[RefusedSubmission]:
+    """The row there of the same refusal, for one that is not."""
+    return _open(refused.organisation_id).filter(actor=refused.actor, identity=refused.identity)
+
+
 def _row(
     principal: Principal, identity: bytes, content: Blob, mends: RefusedSubmission | None, now: datetime
 ) -> RefusedSubmission:
     """The open row of this refusal, locked; a new one when there is none."""
-    same = RefusedSubmission.objects.select_for_update(of=("self",)).filter(
-        organisation=principal.organisation_id, discarded_at__isnull=True, mended_at__isnull=True
-    )
+    same = _open(principal.organisation_id).select_for_update(of=("self",))
     found = same.filter(pk=mends.pk).first() if mends is not None else None
     found = found or same.filter(actor=principal.actor, identity=identity).first()
     if found is not None:
@@ -312,12 +307,8 @@ def _tell(refused: RefusedSubmission) -> None:
 
 def _make_room(organisation_id: uuid.UUID) -> None:
     """The oldest open ones give way. A program that sends nonsense all day must not fill the disk."""
-    open_rows = RefusedSubmission.objects.filter(
-        organisation=organisation_id, discarded_at__isnull=True, mended_at__isnull=True
-    )
-    beyond = list(
-        open_rows.order_by("-created_at", "-id").values_list("pk", flat=True)[MAX_KEPT : 2 * MAX_KEPT]
-    )
+    newest_first = _open(organisation_id).order_by("-created_at", "-id")
+    beyond = list(newest_first.values_list("pk", flat=True)[MAX_KEPT : 2 * MAX_KEPT])
     if beyond:
         RefusedSubmission.objects.filter(pk__in=beyond).delete()
 

@@ -16,10 +16,11 @@ from apps.mailboxes.models import MailboxEntry, Message, Side
 from apps.mailboxes.threads import ThreadChoice
 from apps.outbound.errors import Fault, SubmissionInvalid
 from apps.outbound.models import RefusedSubmission
+from apps.outbound.submission.ancestry import Ancestry, ancestry_of
 from apps.outbound.submission.asked import Submission, SubmittedAttachment
 from apps.outbound.submission.idempotency import request_of
 from apps.outbound.submission.refused import as_asked, keep_refused
-from apps.outbound.submission.submit import Ancestry, Submitted, ancestry_of, submit
+from apps.outbound.submission.submit import Submitted, submit
 from apps.outbound.submission.validation import check_idempotency_key
 from apps.tickets.errors import TicketInvalid
 from apps.tickets.models import Ticket, TicketState

@@ -15,7 +15,6 @@ With an undo window, with a schedule, or while a scanner does not answer they wa
 into their Inboxes. What screening refuses goes to nobody: it is `rejected` and stays in the Outbox.
 """
 
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,10 +25,8 @@ from django.db.models import Model
 from apps.accounts.principal import Principal
 from apps.events.notices import announce
 from apps.events.services import NewEvent, publish_all
-from apps.mailboxes.errors import NotVisible
-from apps.mailboxes.models import Direction, Folder, Message, Side, Thread, digest_of_message_id
+from apps.mailboxes.models import Direction, Folder, Message, Side, Thread
 from apps.mailboxes.projection import PreparedMessage, draft, prepare
-from apps.mailboxes.selectors import message_for
 from apps.mailboxes.services import entry_of
 from apps.mailboxes.threads import ThreadChoice, choose_thread
 from apps.mime.address import normalise_address
@@ -44,6 +41,7 @@ from apps.outbound.errors import Fault, SubmissionInvalid
 from apps.outbound.models import UNFINISHED, Delivery, DeliveryState, Lane, RefusedSubmission, Route
 from apps.outbound.retry import DEFAULT_RETRY_POLICY
 from apps.outbound.screening import Screened, first_change, keep_verdicts, screen_submission
+from apps.outbound.submission.ancestry import Ancestry, ancestry_named
 from apps.outbound.submission.asked import Submission, SubmittedAttachment
 from apps.outbound.submission.faults import Faults
 from apps.outbound.submission.idempotency import Request, claim_key, earlier_answer, note_answer, request_of
@@ -52,10 +50,8 @@ from apps.outbound.submission.recipients import People, Recipient
 from apps.outbound.submission.refused import as_asked, keep_refused, mark_mended
 from apps.outbound.submission.validation import (
     MAX_MESSAGE_BYTES,
-    can_be_referred_to,
     check,
     check_idempotency_key,
-    check_message_id,
     too_large,
 )
 from apps.outbound.transitions import Change, least_finished
@@ -66,7 +62,6 @@ from apps.tickets.intake import deliver_locally
 
 __all__ = ["Submission", "Submitted", "SubmittedAttachment", "submit", "submit_message"]
 
-MAX_REFERENCES = 20
 _FIELDS = {
     "From": "from",
     "To": "to",
@@ -88,15 +83,6 @@ class Submitted:
     message: Message
     deliveries: list[Delivery]
     replayed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Ancestry:
-    """What a message answers: the Message-IDs to write, and the conversation where that is known already."""
-
-    in_reply_to: str = ""
-    references: tuple[str, ...] = ()
-    thread: ThreadChoice | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +176,7 @@ def _replay(message: Message) -> Submitted:
 def _plan(principal: Principal, submission: Submission, ancestry: Ancestry | None, now: datetime) -> _Plan:
     quotas = check_quota(principal, submission.recipients_asked, now)
     faults = Faults()
-    found = ancestry or faults.of(_ancestry, principal, submission.in_reply_to)
+    found = ancestry or faults.of(ancestry_named, principal, submission.in_reply_to)
     checked = check(principal, submission, faults, now)
     ancestry = found or Ancestry()
     raw = _compose(submission, checked.people, ancestry, now)
@@ -217,36 +203,6 @@ def _screen(principal: Principal, people: People, raw: bytes) -> Verdict | None:
         sender=people.sender.address,
         recipients=[one.address for one in people.recipients],
     )
-
-
-def _ancestry(principal: Principal, in_reply_to: str) -> Ancestry:
-    """What `in_reply_to` names: one of our messages by id, or any Message-ID."""
-    if not in_reply_to:
-        return Ancestry()
-    try:
-        message_id = uuid.UUID(in_reply_to)
-    except ValueError:
-        bare = check_message_id("in_reply_to", in_reply_to)
-        known = Message.objects.filter(
-            organisation_id=principal.organisation_id, rfc_message_id_digest=digest_of_message_id(bare)
-        )
-        parent = known.order_by("received_at").first()
-        return ancestry_of(parent) if parent is not None else Ancestry(bare, (bare,))
-    try:
-        parent = message_for(principal, message_id)
-    except NotVisible as error:
-        raise SubmissionInvalid("in_reply_to", "There is no such message.", Fault.UNKNOWN_MESSAGE) from error
-    return ancestry_of(parent)
-
-
-def ancestry_of(parent: Message) -> Ancestry:
-    """RFC 5322 §3.6.4: the parent's references and the parent itself, the middle left out when there are too many."""
-    chain = [one for one in [*parent.references, parent.rfc_message_id] if can_be_referred_to(one)]
-    chain = list(dict.fromkeys(chain))
-    kept = chain if len(chain) <= MAX_REFERENCES else [chain[0], *chain[1 - MAX_REFERENCES :]]
-    in_reply_to = parent.rfc_message_id if can_be_referred_to(parent.rfc_message_id) else ""
-    choice = ThreadChoice(parent.thread, "It answers a message of this conversation.")
-    return Ancestry(in_reply_to, tuple(kept), choice)
 
 
 def _compose(submission: Submission, people: People, ancestry: Ancestry, now: datetime) -> bytes:

@@ -44,19 +44,15 @@ from apps.outbound.transitions.by_mail import (
     suppress_waiting,
 )
 from apps.outbound.transitions.by_people import (
-    cancel_waiting,
+    add_recipient,
+    cancel,
     discard,
     look_for_relay_again,
     reroute,
+    reschedule,
     resolve_uncertain,
     resubmit,
     try_now,
-)
-from apps.outbound.transitions.by_wish import (
-    add_recipient,
-    cancel_these,
-    reschedule,
-    try_these_now,
     undiscard,
 )
 from apps.outbound.transitions.by_workers import (
@@ -79,9 +75,8 @@ __all__ = [
     "TakenUp",
     "add_recipient",
     "bounce",
+    "cancel",
     "cancel_replied",
-    "cancel_these",
-    "cancel_waiting",
     "confirm",
     "decide_by_late_answer",
     "discard",
@@ -104,6 +99,5 @@ __all__ = [
     "take_by_destination",
     "take_oldest",
     "try_now",
-    "try_these_now",
     "undiscard",
 ]

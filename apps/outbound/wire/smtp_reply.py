@@ -39,9 +39,9 @@ class Reply:
     def text(self) -> str:
         """All lines as one, the enhanced code said once."""
         first, *rest = self.lines
-        prefix = f"{self.enhanced} " if self.enhanced else ""
-        joined = " ".join([first, *(line.removeprefix(prefix) for line in rest)])
-        return joined[:MAX_TEXT_CHARS]
+        if rest and (enhanced := self.enhanced):
+            rest = [line.removeprefix(f"{enhanced} ") for line in rest]
+        return " ".join([first, *rest])[:MAX_TEXT_CHARS]
 
     def __str__(self) -> str:
         return f"{self.code} {self.text}".strip()

@@ -13,17 +13,17 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.accounts.principal import Principal
-from apps.mailboxes.domains import add_domain, domain_for, domains_for, remove_domain
+from apps.mailboxes.domains import domain_for, domains_for, remove_domain
 from apps.mailboxes.errors import DomainError, DomainInvalid
 from apps.mailboxes.models import Domain
 from apps.outbound.domains.checks import verdict_of
 from apps.outbound.domains.findings import Finding, Record, Verdict
-from apps.outbound.domains.tending import Setup, check_domain, setup_of
+from apps.outbound.domains.tending import Setup, check_domain, claim_domain, setup_of
 from apps.outbound.errors import NotPossibleNow
 from apps.outbound.models import KeyState, SigningKey
 from apps.outbound.signing.keyring import opens
 from apps.outbound.signing.keys import TXT_STRING_OCTETS, txt_strings
-from apps.outbound.signing.rotation import activate, create_keys, discard, key_for, stop_signing
+from apps.outbound.signing.rotation import activate, create_keys, discard, key_for, signing_with, stop_signing
 from apps.webmail.access import for_people, wants_fragment
 from apps.webmail.shell import show_page
 
@@ -85,11 +85,10 @@ def add(request: HttpRequest, principal: Principal) -> HttpResponse:
     """Claim a domain; its keys are made along with it."""
     name = request.POST.get("name", "")[:300]
     try:
-        domain = add_domain(principal, name)
+        domain = claim_domain(principal, name, timezone.now())
     except DomainError as error:
         status = HTTPStatus.UNPROCESSABLE_ENTITY if isinstance(error, DomainInvalid) else HTTPStatus.CONFLICT
         return _list(request, principal, status=status, name=name, problem=str(error))
-    create_keys(domain, timezone.now(), actor=principal.actor)
     return redirect("webmail:domain", domain.pk)
 
 
@@ -162,11 +161,8 @@ def _list(
     problem: str = "",
 ) -> HttpResponse:
     found = list(domains_for(principal))
-    signing = SigningKey.objects.filter(domain__in=found, state=KeyState.ACTIVE).order_by("-algorithm")
-    algorithms: dict[uuid.UUID, list[str]] = {}
-    for key in signing:
-        algorithms.setdefault(key.domain_id, []).append(key.get_algorithm_display())
-    rows = [DomainRow(one, ", ".join(algorithms.get(one.pk, []))) for one in found]
+    keys = signing_with(found)
+    rows = [DomainRow(one, ", ".join(key.get_algorithm_display() for key in keys[one.pk])) for one in found]
     return show_page(request, principal, "domains", status=status, domains=rows, name=name, problem=problem)
 
 

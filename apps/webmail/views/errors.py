@@ -15,9 +15,16 @@ from apps.accounts.principal import Principal
 from apps.outbound.bounces.suppressions import may_change_suppressions
 from apps.outbound.cause_titles import title_of
 from apps.outbound.errors import NotPossibleNow
-from apps.outbound.models import Delivery, DeliveryAttempt, RefusedSubmission
+from apps.outbound.models import Delivery, RefusedSubmission
 from apps.outbound.remedies import remedies_for
-from apps.outbound.selectors import delivery_for, errors_for, explain, refused_by_id, refused_for
+from apps.outbound.selectors import (
+    delivery_for,
+    errors_for,
+    explain,
+    last_attempts_of,
+    refused_by_id,
+    refused_for,
+)
 from apps.outbound.services import (
     discard_delivery,
     readdress_delivery,
@@ -65,9 +72,7 @@ def _shown(
     """Each as its template wants it: a failed recipient with its last attempt and what helps, or a refused mail."""
     now = timezone.now()
     remedies = remedies_for(principal.organisation_id, failed, now)
-    last: dict[uuid.UUID, DeliveryAttempt] = {}
-    for attempt in DeliveryAttempt.objects.filter(delivery__in=failed).order_by("number"):
-        last[attempt.delivery_id] = attempt
+    last = last_attempts_of(failed)
     shown: list[dict[str, object]] = []
     for row in rows:
         if isinstance(row, Delivery):

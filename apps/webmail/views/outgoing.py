@@ -26,7 +26,13 @@ from apps.outbound.selectors import (
     relays_to_choose,
     waiting_for,
 )
-from apps.outbound.services import cancel_delivery, cancel_waiting, resolve_uncertain, retry_waiting
+from apps.outbound.services import (
+    cancel_delivery,
+    cancel_waiting,
+    resolve_uncertain,
+    retry_delivery,
+    retry_waiting,
+)
 from apps.webmail.access import for_people
 from apps.webmail.paging import PlaceInList, cut
 from apps.webmail.reading import DeliveryTruth
@@ -111,6 +117,15 @@ def stop(request: HttpRequest, principal: Principal) -> HttpResponse:
     count = cancel_waiting(principal, request.POST.get("cause", ""), timezone.now())
     words = ngettext("Not sent to %(count)s recipient", "Not sent to %(count)s recipients", count)
     return JsonResponse({"sentence": words % {"count": count}})
+
+
+@require_POST
+@for_people
+def retry_recipient(request: HttpRequest, principal: Principal, delivery_id: uuid.UUID) -> HttpResponse:
+    """Try now for one recipient, over another relay where one is named."""
+    delivery = delivery_for(principal, delivery_id)
+    retry_delivery(principal, delivery, timezone.now(), relay_id=request.POST.get("relay") or None)
+    return JsonResponse({})
 
 
 @require_POST

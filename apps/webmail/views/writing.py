@@ -3,7 +3,6 @@
 import uuid
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -22,7 +21,7 @@ from apps.outbound.causes import Cause
 from apps.outbound.errors import IdempotencyConflict, NotPossibleNow, QuotaReached, SubmissionInvalid
 from apps.outbound.models import DeliveryState, RefusedSubmission
 from apps.outbound.selectors import refused_by_id
-from apps.outbound.services import cancel_message, reschedule_message, retry_message
+from apps.outbound.services import cancel_message, reschedule_message
 from apps.outbound.submission.replies import Reply, reply_to_ticket
 from apps.outbound.submission.submit import Submission, Submitted, submit_message
 from apps.tickets.errors import TicketInvalid
@@ -107,14 +106,6 @@ def answer_ticket(request: HttpRequest, principal: Principal, ticket_id: uuid.UU
 def cancel(request: HttpRequest, principal: Principal, message_id: uuid.UUID) -> HttpResponse:
     """Take back what has not left yet."""
     return _change_sending(principal, message_id, cancel_message)
-
-
-@require_POST
-@for_people
-def retry(request: HttpRequest, principal: Principal, message_id: uuid.UUID) -> HttpResponse:
-    """Try what waits right now, over another relay where one is named."""
-    relay_id = request.POST.get("relay") or None
-    return _change_sending(principal, message_id, partial(retry_message, relay_id=relay_id))
 
 
 @require_POST

@@ -20,8 +20,10 @@ from apps.monitoring.heartbeat import Heartbeat
 from apps.organisations.resealing import reseal_stale
 from apps.outbound.bounces.notices import tell_of_late, tell_of_lost
 from apps.outbound.domains.tending import tend
-from apps.outbound.services import forget_old_idempotency_keys, forget_what_is_over
 from apps.outbound.signing.rotation import retire_due
+from apps.outbound.submission.idempotency import forget_old_keys
+from apps.outbound.submission.quotas import forget_old_use
+from apps.outbound.submission.refused import forget_old_refusals
 from apps.outbound.submission.wishes import cancel_what_was_answered
 from apps.outbound.sweeper import sweep_deliveries
 from apps.webhooks.fan_out import fan_out
@@ -57,10 +59,11 @@ CLOCKS = (
     Clock("retire signing keys", HOUR, lambda: retire_due(timezone.now())),
     Clock("reseal secrets", HOUR, reseal_stale),
     Clock("remove orphans", HOUR, lambda: remove_orphans(timezone.now())),
-    Clock("forget idempotency keys", HOUR, lambda: forget_old_idempotency_keys(timezone.now())),
+    Clock("forget idempotency keys", HOUR, lambda: forget_old_keys(timezone.now())),
     Clock("forget webhook deliveries", HOUR, lambda: forget_finished(timezone.now())),
     Clock("cancel what was answered", 1.0, cancel_what_was_answered, batch=SOME),
-    Clock("forget refused submissions", HOUR, lambda: forget_what_is_over(timezone.now())),
+    Clock("forget refused submissions", HOUR, lambda: forget_old_refusals(timezone.now())),
+    Clock("forget quota tallies", HOUR, lambda: forget_old_use(timezone.now())),
     Clock("clear sessions", HOUR, _clear_sessions),
 )
 

@@ -12,7 +12,7 @@ from apps.outbound.domains.checks import verdict_of
 from apps.outbound.domains.findings import Verdict
 from apps.outbound.domains.tending import PATIENCE, Setup, check_domain, setup_of, tend
 from apps.outbound.errors import SubmissionInvalid
-from apps.outbound.models import KeyState, SigningKey
+from apps.outbound.models import KeyState, Relay, SigningKey
 from apps.outbound.relays.environment import reconcile_relays
 from apps.outbound.signing import keys_for
 from apps.outbound.signing.keyring import forget_keys
@@ -135,3 +135,17 @@ def test_the_records_say_what_to_write(kite: Domain, settings: object) -> None:
     settings.RETURN_PATH_DOMAIN = "bounces.platform.example"  # type: ignore[attr-defined]
     names = {record.code: record.name for record in setup_of(kite).records}
     assert names["return_path_spf"] == names["return_path_mx"] == "bounces.platform.example"
+
+
+def test_spf_names_every_way_this_domains_mail_leaves_and_no_other(kite: Domain, settings: object) -> None:
+    settings.MAIL_HOSTNAME = "mail.platform.example"  # type: ignore[attr-defined]
+
+    def spf(**columns: object) -> str:
+        Relay.objects.create(organisation_id=kite.organisation_id, security="none", **columns)
+        return next(record.value for record in setup_of(kite).records if record.code == "spf")
+
+    elsewhere = {"host": "smtp.sendgrid.net", "port": 25, "sender_domains": ["other.example"]}
+    assert spf(name="for others", **elsewhere) == "v=spf1 a:relay.example.net ~all"
+    assert spf(name="direct", kind="direct", port=25).split() == [
+        "v=spf1", "a:mail.platform.example", "a:relay.example.net", "~all",
+    ]  # fmt: skip

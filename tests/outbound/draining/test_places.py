@@ -6,6 +6,7 @@ from datetime import timedelta
 from django.utils import timezone
 
 from apps.outbound.draining.places import Places
+from apps.outbound.draining.policy import DrainPolicy
 
 NOW = timezone.now()
 
@@ -49,3 +50,8 @@ def test_a_closed_destination_has_no_place_until_its_time() -> None:
     places.close("paused.example", NOW + timedelta(seconds=30))
     assert places.room(8, NOW).places == {"paused.example": 0}
     assert places.room(8, NOW + timedelta(seconds=31)).places == {}
+
+
+def test_a_relay_has_a_line_for_every_place_so_that_places_alone_say_who_waits() -> None:
+    policy = DrainPolicy()
+    assert policy.relay.connections >= policy.in_flight

@@ -47,6 +47,19 @@ async def test_as_many_as_a_minute_allows_and_the_next_when_the_first_has_left_i
         assert await grants_now(limits, wanted) == 30
 
 
+async def test_a_message_leaves_its_window_no_fraction_of_a_millisecond_too_early() -> None:
+    """The clock's milliseconds are rounded down: what ended at 0.9 of one is not forgotten at the next window's 0.1."""
+    clock = Clock()
+    clock.now_ms += -clock.now_ms % 300  # where the window's parts round nothing up
+    async with limiter(clock) as limits:
+        wanted = demands(demand(per_minute=1))
+        assert await grants_now(limits, wanted) == 1
+        clock.advance(60)
+        assert await grants_now(limits, wanted) == 0
+        clock.advance(60 * ONE_PART)
+        assert await grants_now(limits, wanted) == 1
+
+
 async def test_a_wait_says_when_what_and_why() -> None:
     clock = Clock()
     async with limiter(clock) as limits:
