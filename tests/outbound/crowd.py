@@ -18,7 +18,7 @@ def crowd(
     state: str = "queued",
     analysed: bool = True,
 ) -> None:
-    """`count` deliveries like the template's, in turns to these destinations, ten to a message.
+    """`count` deliveries like the template's, in turns to these destinations, ten to a message of its mailbox.
 
     `due` is SQL, in which n counts them. Unless `analysed`, PostgreSQL plans as if they were not there.
     """
@@ -30,6 +30,13 @@ def crowd(
             [-(-count // RECIPIENTS_EACH), template.message.pk],
         )
         messages = [row[0] for row in cursor.fetchall()]
+        entry = _columns("mailboxes_mailboxentry", "message_id")
+        cursor.execute(
+            f"INSERT INTO mailboxes_mailboxentry (id, message_id, {entry}) "  # noqa: S608
+            f"SELECT gen_random_uuid(), one.id, {entry} FROM mailboxes_mailboxentry, unnest(%s::uuid[]) AS one (id) "
+            "WHERE message_id = %s",
+            [messages, template.message.pk],
+        )
         own = ("message_id", "recipient", "destination", "due_at", "state")
         delivery = _columns("outbound_delivery", *own)
         cursor.execute(

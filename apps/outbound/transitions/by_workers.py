@@ -39,9 +39,9 @@ _FENCE = """
 WITH given AS (
     SELECT * FROM unnest(%(ids)s::uuid[], %(tokens)s::uuid[], %(relays)s::uuid[]) AS g (id, token, relay_id)
 ), mine AS MATERIALIZED (
-    SELECT d.id FROM outbound_delivery AS d JOIN given USING (id)
-    WHERE d.state = 'sending' AND d.lease_token = given.token
-    ORDER BY d.id FOR NO KEY UPDATE OF d
+    SELECT id FROM outbound_delivery
+    WHERE id = ANY(%(ids)s::uuid[]) AND state = 'sending' AND lease_token = ANY(%(tokens)s::uuid[])
+    ORDER BY id FOR NO KEY UPDATE
 )
 UPDATE outbound_delivery AS d SET phase = 'committing', relay_id = COALESCE(given.relay_id, d.relay_id)
 FROM given JOIN mine USING (id)
@@ -59,9 +59,9 @@ WITH given AS (
     ) AS g (id, token, number, state, cause, reason, due_at, setback, attempted, asked_id,
         relay_id, code, enhanced, text, server, tls, phases_ms)
 ), mine AS MATERIALIZED (
-    SELECT d.id FROM outbound_delivery AS d JOIN given USING (id)
-    WHERE d.state = 'sending' AND d.lease_token = given.token
-    ORDER BY d.id FOR NO KEY UPDATE OF d
+    SELECT id FROM outbound_delivery
+    WHERE id = ANY(%(ids)s::uuid[]) AND state = 'sending' AND lease_token = ANY(%(tokens)s::uuid[])
+    ORDER BY id FOR NO KEY UPDATE
 ), ended AS (
     UPDATE outbound_delivery AS d SET
         state = given.state, phase = '', cause = given.cause, reason = given.reason, due_at = given.due_at,

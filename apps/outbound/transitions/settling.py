@@ -16,20 +16,23 @@ from apps.outbound.one_trip import in_one_trip
 LOCK_GIVEN = (
     "SELECT id FROM mailboxes_message WHERE id = ANY(%(messages)s::uuid[]) ORDER BY id FOR NO KEY UPDATE"
 )
-# Its rows are the mailboxes that the messages were sent from. Written so that each message is looked up by its id,
-# also where a claim has switched sorting off.
+# Its rows are the mailboxes that the messages were sent from. Each message is looked up by its id, whatever PostgreSQL
+# believes to be in the tables: OFFSET 0 keeps it from reading all senders' entries instead, of which it knows too few.
 _SETTLE = """
-WITH these AS MATERIALIZED ({these}), least AS (
-    SELECT message_id, (%(least_finished_first)s::text[])[(
+WITH these AS MATERIALIZED ({these}), least AS MATERIALIZED (
+    SELECT message_id, (
         SELECT min(array_position(%(least_finished_first)s::text[], d.state::text))
         FROM outbound_delivery AS d WHERE d.message_id = these.message_id
-    )] AS state
+    ) AS place
     FROM these
 ), settled AS (
-    UPDATE mailboxes_message AS m SET state = least.state
-    FROM least WHERE m.id = least.message_id AND m.state <> least.state
+    UPDATE mailboxes_message AS m SET state = (%(least_finished_first)s::text[])[least.place]
+    FROM least WHERE m.id = least.message_id AND m.state <> (%(least_finished_first)s::text[])[least.place]
 )
-SELECT DISTINCT e.mailbox_id FROM these JOIN mailboxes_mailboxentry AS e USING (message_id) WHERE e.side = 'sender'
+SELECT DISTINCT senders.mailbox_id FROM these CROSS JOIN LATERAL (
+    SELECT e.mailbox_id FROM mailboxes_mailboxentry AS e
+    WHERE e.message_id = these.message_id AND e.side = 'sender' OFFSET 0
+) AS senders
 """
 # The last statement of a trip that has changed deliveries and locked their messages in statements before it.
 SETTLE_GIVEN = _SETTLE.format(these="SELECT unnest(%(messages)s::uuid[]) AS message_id")

@@ -85,10 +85,17 @@ WITH RECURSIVE walk AS (
         ) AS first
     ) AS due
 )"""
-_TAKE = """, mine AS MATERIALIZED (
-    SELECT d.id FROM candidates JOIN outbound_delivery AS d USING (id)
-    WHERE d.state || '' IN ('scheduled', 'queued', 'deferred') AND d.due_at <= statement_timestamp()
-    ORDER BY candidates.turn, candidates.due_at LIMIT %(limit)s FOR UPDATE OF d SKIP LOCKED
+# Whom the turn passes to is looked up one after the other, until there are enough.
+_TAKE = """, in_turn AS MATERIALIZED (
+    SELECT id FROM candidates ORDER BY turn, due_at
+), mine AS MATERIALIZED (
+    SELECT free.id FROM in_turn CROSS JOIN LATERAL (
+        SELECT d.id FROM outbound_delivery AS d
+        WHERE d.id = in_turn.id AND d.state || '' IN ('scheduled', 'queued', 'deferred')
+            AND d.due_at <= statement_timestamp()
+        FOR UPDATE OF d SKIP LOCKED
+    ) AS free
+    LIMIT %(limit)s
 ), taken AS (
     UPDATE outbound_delivery AS d SET
         state = 'sending', phase = '', due_at = NULL, cause = '', reason = '', lease_token = gen_random_uuid(),
