@@ -1,8 +1,9 @@
 """Several statements in one trip to PostgreSQL and, unless there is one already, in one transaction of their own.
 
-Whatever it does, a statement costs PostgreSQL and us about 0.1 ms each for waking each other over a socket, and BEGIN
-and COMMIT are statements too. A worker's batches came to eight or nine of them, which was more than their work. Sent as
-one text they cost that once. Each sees what those before it changed, and a row whose lock it waited for as it is then.
+Whatever it does, a statement costs 25 microseconds of ours and 10 of PostgreSQL's for waking each other over a socket
+when nothing else runs, some 0.1 ms each in a busy worker; and BEGIN and COMMIT are statements too. A worker's batches
+came to eight or nine of them, which was more than their work. Sent as one text they cost that once. Each sees
+what those before it changed, and a row whose lock it waited for as it is then.
 
 A failure undoes all of them.
 
