@@ -85,26 +85,34 @@ class LeanStore:
         """The bodies of the plain answers, by what each request is about; so many at a time as there are lines."""
         requests = iter(requests)
         while some := list(islice(requests, self._connections)):
-            asked = [(key, self._ask(request)) for key, request in some]
+            asked, is_away = self._ask_all(some)
             # Of all of them together: a store that hangs must not be waited for on one line after the other.
             deadline = time.monotonic() + ANSWER_SECONDS
             for key, line in asked:
-                answer = self._hear(line, deadline) if line is not None else None
+                answer = self._hear(line, deadline)
                 if answer is not None:
                     yield key, answer
+            if is_away:
+                return
 
-    def _ask(self, request: bytes) -> _Line | None:
-        """A line on which the answer will come."""
-        try:
-            line = self._take_idle() or self._open()
-        except OSError:
-            return None
-        try:
-            line.socket.sendall(request)
-        except OSError:
-            line.close()
-            return None
-        return line
+    def _ask_all(self, requests: Sequence[tuple[str, bytes]]) -> tuple[list[tuple[str, _Line]], bool]:
+        """The lines on which answers will come, and whether the store opens none any more.
+
+        It is not tried again then: one that lets connecting hang would cost everybody seconds for each request.
+        """
+        asked: list[tuple[str, _Line]] = []
+        for key, request in requests:
+            try:
+                line = self._take_idle() or self._open()
+            except OSError:
+                return asked, True
+            try:
+                line.socket.sendall(request)
+            except OSError:
+                line.close()
+            else:
+                asked.append((key, line))
+        return asked, False
 
     def _hear(self, line: _Line, deadline: float) -> bytes | None:
         try:

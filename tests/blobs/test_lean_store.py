@@ -72,6 +72,18 @@ def test_a_store_that_hangs_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) 
         assert time.monotonic() - begun_at < 4 * 0.3
 
 
+def test_a_store_to_which_no_line_opens_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries = []
+
+    def hang(_self: LeanStore) -> None:
+        tries.append(1)
+        raise TimeoutError
+
+    monkeypatch.setattr(LeanStore, "_open", hang)
+    assert dict(lean().get_many([f"lean/{n}" for n in range(40)])) == {}
+    assert len(tries) == 1
+
+
 def test_what_is_missing_is_not_told_and_spoils_nothing(stored: dict[str, bytes]) -> None:
     some = list(stored)[:6]
     found = dict(lean().get_many([*some[:3], "lean/nothing here", *some[3:]]))
