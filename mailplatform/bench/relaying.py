@@ -29,9 +29,9 @@ from mailplatform.bench.stack import Product, Progress
 RUNS = 2
 CONNECTIONS = 50
 # Kilobytes, milliseconds a reply, mails, connections of the floor and of the peer. Ours opens as many as it needs.
-LOADS = ((4, 0, 800, 50), (60, 0, 200, 50), (4, 20, 800, 100), (4, 100, 600, 200))
-ROAD_RATE = 100.0
-ROAD_MAILS = 400
+LOADS = ((4, 0, 2400, 50), (60, 0, 600, 50), (4, 20, 2400, 100), (4, 100, 1600, 200))
+ROAD_RATE = 50.0
+ROAD_MAILS = 300
 _RECIPIENT = "customer@bench.invalid"
 _DUE_IN_SECONDS = 1.0
 

@@ -65,8 +65,9 @@ function onKey(event) {
   command();
 }
 
+/** A box to tick takes no letters; and one in a dialog that has just closed keeps the focus for a frame. */
 function isTyping(element) {
-  return element.closest?.("input, textarea, select, [contenteditable]") !== null;
+  return element.closest?.('input:not([type="checkbox"], [type="radio"]), textarea, select, [contenteditable]') !== null;
 }
 
 function isOff() {

@@ -26,7 +26,7 @@ class DrainPolicy:
     bytes_in_flight: int = 64 * 1024 * 1024
     bytes_kept: int = 8 * 1024 * 1024
     database_threads: int = 6
-    linger_seconds: float = 0.002
+    linger_seconds: float = 0.004
     gather_seconds: float = 0.02
     grace_seconds: float = 3
     record_patience_seconds: float = 120
