@@ -6,6 +6,10 @@ from collections.abc import Callable
 import pytest
 import uvloop
 
+from tests.screening.conftest import clamd, rspamd
+
+__all__ = ["clamd", "pytest_asyncio_loop_factories", "rspamd"]
+
 Loops = dict[str, Callable[[], asyncio.AbstractEventLoop]]
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -38,22 +37,6 @@ from tests.people import House
 from tests.remote.server import RemoteServer
 from tests.screening.daemons import STALL, FakeClamd, FakeRspamd
 from tests.screening.files import EICAR, GTUBE, PDF, PE, locked, zipped
-
-
-@pytest.fixture
-def clamd(settings: Settings) -> Iterator[FakeClamd]:
-    server = FakeClamd()
-    settings.CLAMD_URL = server.url
-    yield server
-    server.close()
-
-
-@pytest.fixture
-def rspamd(settings: Settings) -> Iterator[FakeRspamd]:
-    server = FakeRspamd()
-    settings.RSPAMD_URL = server.url
-    yield server
-    server.close()
 
 
 def attached(name: str, data: bytes) -> tuple[SubmittedAttachment, ...]:
