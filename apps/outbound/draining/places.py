@@ -1,8 +1,8 @@
 """How many of a drain's places each destination may have, so that one that stalls leaves room for the others.
 
-A destination may hold half of what the others leave. With 512 places the first that stalls comes to hold 256, a second
-one 128 of the rest, a third 64: however many are dead, there is room for the next. When one destination is all there
-is to send to, half is still more conversations than most servers bear.
+A destination may hold half of what the others leave. With 1,024 places the first that stalls comes to hold 512, a
+second one 256 of the rest, a third 128: however many are dead, there is room for the next. When one destination is
+all there is to send to, half is still more conversations than most servers bear.
 
 A destination that is known to take nothing before a certain time has no place until then.
 """

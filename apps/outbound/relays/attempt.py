@@ -24,7 +24,7 @@ class RelayPolicy:
     `connections_per_server` is for the recipients' own servers, where nobody has agreed to take more.
     """
 
-    connections: int = 512
+    connections: int = 1024
     connections_per_server: int = 5
     messages_per_connection: int = 100
     idle_seconds: float = 10

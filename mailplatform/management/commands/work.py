@@ -5,8 +5,8 @@ which lapses, and another worker takes it up: stopping is never more dangerous t
 """
 
 import asyncio
+import resource
 import signal
-import sys
 import threading
 from types import FrameType
 from typing import Any
@@ -26,19 +26,16 @@ GRACE_MILLISECONDS = 5000
 # An idle consumer of Redis asks again after a pause that doubles up to this. Dramatiq's own second would be most of
 # the time between a customer's mail and an agent's screen.
 LONGEST_PAUSE_MILLISECONDS = 80
-# The event loop lets go of the interpreter for every write to a socket. Python's own 5 ms, for which a thread that
-# signs or screens may then keep it, would be longer than the whole conversation.
-SWITCH_SECONDS = 0.0005
 
 
 class Command(BaseCommand):
     help = "Run a worker with WORKER_THREADS threads."
 
     def handle(self, *args: Any, **options: Any) -> None:
+        _allow_open_files()
         reconcile_relays(settings.RELAY_URLS)
         # Dramatiq makes the loop on which all conversations run; hundreds of them are worth the quicker one.
         asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-        sys.setswitchinterval(SWITCH_SECONDS)
         stopping = threading.Event()
 
         def stop(signum: int, frame: FrameType | None) -> None:
@@ -60,6 +57,12 @@ class Command(BaseCommand):
         worker.stop(timeout=GRACE_MILLISECONDS)
         broker.close()
         log.info("work_stopped")
+
+
+def _allow_open_files() -> None:
+    """As many sockets as the system lets us have: the usual soft limit, 1,024, is one lane's conversations."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _all_live(worker: dramatiq.Worker) -> bool:
