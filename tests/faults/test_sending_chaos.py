@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 import pytest
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.db.models.functions import Now
 
 from apps.blobs.errors import ObjectStoreUnavailable
@@ -151,13 +151,16 @@ def kill_at(relay: RemoteServer, workers: Workers, tally: Tally, phase: Phase | 
 
 
 def note_what_was_hit(tally: Tally) -> Callable[[], None]:
-    """Every lease lapses, the living worker's too: it must notice by itself that it has lost them."""
+    """Every lease lapses, the living worker's too: it must notice by itself that it has lost them.
+
+    Under a lock, so that none passes its fence between being looked at and losing its lease.
+    """
 
     def note() -> None:
-        tally.hit |= set(
-            Delivery.objects.filter(state="sending", phase="committing").values_list("pk", flat=True)
-        )
-        let_leases_lapse()
+        with transaction.atomic():
+            sending = Delivery.objects.select_for_update().filter(state="sending").order_by("pk")
+            tally.hit |= {one.pk for one in sending if one.phase == "committing"}
+            let_leases_lapse()
 
     return note
 
