@@ -16,7 +16,7 @@ class DrainPolicy:
     stopped has `grace_seconds` to hear its answer, and a result is tried to be written for `record_patience_seconds`.
 
     `in_flight` decides how fast a slow server can be written to: one destination alone gets half of it (`places`), and
-    a mail holds its place while it is prepared too. At 20 ms a reply 512 places let 910 a second leave, 1024 let 1,080;
+    a mail holds its place while it is prepared too. At 20 ms a reply 512 places let 910 a second leave, 1024 let 1,070;
     at 100 ms two round trips alone are 0.2 s. A place costs nothing, a line 8 KB, and bytes have a bound of their own.
     """
 
