@@ -3,7 +3,7 @@
 retry        whatever refused may answer otherwise now
 rewrite      the message is what was refused: it is written anew
 elsewhere    the same, for a message the composer cannot hold: it is changed where it was written
-readdress    nobody has this address
+readdress    nobody has this address, or its server takes nothing for it
 unsuppress   the address is on the list of suppressions, and nothing is sent to it before it is off the list
 """
 
@@ -41,4 +41,6 @@ def _remedy(delivery: Delivery, *, is_suppressed: bool) -> Remedy:
         return Remedy.REWRITE if can_be_rewritten(delivery.message) else Remedy.ELSEWHERE
     if delivery.cause == Cause.NO_SUCH_ADDRESS:
         return Remedy.READDRESS
-    return Remedy.UNSUPPRESS if is_suppressed and delivery.route == Route.RELAY else Remedy.RETRY
+    if is_suppressed and delivery.route == Route.RELAY:
+        return Remedy.UNSUPPRESS
+    return Remedy.READDRESS if delivery.cause == Cause.RECIPIENT_REFUSED else Remedy.RETRY

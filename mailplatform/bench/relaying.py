@@ -79,7 +79,8 @@ async def measure_relay(product: Product, remote_port: int, postfix: Postfix | N
     loads = ", ".join(f"{count} of {size_title(size)} at {delay} ms" for size, delay, count, _all in LOADS)
     sent = RUNS * sum(count for _size, _delay, count, _connections in LOADS)
     table.notes += [
-        f"{loads}; {RUNS} runs. One recipient to a mail; {signed} of our {sent} were DKIM-signed, no peer's was.",
+        f"{loads}; {RUNS} runs. One recipient to a mail; {signed} of our {sent} were DKIM-signed, "
+        "when they were submitted; no peer's was.",
         f"ours: all due in one moment; the first reached the server {min(woken):.2f} to {max(woken):.2f} s later.",
         "floor: no queue, no fence, from memory. peer: Postfix. Both over "
         + ", ".join(str(connections) for *_rest, connections in LOADS)

@@ -138,7 +138,7 @@ def test_html_and_what_is_no_fault_of_the_message_are_not_written_anew(house: Ho
     [html] = rejected(send(house.as_alice, "elena@x.example", html="<p>Hello</p>"))
     assert remedy(house.as_alice, html) == Remedy.ELSEWHERE
     [bounced] = rejected(send(house.as_alice, "elena@x.example"), Cause.RECIPIENT_REFUSED)
-    assert remedy(house.as_alice, bounced) == Remedy.RETRY
+    assert remedy(house.as_alice, bounced) == Remedy.READDRESS
     for failed in (html, bounced):
         with pytest.raises(NotRetryable):
             rewrite_delivery(house.as_alice, failed, NOW)

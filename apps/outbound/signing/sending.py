@@ -1,12 +1,13 @@
 """A message on its way is signed once, and its signature is kept, so that its raw bytes can be answered afterwards.
 
+    submitted    what is to leave within a day is signed there: a queue that has grown leaves faster than it came
     look         a signature that was made already, with the keys that sign today, is used again
     sign         otherwise a new one, made of the message's own time: two workers that carry recipients of one message
                  make the same bytes
     keep         before any recipient's fence (`draining.preparing`)
 
-The stored message stays what was submitted. A signature made at submission would be simpler, but a mail may wait for a
-year, and a broken signature of a key that was retired meanwhile is worse than none.
+The stored message stays what was submitted, and its signature stands beside it: a mail may wait for a year, and a
+broken signature of a key that was retired meanwhile is worse than none.
 
 Limits: a message some of whose recipients were tried again days later, or after a rotation, has gone out under more
 than one signature; the latest is kept.
@@ -29,6 +30,7 @@ from apps.outbound.models import MessageSignature
 from apps.outbound.signing.keyring import keys_for
 from apps.outbound.signing.keys import Key
 from apps.outbound.signing.signature import signature_fields
+from apps.outbound.wire.payload import with_wire_line_ends
 
 # Well within `signature.VALID_FOR`, so that a receiver who is slow to take a retried mail still finds it valid.
 RENEWED_AFTER = timedelta(days=1)
@@ -74,6 +76,20 @@ def signature_for(
         return kept
     at = received_at if timedelta(0) <= now - received_at < RENEWED_AFTER else now
     return Signature(signature_fields(lines, domain, keys, at=at), _selectors(keys), at)
+
+
+def signature_on_submission(sender: str, raw: bytes, due_at: datetime, now: datetime) -> Signature | None:
+    """What a message's raw bytes are signed with as it is submitted; None where that would not last until it is due."""
+    if due_at - now >= RENEWED_AFTER:
+        return None
+    return signature_for(sender, now, with_wire_line_ends(raw), None, now)
+
+
+def signature_row(message: Message, signature: Signature) -> MessageSignature:
+    """What remembers a new message's signature; not written yet."""
+    return MessageSignature(
+        message=message, fields=signature.fields, selectors=signature.selectors, made_at=signature.made_at
+    )
 
 
 def keep_signatures(signatures: Mapping[UUID, Signature]) -> None:

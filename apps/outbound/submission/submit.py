@@ -4,6 +4,7 @@
     compose   the bytes, once and for all: a retry sends the same, with the same Message-ID
     prepare   parse and stage, outside any transaction; large parts go to S3
     screen    where a colleague is to have it at once; for everybody else a worker does, before it sends
+    sign      what leaves the house soon, so that the worker need not
     commit    message, sender's copy, deliveries, local Inboxes and tickets, events, idempotency key: one transaction
     wake      after the commit, ids only; a lost wake-up is found by the sweeper
 
@@ -41,6 +42,7 @@ from apps.outbound.errors import Fault, SubmissionInvalid
 from apps.outbound.models import UNFINISHED, Delivery, DeliveryState, Lane, RefusedSubmission, Route
 from apps.outbound.retry import DEFAULT_RETRY_POLICY
 from apps.outbound.screening import Screened, first_change, keep_verdicts, screen_submission
+from apps.outbound.signing.sending import Signature, signature_on_submission, signature_row
 from apps.outbound.submission.ancestry import Ancestry, ancestry_named
 from apps.outbound.submission.asked import Submission, SubmittedAttachment
 from apps.outbound.submission.faults import Faults
@@ -98,6 +100,7 @@ class _Plan:
     quotas: list[Quota]
     prepared: PreparedMessage
     verdict: Verdict | None
+    signature: Signature | None
 
     @property
     def is_held(self) -> bool:
@@ -190,6 +193,7 @@ def _plan(principal: Principal, submission: Submission, ancestry: Ancestry | Non
         quotas,
         prepare(raw),
         _screen(principal, checked.people, raw) if not checked.held_by else None,
+        _sign(checked.people, raw, checked.due_at, now),
     )
 
 
@@ -203,6 +207,12 @@ def _screen(principal: Principal, people: People, raw: bytes) -> Verdict | None:
         sender=people.sender.address,
         recipients=[one.address for one in people.recipients],
     )
+
+
+def _sign(people: People, raw: bytes, due_at: datetime, now: datetime) -> Signature | None:
+    if all(one.route == Route.LOCAL for one in people.recipients):
+        return None
+    return signature_on_submission(people.sender.address, raw, due_at, now)
 
 
 def _compose(submission: Submission, people: People, ancestry: Ancestry, now: datetime) -> bytes:
@@ -302,7 +312,8 @@ def _draft(
         is_read=True,
         sorted_at=now,
     )
-    return message, [*rows, senders_copy]
+    signature = [signature_row(message, plan.signature)] if plan.signature is not None else []
+    return message, [*rows, senders_copy, *signature]
 
 
 def _thread(principal: Principal, plan: _Plan) -> ThreadChoice:

@@ -12,7 +12,7 @@ from apps.mailboxes.models import Domain
 from apps.mailboxes.selectors import raw_of
 from apps.outbound.delivery import Claim, claim_due
 from apps.outbound.draining.preparing import prepare
-from apps.outbound.models import DeliveryState, Lane, MessageSignature
+from apps.outbound.models import Delivery, DeliveryState, Lane, MessageSignature
 from apps.outbound.signing import keys_for
 from apps.outbound.signing.keyring import forget_keys
 from apps.outbound.signing.rotation import activate, create_keys
@@ -75,20 +75,49 @@ def test_all_recipients_and_retries_get_the_same_bytes(house: House, relay: Remo
 def test_the_raw_message_is_the_very_bytes_that_were_sent(house: House, relay: RemoteServer) -> None:
     sign_for(house)
     submitted = send(house.as_key, "elena@x.example")
-    assert raw_as_sent(house.as_key, submitted.message) == raw_of(submitted.message)
+    before = raw_as_sent(house.as_key, submitted.message)
     drain()
     assert only_delivery(submitted).state == DeliveryState.SENT
+    assert raw_as_sent(house.as_key, submitted.message) == before == relay.messages[0].content
+    assert before.endswith(raw_of(submitted.message))
+
+
+def test_what_a_worker_has_to_sign_is_answered_as_it_went(house: House, relay: RemoteServer) -> None:
+    """Submitted before its domain had keys that sign."""
+    submitted = send(house.as_key, "elena@x.example")
+    assert raw_as_sent(house.as_key, submitted.message) == raw_of(submitted.message)
+    dns = sign_for(house)
+    drain()
     assert raw_as_sent(house.as_key, submitted.message) == relay.messages[0].content
+    assert verifies(relay.messages[0].content, dns, nth=0)
+
+
+def test_what_leaves_soon_is_signed_as_it_is_submitted(house: House, transactional_db: None) -> None:
+    """A worker takes that signature as it is; what waits longer, or stays here, has none before its time."""
+    sign_for(house)
+    now = timezone.now()
+    soon = send(house.as_key, "elena@x.example", send_at=now + timedelta(hours=23)).message
+    kept = MessageSignature.objects.get()
+    assert (kept.message_id, kept.made_at) == (soon.pk, soon.received_at)
+    send(house.as_key, "elena@x.example", send_at=now + timedelta(hours=25))
+    send(house.as_key, "bob@house.test", sender="alice@house.test")
+    assert MessageSignature.objects.count() == 1
+
+    Delivery.objects.filter(message=soon).update(due_at=now)
+    claims = claim_due(Lane.INTERACTIVE, limit=5)
+    (content,) = prepared(claims, timezone.now())
+    assert content.startswith(bytes(kept.fields))
 
 
 def test_rest_and_webmail_answer_those_bytes_too(house: House, relay: RemoteServer) -> None:
     sign_for(house)
     message = send(house.as_key, "elena@x.example", sender="alice@house.test").message
-    raw = Api.of(house.secret).get(f"/messages/{message.pk}/raw")
+    MessageSignature.objects.all().delete()
+    unsigned = Api.of(house.secret).get(f"/messages/{message.pk}/raw")
     drain()
     sent = Api.of(house.secret).get(f"/messages/{message.pk}/raw")
     assert sent.content == relay.messages[0].content
-    assert sent.headers["ETag"] != raw.headers["ETag"]
+    assert sent.headers["ETag"] != unsigned.headers["ETag"]
     url = content_url(ContentKind.ORIGINAL, ContentClaim(message.pk, house.alice.pk), timezone.now())
     answer = Client().get(urlsplit(url).path, headers={"Host": urlsplit(url).netloc})
     assert answer.content == relay.messages[0].content
@@ -140,6 +169,7 @@ def test_a_batch_is_prepared_in_a_constant_number_of_queries(
     sign_for(house)
     for n in range(5):
         send(house.as_key, f"elena{n}@x.example")
+    MessageSignature.objects.all().delete()
     claims, now = claim_due(Lane.INTERACTIVE, limit=5), timezone.now()
     keys_for(house.domain)
     with django_assert_num_queries(8):  # type: ignore[operator]
