@@ -181,7 +181,7 @@ def conversation(principal: Principal, mailbox: Mailbox, thread_id: uuid.UUID) -
         Message.objects.filter(Exists(in_mailbox), thread_id=thread_id)
         .select_related("raw", "text", "html", "author")
         .prefetch_related(
-            "parts__blob",
+            "parts__blob__thumbnail",
             Prefetch(
                 "entries",
                 queryset=entries_for(principal).select_related("mailbox"),

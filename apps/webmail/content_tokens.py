@@ -23,6 +23,8 @@ class ContentKind(StrEnum):
     BODY = "body"
     INLINE = "inline"
     ATTACHMENT = "attachment"
+    THUMBNAIL = "thumbnail"
+    ARCHIVE = "archive"
     ORIGINAL = "original"
 
 

@@ -17,6 +17,14 @@ from apps.accounts.principal import Principal
 from apps.automation.models import Acknowledgement
 from apps.automation.selectors import acknowledgement_of
 from apps.blobs.errors import BlobError
+from apps.mailboxes.attachments import (
+    FileWarning,
+    files_of,
+    may_be_packed,
+    may_have_thumbnail,
+    picture_type,
+    warning_of,
+)
 from apps.mailboxes.conversations import conversation
 from apps.mailboxes.errors import NotVisible
 from apps.mailboxes.models import Folder, Mailbox, MailboxEntry, Message, Part, Side
@@ -51,8 +59,13 @@ _FRAME_STEPS = (600, 2_000, 6_000, 16_000)
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
+    """A file of a message. A picture has a small one (`thumbnail_url`), and is shown whole at `picture_url`."""
+
     part: Part
     url: str
+    warning: FileWarning | None = None
+    thumbnail_url: str = ""
+    picture_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +126,16 @@ class ShownMessage:
     original_url: str
     body: Body | None = None
     attachments: list[Attachment] = field(default_factory=list)
+    archive_url: str = ""
     truths: list[DeliveryTruth] = field(default_factory=list)
+
+    @property
+    def pictures(self) -> list[Attachment]:
+        return [one for one in self.attachments if one.thumbnail_url]
+
+    @property
+    def other_files(self) -> list[Attachment]:
+        return [one for one in self.attachments if not one.thumbnail_url]
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +248,8 @@ def _show(
     now: datetime,
 ) -> ShownMessage:
     entries = entries_in(mailbox, message)
+    attachments = _attachments(principal, message, now)
+    offers_all = len(attachments) > 1 and may_be_packed(message)
     writer = message.sender_name or message.sender_address or _("Unknown sender")
     # A colleague's answer goes out in the mailbox's name; within the team it matters who wrote it.
     colleague = message.author.name if message.author else writer
@@ -238,7 +262,8 @@ def _show(
         recipients=_recipients_line(message),
         is_unread=any(not entry.is_read for entry in entries),
         original_url=_url(principal, ContentKind.ORIGINAL, message, now),
-        attachments=_attachments(principal, message, now),
+        attachments=attachments,
+        archive_url=_url(principal, ContentKind.ARCHIVE, message, now) if offers_all else "",
         truths=truths.get(message.pk, []),
     )
 
@@ -291,11 +316,20 @@ def _show_report(
 
 
 def _attachments(principal: Principal, message: Message, now: datetime) -> list[Attachment]:
-    return [
-        Attachment(part, _url(principal, ContentKind.ATTACHMENT, message, now, part.n))
-        for part in message.parts.all()
-        if not part.inline
-    ]
+    return [_attachment(principal, message, part, now) for part in files_of(message)]
+
+
+def _attachment(principal: Principal, message: Message, part: Part, now: datetime) -> Attachment:
+    def url(kind: ContentKind) -> str:
+        return _url(principal, kind, message, now, part.n)
+
+    return Attachment(
+        part,
+        url(ContentKind.ATTACHMENT),
+        warning=warning_of(part),
+        thumbnail_url=url(ContentKind.THUMBNAIL) if may_have_thumbnail(part) else "",
+        picture_url=url(ContentKind.INLINE) if picture_type(part) else "",
+    )
 
 
 def _body(principal: Principal, message: Message, now: datetime) -> Body:

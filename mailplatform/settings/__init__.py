@@ -194,7 +194,8 @@ CONTENT_SECURITY_POLICY = {
         "default-src": ["'none'"],
         "script-src": [NONCE],
         "style-src": ["'self'"],
-        "img-src": ["'self'", "data:"],
+        # Thumbnails; bodies have a frame and a policy of their own.
+        "img-src": ["'self'", "data:", CONTENT_ORIGIN],
         "font-src": ["'self'"],
         "connect-src": ["'self'", WEB_ORIGIN.replace("http", "ws", 1)],
         "frame-src": [CONTENT_ORIGIN],
