@@ -52,7 +52,7 @@ class HeldSerializer(FreelyNamed):
     preview = serializers.CharField(source="row.preview", help_text="The beginning of its text.")
     attachments = HeldFileSerializer(source="row.files", many=True)
     size_bytes = serializers.IntegerField(source="row.size_bytes")
-    authentication = serializers.JSONField(source="row.authentication", allow_null=True)
+    authentication = serializers.DictField(source="row.authentication", allow_null=True)
     received_at = serializers.DateTimeField(source="row.received_at")
     held_at = serializers.DateTimeField(source="row.held_at")
     decided_at = serializers.DateTimeField(source="row.decided_at", allow_null=True)
