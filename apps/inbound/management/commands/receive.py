@@ -3,15 +3,19 @@
 import asyncio
 import signal
 import socket
+from functools import partial
 from typing import Any
 
 import structlog
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from apps.inbound.certificates import Certificates
+from apps.inbound.desk import Desk
 from apps.inbound.errors import CannotListen
-from apps.inbound.limits import Limits
+from apps.inbound.limits import Gate, Limits, plain_address
 from apps.inbound.listener import Listener
+from apps.inbound.smtp import ListenerKind
 from apps.monitoring.heartbeat import Heartbeat
 
 log = structlog.get_logger(__name__)
@@ -31,21 +35,27 @@ class Command(BaseCommand):
 
 
 async def _receive() -> None:
-    listener = Listener(
-        host=settings.SMTP_HOST,
-        port=settings.SMTP_PORT,
-        limits=Limits(
-            max_size_bytes=settings.SMTP_MAX_SIZE_BYTES,
-            trusted_networks=tuple(settings.SMTP_TRUSTED_NETWORKS),
-        ),
+    limits = Limits(
+        max_size_bytes=settings.SMTP_MAX_SIZE_BYTES,
+        trusted_networks=tuple(settings.SMTP_TRUSTED_NETWORKS),
+        proxy_networks=tuple(settings.SMTP_PROXY_NETWORKS),
     )
+    kind = ListenerKind(
+        service=Desk(),
+        gate=Gate(limits),
+        hostname=settings.MAIL_HOSTNAME or socket.gethostname(),
+        certificates=_certificates(),
+    )
+    listener = Listener(kind, host=settings.SMTP_HOST, port=settings.SMTP_PORT)
     await listener.start()
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    heartbeat = Heartbeat("receive", check=_answers)
+    heartbeat = Heartbeat("receive", check=partial(_answers, limits))
     heartbeat.start()
+    if not settings.SMTP_TLS_CERTIFICATE.exists():
+        log.warning("smtp_without_tls", missing=str(settings.SMTP_TLS_CERTIFICATE))
     log.info("receive_ready", host=settings.SMTP_HOST, port=listener.port)
     await stopping.wait()
     await asyncio.to_thread(heartbeat.stop)
@@ -53,12 +63,23 @@ async def _receive() -> None:
     log.info("receive_stopped")
 
 
-def _answers() -> bool:
+def _certificates() -> Certificates:
+    """Raises CannotListen when there is a certificate that cannot be used: mail must not go in the clear by mistake."""
+    certificate, key = settings.SMTP_TLS_CERTIFICATE, settings.SMTP_TLS_KEY
+    certificates = Certificates(certificate, key)
+    if certificates.context() is None and certificate.exists():
+        raise CannotListen(f"SMTP_TLS_CERTIFICATE: {certificate} and {key} are no certificate and its key")
+    return certificates
+
+
+def _answers(limits: Limits) -> bool:
     """Whether a new connection is greeted: a loop that hangs has an open port too."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(settings.SMTP_HOST, settings.SMTP_HOST)  # noqa: S104
     try:
         with socket.create_connection((host, settings.SMTP_PORT), timeout=CHECK_SECONDS) as probe:
             probe.settimeout(CHECK_SECONDS)
+            if limits.is_proxy(plain_address(probe.getsockname())):
+                probe.sendall(b"PROXY UNKNOWN\r\n")
             greeting = probe.recv(3)
             probe.sendall(b"QUIT\r\n")
     except OSError:
