@@ -62,10 +62,10 @@ def create_app_password(
 
 def app_passwords_for(principal: Principal) -> QuerySet[AppPassword]:
     """Those in force that the caller may see, newest first, with whose they are."""
-    passwords = AppPassword.objects.filter(organisation_id=principal.organisation_id, revoked_at__isnull=True)
+    passwords = _in_force().filter(organisation_id=principal.organisation_id)
     if not principal.is_admin:
         passwords = passwords.filter(user=principal.user, user__isnull=False)
-    return passwords.select_related("mailbox", "user").order_by("-created_at", "-id")
+    return passwords.order_by("-created_at", "-id")
 
 
 def app_password_for(principal: Principal, password_id: uuid.UUID | str) -> AppPassword:
@@ -86,18 +86,29 @@ def revoke_app_password(principal: Principal, password: AppPassword, now: dateti
 def principal_of_app_password(words: str, network_address: str, now: datetime) -> Principal | None:
     """Who says this password, or None for a wrong one, a revoked one, and one whose person has no part in it any more.
     Its use is noted."""
-    found = (
-        AppPassword.objects.filter(digest=_digest_of(words), revoked_at__isnull=True)
-        .select_related("mailbox", "user")
-        .first()
-    )
+    found = _in_force().filter(digest=_digest_of(words)).first()
+    principal = _principal(found)
+    if principal is not None and found is not None:
+        _note_use(found, network_address, now)
+    return principal
+
+
+def renewed(principal: Principal) -> Principal | None:
+    """An app password's caller as of now; None when it opens nothing any more."""
+    if principal.app_password_id is None:
+        return None
+    return _principal(_in_force().filter(pk=principal.app_password_id).first())
+
+
+def _in_force() -> QuerySet[AppPassword]:
+    return AppPassword.objects.filter(revoked_at__isnull=True).select_related("mailbox", "user")
+
+
+def _principal(found: AppPassword | None) -> Principal | None:
     if found is None or (found.user is not None and not found.user.is_active):
         return None
     principal = Principal.of_app_password(found.organisation_id, found.pk, found.mailbox_id, found.user)
-    if not may_see(principal, found.mailbox):
-        return None
-    _note_use(found, network_address, now)
-    return principal
+    return principal if may_see(principal, found.mailbox) else None
 
 
 def _note_use(password: AppPassword, network_address: str, now: datetime) -> None:

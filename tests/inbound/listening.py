@@ -18,11 +18,20 @@ class Listening:
     """Runs from construction until `stop`."""
 
     def __init__(
-        self, limits: Limits, certificates: Certificates | None = None, service: Service | None = None
+        self,
+        limits: Limits,
+        certificates: Certificates | None = None,
+        service: Service | None = None,
+        *,
+        requires_tls: bool = False,
     ) -> None:
         self.gate = Gate(limits)
         kind = ListenerKind(
-            service=service or Desk(), gate=self.gate, hostname="mx.house.test", certificates=certificates
+            service=service or Desk(),
+            gate=self.gate,
+            hostname="mx.house.test",
+            certificates=certificates,
+            requires_tls=requires_tls,
         )
         self._listener = Listener(kind, host="127.0.0.1", port=0)
         self._loop = asyncio.new_event_loop()

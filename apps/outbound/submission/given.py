@@ -85,7 +85,7 @@ def check_recipient(principal: Principal, address: str) -> None:
     found = next(resolve(principal.organisation_id, [(RecipientField.TO, read)]))
     if found.exists_nowhere:
         raise SubmissionInvalid(
-            "rcpt", f"Nobody here has the address {found.address}.", Fault.ADDRESS_INVALID
+            "rcpt", f"Nobody here has the address {found.address}.", Fault.NO_SUCH_ADDRESS
         )
 
 

@@ -53,10 +53,15 @@ def request_of_mail(
 ) -> Request:
     """The request of a mail program, which knows no keys: by envelope and content, for as long as such programs repeat
     what they got no answer to. `nth`: so many equal ones it has had an answer to, on this connection."""
-    head = "\0".join((sender, *sorted(recipients))).encode("utf-8", "surrogateescape")
-    digest = hashlib.sha256(head + b"\0" + hashlib.sha256(raw).digest()).digest()
+    digest = digest_of_mail(sender, recipients, raw)
     key = f"smtp:{nth}:{digest.hex()}"
     return Request(principal.organisation_id, principal.actor, key, digest, RESEND_WINDOW)
+
+
+def digest_of_mail(sender: str, recipients: Collection[str], raw: bytes) -> bytes:
+    """SHA-256 of an envelope and its message; the order of recipients is nothing."""
+    head = "\0".join((sender, *sorted(recipients))).encode("utf-8", "surrogateescape")
+    return hashlib.sha256(head + b"\0" + hashlib.sha256(raw).digest()).digest()
 
 
 def _plain(value: Any) -> Any:
