@@ -6,6 +6,7 @@ from django.views.generic import RedirectView
 from apps.api.views import (
     documentation,
     domains,
+    erasures,
     errors,
     held,
     limits,
@@ -69,6 +70,8 @@ urlpatterns = [
         webhooks.WebhookDeliveriesView.as_view(),
         name="webhook-deliveries",
     ),
+    path("v1/erasures", erasures.ErasuresView.as_view(), name="erasures"),
+    path("v1/erasures/<uuid:erasure_id>", erasures.ErasureView.as_view(), name="erasure"),
     path("v1/errors", errors.ErrorsView.as_view(), name="errors"),
     path("v1/errors/<uuid:error_id>", errors.OneErrorView.as_view(), name="error"),
     path("v1/errors/<uuid:error_id>/resubmit", errors.ResubmitErrorView.as_view(), name="resubmit"),

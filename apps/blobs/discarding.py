@@ -38,21 +38,24 @@ WALKED_AT_ONCE = 1000
 
 
 @cache
-def _without_references() -> str:
-    """A condition on `blobs_blob`: no row refers to it for its bytes' sake.
+def _references() -> tuple[tuple[str, str], ...]:
+    """Table and column of every relation that wants a blob for its bytes.
 
-    Those are the relations that forbid its deletion (PROTECT); what hangs on a blob (CASCADE) does not count.
+    Those are the ones that forbid its deletion (PROTECT); what hangs on a blob (CASCADE) does not count.
     """
-    relations = [
-        relation
+    quote = connection.ops.quote_name
+    return tuple(
+        (quote(relation.related_model._meta.db_table), quote(relation.field.column))  # noqa: SLF001
         for relation in Blob._meta.get_fields(include_hidden=True)  # noqa: SLF001 - Django's, documented
         if isinstance(relation, models.ManyToOneRel) and relation.on_delete is models.PROTECT
-    ]
-    quote = connection.ops.quote_name
+    )
+
+
+def _without_references() -> str:
+    """A condition on `blobs_blob`: no row refers to it."""
     return " AND ".join(
-        f"NOT EXISTS (SELECT FROM {quote(relation.related_model._meta.db_table)} AS other"  # noqa: SLF001
-        f" WHERE other.{quote(relation.field.column)} = blobs_blob.id)"
-        for relation in relations
+        f"NOT EXISTS (SELECT FROM {table} AS other WHERE other.{column} = blobs_blob.id)"
+        for table, column in _references()
     )
 
 
@@ -72,6 +75,13 @@ def discard(blob_ids: Collection[uuid.UUID]) -> int:
         gone, blob_ids = _discard_round(blob_ids)
         discarded += gone
     return discarded
+
+
+def replace(old: Blob, new: Blob) -> None:
+    """Let every row that refers to one blob refer to another, in the caller's transaction."""
+    with connection.cursor() as cursor:
+        for table, column in _references():
+            cursor.execute(f"UPDATE {table} SET {column} = %s WHERE {column} = %s", [new.pk, old.pk])  # noqa: S608
 
 
 @transaction.atomic

@@ -15,6 +15,7 @@ from apps.automation.acknowledge import plan_acknowledgements
 from apps.automation.sweeper import sweep_acknowledgements
 from apps.blobs.discarding import UnreferencedWalk, delete_discarded, remove_orphans
 from apps.blobs.services import offload
+from apps.erasure.walk import erase_some
 from apps.events.services import sequence_committed
 from apps.inbound.admission import judge_again
 from apps.inbound.sweeper import forget_discarded, sweep_received, sweep_spam_marks
@@ -65,6 +66,7 @@ CLOCKS = (
     Clock("tend domains", 60.0, lambda: tend(timezone.now())),
     Clock("retire signing keys", HOUR, lambda: retire_due(timezone.now())),
     Clock("reseal secrets", HOUR, reseal_stale),
+    Clock("erase customers", 1.0, erase_some),
     Clock("delete discarded objects", 1.0, delete_discarded, batch=SOME),
     Clock("discard what nobody refers to", 10.0, lambda: _WALK.step(timezone.now()), batch=SOME),
     Clock("remove orphans", 6 * HOUR, lambda: remove_orphans(timezone.now())),
