@@ -22,6 +22,7 @@ from apps.blobs.models import Blob
 from apps.classify.priority import MailFacts, classify
 from apps.events.notices import announce
 from apps.events.services import publish
+from apps.mailboxes.loops import turn_after
 from apps.mailboxes.models import Direction, Folder, Mailbox, Message, MessageKind, Side
 from apps.mailboxes.projection import PreparedMessage, store
 from apps.mailboxes.services import add_entry
@@ -71,6 +72,9 @@ def file_message(
         raw_blob=raw_blob,
         filed_because=choice.because,
         envelope_sender=envelope_sender,
+        machine_turns=turn_after(
+            choice.answers, received_at, by_machine=prepared.parsed.kind.value == MessageKind.AUTO_REPLY
+        ),
     )
     publish(organisation_id, "message.received", message_id=message.pk, message_kind=message.kind)
     deliver_locally(message, mailboxes, received_at, begins=choice.begins)

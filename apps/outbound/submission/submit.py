@@ -16,6 +16,7 @@ With an undo window, with a schedule, or while a scanner does not answer they wa
 into their Inboxes. What screening refuses goes to nobody: it is `rejected` and stays in the Outbox.
 """
 
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,15 +27,16 @@ from django.db.models import Model
 from apps.accounts.principal import Principal
 from apps.events.notices import announce
 from apps.events.services import NewEvent, publish_all
+from apps.mailboxes.loops import goes_in_circles, told_of_a_loop, turn_after
+from apps.mailboxes.message_ids import message_ids, reply_address
 from apps.mailboxes.models import Direction, Folder, Message, Side, Thread
 from apps.mailboxes.projection import PreparedMessage, draft, prepare
 from apps.mailboxes.services import entry_of
 from apps.mailboxes.threads import ThreadChoice, choose_thread
-from apps.mime.address import normalise_address
+from apps.mime.address import Address, normalise_address
 from apps.mime.clean import clean_filename, clean_line, clean_text
-from apps.mime.compose import Composition, InvalidHeader, OutgoingAttachment, compose, make_message_id
+from apps.mime.compose import Composition, InvalidHeader, OutgoingAttachment, compose
 from apps.organisations.inserting import insert
-from apps.organisations.models import new_id
 from apps.outbound.bounces.suppressions import suppressed_among
 from apps.outbound.causes import Cause
 from apps.outbound.delivery import no_such_address
@@ -98,6 +100,7 @@ class _Plan:
     due_at: datetime
     held_by: str
     quotas: list[Quota]
+    turn: int
     prepared: PreparedMessage
     verdict: Verdict | None
     signature: Signature | None
@@ -182,7 +185,7 @@ def _plan(principal: Principal, submission: Submission, ancestry: Ancestry | Non
     found = ancestry or faults.of(ancestry_named, principal, submission.in_reply_to)
     checked = check(principal, submission, faults, now)
     ancestry = found or Ancestry()
-    raw = _compose(submission, checked.people, ancestry, now)
+    raw = _compose(principal.organisation_id, submission, checked.people, ancestry, now)
     return _Plan(
         submission,
         checked.people,
@@ -191,6 +194,7 @@ def _plan(principal: Principal, submission: Submission, ancestry: Ancestry | Non
         checked.due_at,
         checked.held_by,
         quotas,
+        turn_after(ancestry.answers, now, by_machine=principal.user is None),
         prepare(raw),
         _screen(principal, checked.people, raw) if not checked.held_by else None,
         _sign(checked.people, raw, checked.due_at, now),
@@ -215,18 +219,21 @@ def _sign(people: People, raw: bytes, due_at: datetime, now: datetime) -> Signat
     return signature_on_submission(people.sender.address, raw, due_at, now)
 
 
-def _compose(submission: Submission, people: People, ancestry: Ancestry, now: datetime) -> bytes:
+def _compose(
+    organisation_id: uuid.UUID, submission: Submission, people: People, ancestry: Ancestry, now: datetime
+) -> bytes:
     domain = normalise_address(people.sender.address).rpartition("@")[2]
+    message_id = message_ids().make(organisation_id, domain)
     composition = Composition(
         sender=people.sender,
         to=people.to,
         cc=people.cc,
-        reply_to=people.reply_to,
+        reply_to=people.reply_to or _reply_to(submission, people.sender, message_id),
         subject=clean_line(submission.subject),
         text=clean_text(submission.text),
         # As the integrator wrote it: what we show of it is sanitised like any stranger's.
         html=clean_text(submission.html),
-        message_id=make_message_id(domain, new_id().hex),
+        message_id=message_id,
         date=now,
         in_reply_to=ancestry.in_reply_to,
         references=ancestry.references,
@@ -250,6 +257,11 @@ def _compose(submission: Submission, people: People, ancestry: Ancestry, now: da
         field = "attachments" if submission.attachments else "text"
         raise SubmissionInvalid(field, too_large(len(raw)), Fault.TOO_LARGE)
     return raw
+
+
+def _reply_to(submission: Submission, sender: Address, message_id: str) -> tuple[Address, ...]:
+    tagged = reply_address(message_id, sender.address) if submission.reply_token else ""
+    return (Address(sender.name, tagged),) if tagged else ()
 
 
 # inside it
@@ -300,6 +312,7 @@ def _draft(
         received_at=now,
         bcc=plan.people.bcc,
         author=principal.user,
+        machine_turns=plan.turn,
         filed_because=choice.because,
         tags=plan.submission.tags,
         metadata=dict(plan.submission.metadata),
@@ -326,6 +339,8 @@ def _thread(principal: Principal, plan: _Plan) -> ThreadChoice:
 
 
 def _first_state(recipient: Recipient, plan: _Plan, now: datetime) -> Change:
+    if goes_in_circles(plan.turn):
+        return Change(DeliveryState.FAILED, Cause.LOOP, told_of_a_loop())
     if recipient.exists_nowhere:
         return no_such_address(recipient.address)
     screened = first_change(plan.verdict, now) if plan.verdict is not None else None
