@@ -79,13 +79,13 @@ def choose_thread(
 
 def _joined(quoted: _Quoted, parsed: ParsedMessage) -> ThreadChoice | None:
     """The conversation of the quoted message, where this mail may join it."""
-    thread = _locked_thread_of(quoted.message) if quoted.signed else quoted.message.thread
+    thread = locked_thread_of(quoted.message) if quoted.signed else quoted.message.thread
     known = took_part(thread, parsed.sender.address)
     if not quoted.signed and not known and not _same_list(thread, parsed):
         return None
     rule = quoted.rule if quoted.signed or known else FiledRule.ON_THE_LIST
     if not quoted.signed:
-        thread = _locked_thread_of(quoted.message)
+        thread = locked_thread_of(quoted.message)
     because = Filed(
         rule, {"message_id": quoted.message.rfc_message_id}, new_participant=quoted.signed and not known
     )
@@ -96,7 +96,7 @@ def _joined(quoted: _Quoted, parsed: ParsedMessage) -> ThreadChoice | None:
     return ThreadChoice(thread, because, answers=quoted.message)
 
 
-def _locked_thread_of(message: Message) -> Thread:
+def locked_thread_of(message: Message) -> Thread:
     """The message's conversation, locked. Somebody may move the message while we wait for the lock: then its new one.
 
     Whoever moves messages locks both conversations, so what is read under the lock stays true.

@@ -15,7 +15,7 @@ from apps.mailboxes.conversations import REPORTS
 from apps.mailboxes.filing import Filed, FiledRule
 from apps.mailboxes.models import MailboxEntry, Message, Side
 from apps.mailboxes.threads import ThreadChoice
-from apps.outbound.errors import Fault, SubmissionInvalid
+from apps.outbound.errors import Fault, NotPossibleNow, SubmissionInvalid
 from apps.outbound.models import RefusedSubmission
 from apps.outbound.submission.ancestry import Ancestry, ancestry_of
 from apps.outbound.submission.asked import Submission, SubmittedAttachment
@@ -71,6 +71,9 @@ def _reply(
     mends: RefusedSubmission | None,
     now: datetime,
 ) -> Submitted:
+    if ticket.merged_into is not None:
+        msg = f"It was merged into #{ticket.merged_into.number}: answer there."
+        raise NotPossibleNow(msg)
     if not (reply.text.strip() or reply.html.strip() or reply.attachments):
         raise SubmissionInvalid("text", "An answer needs some text or a file.", Fault.NOTHING_WRITTEN)
     if reply.state is not None and reply.state not in TicketState.values:

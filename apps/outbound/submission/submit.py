@@ -32,7 +32,7 @@ from apps.mailboxes.message_ids import message_ids, reply_address
 from apps.mailboxes.models import Direction, Folder, Message, Side, Thread
 from apps.mailboxes.projection import PreparedMessage, draft, prepare
 from apps.mailboxes.services import entry_of
-from apps.mailboxes.threads import ThreadChoice, choose_thread
+from apps.mailboxes.threads import ThreadChoice, choose_thread, locked_thread_of
 from apps.mime.address import Address, normalise_address
 from apps.mime.clean import clean_filename, clean_line, clean_text
 from apps.mime.compose import Composition, InvalidHeader, OutgoingAttachment, compose
@@ -333,8 +333,13 @@ def _thread(principal: Principal, plan: _Plan) -> ThreadChoice:
     known = plan.ancestry.thread
     if known is None:
         return choose_thread(principal.organisation_id, plan.prepared.parsed)
-    # Locked like `choose_thread` does: two answers at the same time share one ticket.
-    thread = Thread.objects.select_for_update().get(pk=known.thread.pk)
+    # Locked like `choose_thread` does: two answers at the same time share one ticket, and a move is waited for.
+    answered = plan.ancestry.answers
+    thread = (
+        locked_thread_of(answered)
+        if answered is not None
+        else Thread.objects.select_for_update().get(pk=known.thread.pk)
+    )
     return ThreadChoice(thread, known.because)
 
 
