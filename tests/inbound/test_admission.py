@@ -13,6 +13,7 @@ from apps.inbound.ingest import ingest_due
 from apps.inbound.models import ReceivedMessage, ReceivedState
 from apps.mailboxes.models import Message
 from apps.organisations.models import Organisation
+from apps.screening.screen import screen_received
 from apps.tickets.models import DmarcWish, HeldMessage, HeldState, HoldCause, ReceivingPolicy, Ticket
 from apps.tickets.trust import trust_sender
 from tests.inbound.arriving import PROVEN, FoundOut, fails_dmarc, judged, receive, take
@@ -270,7 +271,7 @@ def test_judging_holds_no_transaction_open(
     house: House, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inside: list[bool] = []
-    look = admission.screen_received
+    look = screen_received
 
     def watch(*args: object, **named: object) -> object:
         inside.append(connection.in_atomic_block)
