@@ -51,7 +51,7 @@ from apps.tickets.models import (
     SpamWish,
 )
 from apps.tickets.spam import score_of
-from apps.tickets.trust import names_of
+from apps.tickets.trust import names_of, proves_sender
 from apps.tickets.wishes import Wishes, wishes_of
 
 PATIENCE = timedelta(minutes=10)
@@ -107,26 +107,6 @@ def judge(
         look_again=is_early and reasons[0].cause != HoldCause.INFECTED,
         says_trust_is_no_help=wishes.trusts_sender and not is_proven,
     )
-
-
-def proves_sender(address: str, found_out: dict[str, Any]) -> bool:
-    """Whether it is certain that a mail comes from the domain of its From."""
-    domain = address.lower().rpartition("@")[2]
-    dmarc = found_out.get("dmarc", {}).get("result", "none")
-    if not domain or dmarc not in {"pass", "none"}:
-        return False
-    if dmarc == "pass":
-        return True
-    spf = found_out.get("spf", {})
-    proven = [spf.get("domain", "")] if spf.get("result") == "pass" else []
-    signatures = found_out.get("dkim", {}).get("signatures", ())
-    proven += [one.get("domain", "") for one in signatures if one.get("result") == "pass"]
-    return any(_are_aligned(domain, one.lower()) for one in proven if one)
-
-
-def _are_aligned(domain: str, other: str) -> bool:
-    """One is the other, or lies in it (RFC 7489 §3.1, relaxed). Who can sign for `example` alone owns the registry."""
-    return domain == other or domain.endswith(f".{other}") or other.endswith(f".{domain}")
 
 
 def _worst(reasons: list[Hold], *, look_again: bool, says_trust_is_no_help: bool) -> Hold:
