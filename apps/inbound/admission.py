@@ -59,6 +59,7 @@ PATIENCE = timedelta(minutes=10)
 SPAM_FROM = 0.995
 JUDGED_AGAIN_AT_ONCE = 50
 RECIPIENTS_TOLD = 50
+CLUES_KEPT = 12
 REFERENCES_ASKED = 20
 
 
@@ -145,7 +146,7 @@ def _spam(
         return None
     clues = told_clues(score.because)
     reason = _("It is much like mail that your team has marked as spam: %(clues)s.")
-    evidence = tuple(f"{clue} {share:.0%}" for clue, share in score.because)
+    evidence = tuple(f"{clue} {share:.0%}" for clue, share in score.because[:CLUES_KEPT])
     learned = _("Score %(score).4f, from %(spam)d mails of spam and %(ham)d of others.") % {
         "score": score.value,
         "spam": wishes.learned.spam,
