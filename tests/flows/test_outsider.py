@@ -36,8 +36,9 @@ from apps.outbound.models import (
 from apps.outbound.signing.rotation import create_keys
 from apps.outbound.submission.replies import Reply, reply_to_ticket
 from apps.outbound.submission.submit import SubmittedAttachment
-from apps.tickets.models import HeldMessage, Ticket
+from apps.tickets.models import HeldMessage, Ticket, TrustedSender
 from apps.tickets.services import add_note
+from apps.tickets.trust import trust_sender
 from apps.webhooks.models import Webhook
 from apps.webhooks.services import create_webhook
 from apps.webmail.content_tokens import ContentClaim, ContentKind, content_url
@@ -72,6 +73,8 @@ class Belongings:
     key: SigningKey
     app_password: AppPassword
     suppression: Suppression
+    held: HeldMessage
+    trusted: TrustedSender
 
     def values(self, reader: User) -> dict[str, Callable[[Address], object]]:
         """What each parameter of an address is filled with. `reader` is whom tokens are made for."""
@@ -92,6 +95,8 @@ class Belongings:
             "app_password_id": lambda _address: self.app_password.pk,
             "key_id": lambda _address: self.key.pk,
             "suppression_id": lambda _address: self.suppression.pk,
+            "held_id": lambda _address: self.held.pk,
+            "trusted_id": lambda _address: self.trusted.pk,
             "token": lambda address: self._token(address, reader),
         }
 
@@ -108,8 +113,9 @@ class Belongings:
         """What no answer to the outsider may contain."""
         house = self.house
         rows = (house.organisation, house.support, house.alice, self.ticket, self.ticket.thread, self.answer)
-        going_out = (self.waiting, self.failed, self.webhook, self.relay, self.refused, self.app_password)
-        ids = [str(row.pk) for row in (*rows, *going_out, self.key, self.key.domain, self.suppression)]
+        going_out = (self.waiting, self.failed, self.webhook, self.relay, self.refused)
+        listed = (self.suppression, self.held, self.trusted, self.app_password)
+        ids = [str(row.pk) for row in (*rows, *going_out, self.key, self.key.domain, *listed)]
         return [text.encode() for text in (*ids, MARK, "house.test", "customer.example")]
 
 
@@ -129,15 +135,17 @@ def belongings(house: House) -> Belongings:
         hold_seconds=3600,
     )
     submitted = reply_to_ticket(house.as_alice, ticket, reply, idempotency_key=None, now=timezone.now())
-    HeldMessage.objects.create(
+    held = HeldMessage.objects.create(
         organisation=house.organisation,
         raw=submitted.message.raw,
-        mailbox=house.support,
+        sender_address=f"captain@{MARK.lower()}.example",
         subject=MARK,
         cause="suspicious",
         reason="It looks odd.",
+        received_at=ARRIVED_AT,
         held_at=ARRIVED_AT,
     )
+    held.mailboxes.add(house.support)
     webhook, _secret = create_webhook(
         house.as_key,
         url=f"https://shop.customer.example/{MARK}",
@@ -177,6 +185,8 @@ def belongings(house: House) -> Belongings:
         suppression=add_suppression(
             house.as_key, f"gone@{MARK.lower()}.example", evidence=MARK, now=timezone.now()
         ),
+        held=held,
+        trusted=trust_sender(house.as_key, f"{MARK.lower()}.example", now=timezone.now()),
     )
 
 
