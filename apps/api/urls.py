@@ -4,6 +4,7 @@ from django.urls import path, re_path
 from django.views.generic import RedirectView
 
 from apps.api.views import (
+    app_passwords,
     documentation,
     domains,
     errors,
@@ -68,6 +69,12 @@ urlpatterns = [
         "v1/tickets/<uuid:ticket_id>/moves/<uuid:move_id>/undo",
         moves.UndoMoveView.as_view(),
         name="undo-move",
+    ),
+    path("v1/app-passwords", app_passwords.AppPasswordsView.as_view(), name="app-passwords"),
+    path(
+        "v1/app-passwords/<uuid:app_password_id>",
+        app_passwords.AppPasswordView.as_view(),
+        name="app-password",
     ),
     path("v1/queue", queue.QueueView.as_view(), name="queue"),
     path("v1/webhooks", webhooks.WebhooksView.as_view(), name="webhooks"),

@@ -5,6 +5,7 @@ from django.urls import path, register_converter
 from apps.webmail.converters import FolderConverter
 from apps.webmail.views import (
     acknowledgements,
+    app_passwords,
     conversations,
     domains,
     errors,
@@ -69,6 +70,8 @@ urlpatterns = [
     path("trusted-senders/<uuid:trusted_id>/remove/", held.distrust, name="distrust"),
     path("acknowledgements/", acknowledgements.acknowledgements, name="acknowledgements"),
     path(f"{_MAILBOX}/acknowledgement/", acknowledgements.change, name="change-acknowledgement"),
+    path("app-passwords/", app_passwords.app_passwords, name="app-passwords"),
+    path("app-passwords/<uuid:app_password_id>/revoke/", app_passwords.revoke, name="revoke-app-password"),
     path("suppressions/", suppressions.suppressions, name="suppressions"),
     path("suppressions/<uuid:suppression_id>/remove/", suppressions.remove, name="unsuppress"),
     path("queue/", outgoing.queue, name="queue"),
