@@ -2,6 +2,8 @@
 
 import { currentList } from "./list.js";
 import { fragment, post } from "./request.js";
+import { toast } from "./toasts.js";
+import { say } from "./words.js";
 
 const QUIET_MS = 80;
 
@@ -96,6 +98,12 @@ async function refreshConversation(mailbox) {
   const page = await fragment(open.dataset.url);
   const fresh = page.getElementById("conversation");
   if (openConversation() !== open || !fresh) return;
+  if (fresh.dataset.thread !== open.dataset.thread) {
+    // Somebody merged it while it was open. What is being written here is not taken away; the way there is offered.
+    const run = () => window.htmx.ajax("GET", fresh.dataset.url, { target: "#reading", swap: "innerHTML", push: "true" });
+    toast(say("merged"), { action: { label: say("show"), run } });
+    return;
+  }
   for (const id of ["messages", "about", "bar"]) {
     // Another conversation may have been opened while the one before was morphed.
     if (openConversation() !== open) return;
