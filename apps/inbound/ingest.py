@@ -6,8 +6,8 @@
 
 A claim leases a row for `LEASE_SECONDS` by PostgreSQL's clock, under a new token, and counts an attempt; `LeaseKeeper`
 renews it while its process lives. Until the lease lapses `due_at` lies in the future, so "due" means the same in both
-states. Parsing and S3 happen with no transaction open; then one transaction files the message and marks the row,
-provided that the token is still ours.
+states. Parsing, asking who sent it (`authenticity`) and S3 happen with no transaction open; then one transaction files
+the message and marks the row, provided that the token is still ours.
 
 A worker killed before that commit leaves a lease, which lapses, and the row is claimed again. One killed after it has
 filed the message exactly once. What fails three times is filed as text with the raw message attached; what fails even
@@ -28,10 +28,12 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from apps.blobs.selectors import read
+from apps.inbound.authenticity import NOT_EVALUATED, authenticate
 from apps.inbound.errors import LeaseLost, NowhereToFile
 from apps.inbound.leases import LEASE_SECONDS, leases
 from apps.inbound.models import ReceivedMessage, ReceivedState
 from apps.inbound.outages import is_outage
+from apps.mailauth.results import TEMPERROR, Authentication, unchecked
 from apps.mailboxes.addresses import find_owned
 from apps.mailboxes.models import Mailbox, MailboxKind
 from apps.mailboxes.projection import PreparedMessage, prepare
@@ -114,7 +116,8 @@ def ingest_claim(claim: Claim) -> None:
             received = ReceivedMessage.objects.select_related("raw").get(pk=claim.received_id)
             raw = read(received.raw)
             prepared = _prepare(claim, raw)
-            _file(claim, received, prepared, _report_in(claim, received, prepared, raw))
+            report = _report_in(claim, received, prepared, raw)
+            _file(claim, received, prepared, report, _authenticate(claim, received, prepared, raw))
         except LeaseLost:
             log.warning("ingest_lease_lost", received=str(claim.received_id))
         except ReportTooEarly as error:
@@ -146,13 +149,33 @@ def _report_in(
     return recognise(prepared, raw, envelope_sender=received.envelope_sender)
 
 
-def _file(claim: Claim, received: ReceivedMessage, prepared: PreparedMessage, report: Report | None) -> None:
+def _authenticate(
+    claim: Claim, received: ReceivedMessage, prepared: PreparedMessage, raw: bytes
+) -> Authentication:
+    if claim.attempts > ATTEMPTS_BEFORE_TEXT:
+        return unchecked(TEMPERROR, NOT_EVALUATED)
+    return authenticate(received, raw, prepared.parsed)
+
+
+def _file(
+    claim: Claim,
+    received: ReceivedMessage,
+    prepared: PreparedMessage,
+    report: Report | None,
+    authentication: Authentication,
+) -> None:
+    found = authentication.as_json()
     with transaction.atomic():
         mailboxes = mailboxes_for(received)
         message = None
         if report is not None:
             arrival = Arrival(
-                received.organisation_id, received.recipients, prepared, received.raw, received.received_at
+                received.organisation_id,
+                received.recipients,
+                prepared,
+                received.raw,
+                received.received_at,
+                found,
             )
             message = take_in(arrival, report, mailboxes, timezone.now())
         if message is None:
@@ -163,6 +186,7 @@ def _file(claim: Claim, received: ReceivedMessage, prepared: PreparedMessage, re
                 received_at=received.received_at,
                 raw_blob=received.raw,
                 envelope_sender=received.envelope_sender,
+                authentication=found,
             )
         # The fence. Where two workers come here with one row, the second waits for the first one's commit, finds
         # another state or token, and takes everything above back.

@@ -173,6 +173,11 @@ class Message(TenantRow):
         blank=True,
         help_text=_("MAIL FROM; empty for <>, null for a message that came without an envelope"),
     )
+    authentication = models.JSONField(
+        null=True,
+        blank=True,
+        help_text=_("Who sent it, as far as that is proven: mailauth.results; null where nobody asked"),
+    )
     filed_because = models.TextField(
         blank=True, help_text=_("The rule that chose its conversation, in a sentence")
     )

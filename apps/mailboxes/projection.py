@@ -68,10 +68,12 @@ def store(
     raw_blob: Blob | None = None,
     filed_because: str = "",
     envelope_sender: str | None = None,
+    authentication: dict[str, Any] | None = None,
 ) -> Message:
     """Write the message and its parts, in the caller's transaction. `raw_blob`: the row the raw bytes have already.
 
-    `envelope_sender` is None for a message that no SMTP transaction brought.
+    `envelope_sender` is None for a message that no SMTP transaction brought. `authentication` is what `mailauth` found
+    out about who sent it, as JSON; None where nobody asked.
     """
     message, rows = draft(
         prepared,
@@ -83,6 +85,7 @@ def store(
         raw_blob=raw_blob,
         filed_because=filed_because,
         envelope_sender=envelope_sender,
+        authentication=authentication,
     )
     insert(*rows)
     return message
@@ -103,6 +106,7 @@ def draft(
     tags: Sequence[str] = (),
     metadata: dict[str, Any] | None = None,
     envelope_sender: str | None = None,
+    authentication: dict[str, Any] | None = None,
 ) -> tuple[Message, list[Model]]:
     """Like `store`, but only the bytes are put: the caller writes the rows, with others of its own.
 
@@ -143,6 +147,7 @@ def draft(
         has_remote_images=parsed.has_remote_images,
         handling=dict(parsed.handling),
         envelope_sender=envelope_sender,
+        authentication=authentication,
         filed_because=filed_because,
         author=author,
         tags=list(tags),

@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db import connection, transaction
 
@@ -58,8 +59,11 @@ def file_message(
     received_at: datetime,
     raw_blob: Blob | None = None,
     envelope_sender: str | None = None,
+    authentication: dict[str, Any] | None = None,
 ) -> Message:
-    """File a received message into the mailboxes of one organisation. `envelope_sender` is MAIL FROM, "" for `<>`."""
+    """File a received message into the mailboxes of one organisation. `envelope_sender` is MAIL FROM, "" for `<>`;
+    `authentication` what was found out about who sent it.
+    """
     choice = choose_thread(organisation_id, prepared.parsed)
     message = store(
         prepared,
@@ -71,6 +75,7 @@ def file_message(
         raw_blob=raw_blob,
         filed_because=choice.because,
         envelope_sender=envelope_sender,
+        authentication=authentication,
     )
     publish(organisation_id, "message.received", message_id=message.pk, message_kind=message.kind)
     deliver_locally(message, mailboxes, received_at, begins=choice.begins)
@@ -85,6 +90,7 @@ def file_quietly(
     places: Sequence[QuietPlace],
     received_at: datetime,
     raw_blob: Blob | None = None,
+    authentication: dict[str, Any] | None = None,
 ) -> Message:
     """File a received message that asks nobody for anything, such as a report on a mail of ours: it is there and can be
     read, it counts as read, and no ticket is opened or taken up by it.
@@ -99,6 +105,7 @@ def file_quietly(
         received_at=received_at,
         raw_blob=raw_blob,
         filed_because=choice.because,
+        authentication=authentication,
     )
     publish(organisation_id, "message.received", message_id=message.pk, message_kind=message.kind)
     for place in sorted(places, key=lambda one: one.mailbox_id):
