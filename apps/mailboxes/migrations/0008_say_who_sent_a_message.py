@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     """What was found out about a received message's sender; null for those that came before anybody asked."""
 
-    dependencies = [("mailboxes", "0006_index_what_is_asked_for")]
+    dependencies = [("mailboxes", "0007_app_passwords")]
 
     operations = [
         migrations.AddField(
