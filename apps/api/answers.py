@@ -18,6 +18,7 @@ from apps.automation.selectors import acknowledgement_of
 from apps.events.models import Event
 from apps.events.selectors import events_of_message
 from apps.mailboxes.models import MailboxEntry, Message, Part, Side
+from apps.mailboxes.provenance import authentication_of
 from apps.mailboxes.selectors import bodies_of, entries_by_message, is_on_senders_side
 from apps.mime.quotes import split_quotes
 from apps.outbound.bounces.selectors import reports_by_delivery
@@ -29,8 +30,6 @@ from apps.tickets.models import Ticket
 from apps.tickets.selectors import messages_of, moves_of, notes_of, ticket_ids_by_message, tickets_for
 
 Answer = dict[str, Any]
-
-UNCHECKED = {"result": "unchecked", "reason": "This version does not check it yet."}
 
 
 def whole_messages(
@@ -55,7 +54,7 @@ def whole_messages(
             "text": text,
             "new_text": split_quotes(text).new_text,
             "html": html,
-            "authentication": dict.fromkeys(("spf", "dkim", "dmarc", "arc"), UNCHECKED),
+            "authentication": authentication_of(message),
             "state": FILED,
             "tags": [],
             "metadata": {},

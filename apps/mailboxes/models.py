@@ -207,6 +207,11 @@ class Message(TenantRow):
         blank=True,
         help_text=_("The rule that chose its conversation, and what that went by: filing.Filed"),
     )
+    authentication = models.JSONField(
+        null=True,
+        blank=True,
+        help_text=_("Who sent it, as far as that is proven: mailauth.results; null where nobody asked"),
+    )
     filed_because = models.TextField(
         blank=True, help_text=_("The same in a sentence, for messages from before the rule was kept")
     )

@@ -70,10 +70,12 @@ def store(
     filed_because: Filed | None = None,
     envelope_sender: str | None = None,
     machine_turns: int = 0,
+    authentication: dict[str, Any] | None = None,
 ) -> Message:
     """Write the message and its parts, in the caller's transaction. `raw_blob`: the row the raw bytes have already.
 
-    `envelope_sender` is None for a message that no SMTP transaction brought.
+    `envelope_sender` is None for a message that no SMTP transaction brought. `authentication` is what `mailauth` found
+    out about who sent it, as JSON; None where nobody asked.
     """
     message, rows = draft(
         prepared,
@@ -86,6 +88,7 @@ def store(
         filed_because=filed_because,
         envelope_sender=envelope_sender,
         machine_turns=machine_turns,
+        authentication=authentication,
     )
     insert(*rows)
     return message
@@ -107,6 +110,7 @@ def draft(
     metadata: dict[str, Any] | None = None,
     envelope_sender: str | None = None,
     machine_turns: int = 0,
+    authentication: dict[str, Any] | None = None,
 ) -> tuple[Message, list[Model]]:
     """Like `store`, but only the bytes are put: the caller writes the rows, with others of its own.
 
@@ -150,6 +154,7 @@ def draft(
         filed=filed_because.as_json() if filed_because is not None else {},
         new_participant=filed_because is not None and filed_because.new_participant,
         machine_turns=machine_turns,
+        authentication=authentication,
         author=author,
         tags=list(tags),
         metadata=metadata or {},

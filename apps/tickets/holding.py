@@ -123,6 +123,7 @@ def release(principal: Principal, held: HeldMessage, *, now: datetime, trust: bo
             received_at=held.received_at,
             raw_blob=held.raw,
             envelope_sender=held.envelope_sender,
+            authentication=held.authentication,
         )
         HeldMessage.objects.filter(pk=held.pk).update(message=message)
         _lay_on_top(message, now)

@@ -20,6 +20,7 @@ from apps.blobs.errors import BlobError
 from apps.mailboxes.conversations import Outlined, conversation, outline
 from apps.mailboxes.errors import NotVisible
 from apps.mailboxes.models import Folder, Mailbox, MailboxEntry, Message, Part, Side
+from apps.mailboxes.provenance import Provenance, provenance_of
 from apps.mailboxes.selectors import text_of
 from apps.outbound.bounces.notices import sentence_of
 from apps.outbound.bounces.selectors import notices_of, reports_among, reports_by_delivery
@@ -114,6 +115,7 @@ class ShownMessage:
     recipients: str
     is_unread: bool
     original_url: str
+    provenance: Provenance
     body: Body | None = None
     attachments: list[Attachment] = field(default_factory=list)
     truths: list[DeliveryTruth] = field(default_factory=list)
@@ -299,6 +301,7 @@ def _show(
         recipients=_recipients_line(message),
         is_unread=any(not entry.is_read for entry in entries),
         original_url=_url(principal, ContentKind.ORIGINAL, message, now),
+        provenance=provenance_of(message),
         attachments=_attachments(principal, message, now),
         truths=truths.get(message.pk, []),
     )

@@ -19,6 +19,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from apps.blobs.models import Blob
 from apps.events.services import publish
@@ -48,6 +49,7 @@ class Arrival:
     prepared: PreparedMessage
     raw_blob: Blob
     received_at: datetime
+    authentication: dict[str, Any] | None = None
 
 
 def recognise(prepared: PreparedMessage, raw: bytes, *, envelope_sender: str) -> Report | None:
@@ -93,6 +95,7 @@ def _file(arrival: Arrival, report: Report, matches: Sequence[Match]) -> Message
         ],
         received_at=arrival.received_at,
         raw_blob=arrival.raw_blob,
+        authentication=arrival.authentication,
     )
 
 
@@ -105,6 +108,7 @@ def _file_bounce_of_a_bounce(arrival: Arrival, mailboxes: Sequence[Mailbox]) -> 
         places=[QuietPlace(one.pk, Folder.ARCHIVE, arrival.received_at) for one in mailboxes],
         received_at=arrival.received_at,
         raw_blob=arrival.raw_blob,
+        authentication=arrival.authentication,
     )
     publish(arrival.organisation_id, "report.ignored", message_id=message.pk, why="bounce_of_a_bounce")
     return message
