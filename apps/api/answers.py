@@ -19,6 +19,7 @@ from apps.events.models import Event
 from apps.events.selectors import events_of_message
 from apps.mailboxes.attachments import warning_of
 from apps.mailboxes.models import MailboxEntry, Message, Part, Side
+from apps.mailboxes.provenance import authentication_of
 from apps.mailboxes.selectors import bodies_of, entries_by_message, is_on_senders_side
 from apps.mime.quotes import split_quotes
 from apps.outbound.bounces.selectors import reports_by_delivery
@@ -27,11 +28,9 @@ from apps.outbound.selectors import attempts_of, deliveries_by_message, explain,
 from apps.outbound.submission.submit import Submitted
 from apps.tickets.intake import FILED
 from apps.tickets.models import Ticket
-from apps.tickets.selectors import messages_of, notes_of, ticket_ids_by_message, tickets_for
+from apps.tickets.selectors import messages_of, moves_of, notes_of, ticket_ids_by_message, tickets_for
 
 Answer = dict[str, Any]
-
-UNCHECKED = {"result": "unchecked", "reason": "This version does not check it yet."}
 
 
 def whole_messages(
@@ -56,7 +55,7 @@ def whole_messages(
             "text": text,
             "new_text": split_quotes(text).new_text,
             "html": html,
-            "authentication": dict.fromkeys(("spf", "dkim", "dmarc", "arc"), UNCHECKED),
+            "authentication": authentication_of(message),
             "state": FILED,
             "tags": [],
             "metadata": {},
@@ -161,6 +160,7 @@ def whole_ticket(request: Request, principal: Principal, ticket: Ticket, now: da
     return ticket_answer(ticket) | {
         "messages": whole_messages(request, principal, messages, now),
         "notes": notes_of(ticket),
+        "moves": moves_of(ticket),
         "acknowledgement": acknowledgement_of(ticket),
     }
 

@@ -33,6 +33,7 @@ from apps.accounts.errors import AdminsOnly
 from apps.accounts.principal import Principal
 from apps.blobs.models import Blob
 from apps.blobs.selectors import read
+from apps.blobs.services import staged_before
 from apps.events.notices import announce
 from apps.events.services import publish
 from apps.mailboxes.models import Mailbox, MailboxEntry, MailboxKind, Message, Side
@@ -112,7 +113,8 @@ def release(principal: Principal, held: HeldMessage, *, now: datetime, trust: bo
     """
     if held.only_admins_release and not principal.is_admin:
         raise AdminsOnly(_("A scanner found a virus in it: only an admin can let it in."))
-    prepared = prepare(read(held.raw))
+    raw = read(held.raw)
+    prepared = prepare(raw, staged=staged_before(held.raw, raw))
     with transaction.atomic():
         if not _decide(principal, held, HeldState.RELEASED, of=HeldState.WAITING):
             return _released_before(held)
@@ -123,6 +125,7 @@ def release(principal: Principal, held: HeldMessage, *, now: datetime, trust: bo
             received_at=held.received_at,
             raw_blob=held.raw,
             envelope_sender=held.envelope_sender,
+            authentication=held.authentication,
         )
         HeldMessage.objects.filter(pk=held.pk).update(message=message)
         _lay_on_top(message, now)
@@ -163,11 +166,14 @@ def decide_several(
 ) -> list[HeldMessage]:
     """Release, discard or restore what of `held_ids` the caller may see and is not decided yet; those it was done to.
 
-    What only an admin may release stays for one. Raises ObjectStoreUnavailable; then some are done and some are not.
+    A virus is let in by itself and after a warning, never among others. Raises ObjectStoreUnavailable; then some are
+    done and some are not.
     """
     done = []
     for held in held_among(principal, held_ids):
         try:
+            if wish == "release" and held.only_admins_release:
+                continue
             if wish == "release":
                 release(principal, held, now=now)
             elif wish == "discard":

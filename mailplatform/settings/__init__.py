@@ -165,6 +165,7 @@ SMTP_TRUSTED_NETWORKS = ENVIRONMENT.smtp_trusted_networks
 WEBHOOK_ALLOWED_NETWORKS = ENVIRONMENT.webhook_allowed_networks
 MAIL_HOSTNAME = ENVIRONMENT.mail_hostname
 DNS_SERVERS = list(ENVIRONMENT.dns_servers)
+ARC_TRUSTED_SEALERS = list(ENVIRONMENT.arc_trusted_sealers)
 RETURN_PATH_DOMAIN = ENVIRONMENT.return_path_domain
 RELAY_URLS = list(ENVIRONMENT.relay_urls)
 CLAMD_URL = ENVIRONMENT.clamd_url

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import pytest
 from django.utils import timezone
 
 from apps.blobs.models import Blob
@@ -82,10 +83,8 @@ def leave_traces(house: House) -> None:
         house, raw_mail(subject=f"{MARK} offers", text=f"{MARK} {GTUBE}", message_id="held@customer.example")
     )
     assert HeldMessage.objects.filter(sender_address=ELENA).exists()
-    try:
+    with pytest.raises(SubmissionInvalid):
         send(house.as_alice, ELENA, cc=("no address at all",), text=MARK, subject=MARK)
-    except SubmissionInvalid:
-        pass
     suppress(
         house.organisation.pk,
         ELENA,
@@ -104,7 +103,7 @@ def be_mentioned(house: House) -> None:
             sender="Ben <ben@customer.example>",
             to=f"support@house.test, Elena {MARK} <{ELENA}>",
             subject="Our order",
-            text="Please answer Elena@Customer.Example and xelena@customer.example too.\r\n",
+            text="Please answer Elena@Customer.Example too.\r\n",
             message_id="ben@customer.example",
         ),
         sender="ben@customer.example",

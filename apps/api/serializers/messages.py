@@ -15,6 +15,7 @@ from apps.api.fields import (
     TextField,
 )
 from apps.mailboxes.models import Direction, Folder, MessageKind
+from apps.mailboxes.provenance import Standing
 from apps.outbound.models import DeliveryState, Lane, ReportAction, ReportProof, Route, ScreeningOutcome
 
 
@@ -212,16 +213,56 @@ class AttachmentSerializer(serializers.Serializer[Any]):
     url = serializers.URLField()
 
 
-class VerdictSerializer(serializers.Serializer[Any]):
-    result = serializers.CharField()
-    reason = serializers.CharField()
+class ProofSerializer(serializers.Serializer[Any]):
+    result = serializers.CharField(help_text="RFC 8601's word; `unchecked` where nobody asked.")
+    reason = serializers.CharField(help_text="The same in a sentence.")
+
+
+class SpfSerializer(ProofSerializer):
+    domain = serializers.CharField(required=False, help_text="Of the envelope.")
+
+
+class SignatureSerializer(ProofSerializer):
+    domain = serializers.CharField()
+    selector = serializers.CharField()
+    algorithm = serializers.CharField()
+
+
+class DkimSerializer(ProofSerializer):
+    signatures = SignatureSerializer(many=True, required=False)
+
+
+class DmarcSerializer(ProofSerializer):
+    domain = serializers.CharField(required=False, help_text="In From.")
+    policy = serializers.CharField(
+        required=False, help_text="What that domain asks for: none, quarantine, reject; empty for no policy."
+    )
+    disposition = serializers.CharField(
+        required=False, help_text="What that comes to for this message, with pct= and trusted forwarders."
+    )
+    proven_by = serializers.CharField(required=False, help_text="signature, servers, or empty.")
+
+
+class ArcSerializer(ProofSerializer):
+    sealers = serializers.ListField(
+        child=serializers.CharField(), required=False, help_text="The newest first."
+    )
+    vouched_by = serializers.CharField(
+        required=False, help_text="A sealer trusted here that says the message passed DMARC there."
+    )
 
 
 class AuthenticationSerializer(serializers.Serializer[Any]):
-    spf = VerdictSerializer()
-    dkim = VerdictSerializer()
-    dmarc = VerdictSerializer()
-    arc = VerdictSerializer()
+    """Who sent it, as far as that could be proven when it came."""
+
+    standing = serializers.ChoiceField(choices=Standing.choices, help_text="All of it in one word.")
+    spf = SpfSerializer()
+    dkim = DkimSerializer()
+    dmarc = DmarcSerializer()
+    arc = ArcSerializer()
+    authentication_results = serializers.CharField(
+        help_text="The value of an Authentication-Results field (RFC 8601)."
+    )
 
 
 class MessageSerializer(FreelyNamed):
@@ -252,7 +293,16 @@ class MessageSerializer(FreelyNamed):
     authentication = AuthenticationSerializer()
     thread = serializers.UUIDField(source="message.thread_id")
     ticket = serializers.UUIDField(allow_null=True)
-    filed_because = serializers.CharField(source="message.filed_because")
+    filed_because = serializers.CharField(
+        source="message.filed_sentence", help_text="Why it belongs to its conversation, in one sentence."
+    )
+    filed_rule = serializers.CharField(
+        source="message.filed_rule", help_text="The same as a code. An open list; empty for old messages."
+    )
+    new_participant = serializers.BooleanField(
+        source="message.new_participant",
+        help_text="Its sender had no part in the conversation before: somebody passed on a mail of ours.",
+    )
     tags = serializers.ListField(child=serializers.CharField())
     metadata = serializers.DictField()
     deliveries = DeliverySerializer(many=True, required=False)
@@ -267,7 +317,9 @@ class EventSerializer(FreelyNamed):
     id = serializers.IntegerField()
     kind = serializers.CharField()
     at = serializers.DateTimeField(source="created_at")
-    actor = serializers.CharField(help_text="`user:ID`, `key:ID`, or empty for the platform itself.")
+    actor = serializers.CharField(
+        help_text="`user:ID`, `key:ID`, `app-password:ID`, or empty for the platform itself."
+    )
     ticket = serializers.UUIDField(source="ticket_id", allow_null=True)
     delivery = serializers.UUIDField(source="delivery_id", allow_null=True)
     data_ = serializers.DictField()

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("mailboxes", "0007_app_passwords"),
+        ("mailboxes", "0009_say_who_sent_a_message"),
     ]
 
     operations = [
