@@ -29,7 +29,7 @@ from apps.accounts.errors import AdminsOnly, FieldInvalid, ReadOnly
 from apps.blobs.errors import ObjectStoreUnavailable
 from apps.mailboxes.errors import DomainClaimed, DomainInUse, NotVisible
 from apps.outbound.errors import IdempotencyConflict, NotPossibleNow, QuotaReached, SubmissionInvalid
-from apps.tickets.errors import MoveNotPossible
+from apps.tickets.errors import MoveNotPossible, NotHeld
 from apps.webhooks.errors import WebhookNotActive
 
 log = structlog.get_logger(__name__)
@@ -167,7 +167,7 @@ _FORESEEN: tuple[tuple[tuple[type[Exception], ...], Callable[[Any], Problem]], .
     ((ReadOnly,), lambda error: Problem(409, "read_only", str(error))),
     ((IdempotencyConflict,), lambda error: Problem(409, "idempotency_conflict", str(error))),
     (
-        (NotPossibleNow, WebhookNotActive, MoveNotPossible),
+        (NotPossibleNow, NotHeld, WebhookNotActive, MoveNotPossible),
         lambda error: Problem(409, "not_possible_now", str(error)),
     ),
     ((DomainClaimed,), lambda error: Problem(409, "domain_claimed", str(error))),

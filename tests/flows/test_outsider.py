@@ -17,7 +17,8 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.accounts.principal import Principal
-from apps.mailboxes.models import Domain, Folder, Message
+from apps.mailboxes.app_passwords import create_app_password
+from apps.mailboxes.models import AppPassword, Domain, Folder, Message
 from apps.outbound.bounces.suppressions import add_suppression
 from apps.outbound.errors import SubmissionInvalid
 from apps.outbound.limits.services import make_limit
@@ -35,9 +36,10 @@ from apps.outbound.models import (
 from apps.outbound.signing.rotation import create_keys
 from apps.outbound.submission.replies import Reply, reply_to_ticket
 from apps.outbound.submission.submit import SubmittedAttachment
-from apps.tickets.models import HeldMessage, Ticket, TicketMove
+from apps.tickets.models import HeldMessage, Ticket, TicketMove, TrustedSender
 from apps.tickets.moving import split_message
 from apps.tickets.services import add_note
+from apps.tickets.trust import trust_sender
 from apps.webhooks.models import Webhook
 from apps.webhooks.services import create_webhook
 from apps.webmail.content_tokens import ContentClaim, ContentKind, content_url
@@ -70,7 +72,10 @@ class Belongings:
     limit: SendingLimit
     refused: RefusedSubmission
     key: SigningKey
+    app_password: AppPassword
     suppression: Suppression
+    held: HeldMessage
+    trusted: TrustedSender
     move: TicketMove
 
     def values(self, reader: User) -> dict[str, Callable[[Address], object]]:
@@ -90,8 +95,11 @@ class Belongings:
             "limit_id": lambda _address: self.limit.pk,
             "n": lambda _address: 1,
             "domain_id": lambda _address: self.key.domain_id,
+            "app_password_id": lambda _address: self.app_password.pk,
             "key_id": lambda _address: self.key.pk,
             "suppression_id": lambda _address: self.suppression.pk,
+            "held_id": lambda _address: self.held.pk,
+            "trusted_id": lambda _address: self.trusted.pk,
             "token": lambda address: self._token(address, reader),
         }
 
@@ -109,7 +117,8 @@ class Belongings:
         house = self.house
         rows = (house.organisation, house.support, house.alice, self.ticket, self.ticket.thread, self.answer)
         going_out = (self.waiting, self.failed, self.webhook, self.relay, self.refused, self.move)
-        ids = [str(row.pk) for row in (*rows, *going_out, self.key, self.key.domain, self.suppression)]
+        listed = (self.suppression, self.held, self.trusted, self.app_password)
+        ids = [str(row.pk) for row in (*rows, *going_out, self.key, self.key.domain, *listed)]
         return [text.encode() for text in (*ids, MARK, "house.test", "customer.example")]
 
 
@@ -135,15 +144,17 @@ def belongings(house: House) -> Belongings:
         hold_seconds=3600,
     )
     submitted = reply_to_ticket(house.as_alice, ticket, reply, idempotency_key=None, now=timezone.now())
-    HeldMessage.objects.create(
+    held = HeldMessage.objects.create(
         organisation=house.organisation,
         raw=submitted.message.raw,
-        mailbox=house.support,
+        sender_address=f"captain@{MARK.lower()}.example",
         subject=MARK,
         cause="suspicious",
         reason="It looks odd.",
+        received_at=ARRIVED_AT,
         held_at=ARRIVED_AT,
     )
+    held.mailboxes.add(house.support)
     webhook, _secret = create_webhook(
         house.as_key,
         url=f"https://shop.customer.example/{MARK}",
@@ -179,9 +190,12 @@ def belongings(house: House) -> Belongings:
         key=create_keys(Domain.objects.get(name=house.domain), ARRIVED_AT, algorithms=[KeyAlgorithm.ED25519])[
             0
         ],
+        app_password=create_app_password(house.as_alice, house.support, name=MARK, now=timezone.now())[0],
         suppression=add_suppression(
             house.as_key, f"gone@{MARK.lower()}.example", evidence=MARK, now=timezone.now()
         ),
+        held=held,
+        trusted=trust_sender(house.as_key, f"{MARK.lower()}.example", now=timezone.now()),
         move=split_message(house.as_alice, ticket, second.pk, now=timezone.now()),
     )
 

@@ -264,7 +264,9 @@ class EventSerializer(FreelyNamed):
     id = serializers.IntegerField()
     kind = serializers.CharField()
     at = serializers.DateTimeField(source="created_at")
-    actor = serializers.CharField(help_text="`user:ID`, `key:ID`, or empty for the platform itself.")
+    actor = serializers.CharField(
+        help_text="`user:ID`, `key:ID`, `app-password:ID`, or empty for the platform itself."
+    )
     ticket = serializers.UUIDField(source="ticket_id", allow_null=True)
     delivery = serializers.UUIDField(source="delivery_id", allow_null=True)
     data_ = serializers.DictField()

@@ -11,9 +11,9 @@ import apps.organisations.models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("mailboxes", "0007_messages_say_by_which_rule_they_were_filed"),
+        ("mailboxes", "0008_messages_say_by_which_rule_they_were_filed"),
         ("organisations", "0001_initial"),
-        ("tickets", "0002_ticket_priority_because"),
+        ("tickets", "0003_held_mail_and_what_is_spam"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("mailboxes", "0006_index_what_is_asked_for"),
+        ("mailboxes", "0007_app_passwords"),
     ]
 
     operations = [
