@@ -175,15 +175,22 @@ class ShownConversation:
 
 
 def show_conversation(
-    principal: Principal, mailbox: Mailbox, folder: Folder, thread_id: uuid.UUID, now: datetime
+    principal: Principal,
+    mailbox: Mailbox,
+    folder: Folder,
+    thread_id: uuid.UUID,
+    now: datetime,
+    *,
+    unfolded: uuid.UUID | None = None,
 ) -> ShownConversation:
-    """Everything the reading pane shows. Raises NotVisible for a thread the mailbox has nothing of.
+    """Everything the reading pane shows. Raises NotVisible for a thread the mailbox has nothing of. `unfolded`: the
+    message up to which somebody has opened the fold, which then ends there.
 
     What we took back before it left is shown in the Trash, where it lies, and nowhere else: nobody ever got it.
     """
     outlined = _outline(mailbox, folder, thread_id)
     answers = next((one for one in reversed(outlined) if one.side == Side.RECIPIENT), outlined[-1]).message_id
-    fold = fold_of(outlined, [answers])
+    fold = (fold_before(outlined, unfolded) if unfolded else None) or fold_of(outlined, [answers])
     folded = frozenset(fold.message_ids) if fold else frozenset()
     shown_ids = {one.message_id for one in outlined} - folded
     messages = conversation(principal, mailbox, thread_id, shown_ids)
