@@ -36,7 +36,8 @@ from apps.outbound.models import (
 from apps.outbound.signing.rotation import create_keys
 from apps.outbound.submission.replies import Reply, reply_to_ticket
 from apps.outbound.submission.submit import SubmittedAttachment
-from apps.tickets.models import HeldMessage, Ticket, TrustedSender
+from apps.tickets.models import HeldMessage, Ticket, TicketMove, TrustedSender
+from apps.tickets.moving import split_message
 from apps.tickets.services import add_note
 from apps.tickets.trust import trust_sender
 from apps.webhooks.models import Webhook
@@ -75,6 +76,7 @@ class Belongings:
     suppression: Suppression
     held: HeldMessage
     trusted: TrustedSender
+    move: TicketMove
 
     def values(self, reader: User) -> dict[str, Callable[[Address], object]]:
         """What each parameter of an address is filled with. `reader` is whom tokens are made for."""
@@ -89,6 +91,7 @@ class Belongings:
             "error_id": lambda _address: self.refused.pk,
             "refused_id": lambda _address: self.refused.pk,
             "folder": lambda _address: Folder.INBOX,
+            "move_id": lambda _address: self.move.pk,
             "limit_id": lambda _address: self.limit.pk,
             "n": lambda _address: 1,
             "domain_id": lambda _address: self.key.domain_id,
@@ -113,7 +116,7 @@ class Belongings:
         """What no answer to the outsider may contain."""
         house = self.house
         rows = (house.organisation, house.support, house.alice, self.ticket, self.ticket.thread, self.answer)
-        going_out = (self.waiting, self.failed, self.webhook, self.relay, self.refused)
+        going_out = (self.waiting, self.failed, self.webhook, self.relay, self.refused, self.move)
         listed = (self.suppression, self.held, self.trusted, self.app_password)
         ids = [str(row.pk) for row in (*rows, *going_out, self.key, self.key.domain, *listed)]
         return [text.encode() for text in (*ids, MARK, "house.test", "customer.example")]
@@ -123,6 +126,12 @@ class Belongings:
 def belongings(house: House) -> Belongings:
     arrive(house.support, subject=f"The ferry to {MARK}", at=ARRIVED_AT)
     ticket = Ticket.objects.select_related("mailbox").get()
+    second = arrive(
+        house.support,
+        message_id="second@customer.example",
+        headers={"In-Reply-To": "<first@customer.example>"},
+        at=ARRIVED_AT,
+    )
     add_note(house.as_alice, ticket, f"{MARK} is sold out.", now=ARRIVED_AT)
     reply = Reply(
         text=f"No ferry to {MARK}.",
@@ -187,6 +196,7 @@ def belongings(house: House) -> Belongings:
         ),
         held=held,
         trusted=trust_sender(house.as_key, f"{MARK.lower()}.example", now=timezone.now()),
+        move=split_message(house.as_alice, ticket, second.pk, now=timezone.now()),
     )
 
 
