@@ -41,3 +41,40 @@ class SpooledBytes(models.Model):
 
     def __str__(self) -> str:
         return str(self.pk)
+
+
+class Thumbnail(TenantRow):
+    """The small picture of a picture, or the reason why there is none. It goes with the content it shows."""
+
+    source = models.OneToOneField(Blob, on_delete=models.CASCADE, related_name="thumbnail")
+    image = models.ForeignKey(
+        Blob, null=True, blank=True, on_delete=models.PROTECT, related_name="+", help_text=_("WebP")
+    )
+    width = models.PositiveSmallIntegerField(default=0)
+    height = models.PositiveSmallIntegerField(default=0)
+    refused_because = models.CharField(
+        max_length=32, blank=True, help_text=_("A code; empty when there is an image")
+    )
+    made_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="thumbnail_image_or_reason",
+                condition=models.Q(image__isnull=False, refused_because="")
+                | (models.Q(image__isnull=True) & ~models.Q(refused_because="")),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
+class DiscardedObject(models.Model):
+    """An object whose row is gone, until S3 has deleted it. Written with the row's deletion; `id` was the blob's."""
+
+    id = models.UUIDField(primary_key=True)
+    discarded_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return str(self.pk)

@@ -270,7 +270,13 @@ class Part(models.Model):
     message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="parts")
     n = models.PositiveIntegerField()
     filename = models.CharField(max_length=255)
-    content_type = models.CharField(max_length=255)
+    content_type = models.CharField(max_length=255, help_text=_("As the mail says"))
+    detected_type = models.CharField(  # noqa: DJ001  "" and null differ: nothing recognised, and not looked at
+        max_length=255,
+        null=True,
+        blank=True,
+        help_text=_("As its own bytes say, empty where they do not; null: not looked at yet"),
+    )
     content_id = models.TextField(blank=True)
     inline = models.BooleanField(default=False)
     blob = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="+")

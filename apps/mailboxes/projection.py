@@ -20,6 +20,7 @@ from apps.mailboxes.models import Direction, Message, Part, Thread, digest_of_me
 from apps.mailboxes.search import vector_of
 from apps.mime.address import Address
 from apps.mime.bounded import default_parser
+from apps.mime.filetypes import detect_type
 from apps.mime.message import ParsedMessage, ParsedPart
 from apps.organisations.inserting import insert
 
@@ -38,6 +39,8 @@ class PreparedMessage:
     text: StagedBytes | None
     html: StagedBytes | None
     parts: tuple[tuple[ParsedPart, StagedBytes], ...]
+    # What the bytes of each part say that it is, in the order of `parts`.
+    detected_types: tuple[str, ...]
 
 
 def prepare(
@@ -55,6 +58,7 @@ def prepare(
         text=_stage_body(parsed.text),
         html=_stage_body(parsed.html),
         parts=tuple((part, stage(part.data)) for part in parsed.parts),
+        detected_types=tuple(detect_type(part.data) for part in parsed.parts),
     )
 
 
@@ -166,11 +170,12 @@ def draft(
             n=part.n,
             filename=part.filename[:255],
             content_type=part.content_type[:255],
+            detected_type=detected[:255],
             content_id=part.content_id,
             inline=part.inline,
             blob=blobs[one.sha256],
         )
-        for part, one in prepared.parts
+        for (part, one), detected in zip(prepared.parts, prepared.detected_types, strict=True)
     ]
     return message, [*([thread] if thread.is_new else []), message, *parts]
 

@@ -44,6 +44,7 @@ INSTALLED_APPS = [
     "apps.automation",
     "apps.inbound",
     "apps.monitoring",
+    "apps.erasure",
     "apps.live",
     "apps.api",
     "apps.webmail",
@@ -201,7 +202,8 @@ CONTENT_SECURITY_POLICY = {
         "default-src": ["'none'"],
         "script-src": [NONCE],
         "style-src": ["'self'"],
-        "img-src": ["'self'", "data:"],
+        # Thumbnails; bodies have a frame and a policy of their own.
+        "img-src": ["'self'", "data:", CONTENT_ORIGIN],
         "font-src": ["'self'"],
         "connect-src": ["'self'", WEB_ORIGIN.replace("http", "ws", 1)],
         "frame-src": [CONTENT_ORIGIN],
@@ -270,3 +272,15 @@ SPECTACULAR_SETTINGS = {
 LOGGING = logging_config(ENVIRONMENT.log_level)
 LOGGING_CONFIG = "logging.config.dictConfig"
 DATA_DIR = ENVIRONMENT.data_dir
+
+# What forgetting a customer removes, in this order; every other table is rewritten after them (apps/erasure/walk.py).
+ERASURE_STEPS = [
+    "apps.inbound.erasing.Arrivals",
+    "apps.inbound.erasing.ReceivedMail",
+    "apps.tickets.erasing.HeldMail",
+    "apps.outbound.erasing.Refused",
+    "apps.outbound.erasing.Messages",
+    "apps.mailboxes.erasing.SharedMessages",
+    "apps.tickets.erasing.Requesters",
+    "apps.tickets.erasing.Trust",
+]

@@ -190,10 +190,22 @@ class EntrySerializer(serializers.Serializer[Any]):
     flags = serializers.ListField(child=serializers.CharField())
 
 
+class AttachmentWarningSerializer(serializers.Serializer[Any]):
+    """Why to think twice before opening a file."""
+
+    code = serializers.CharField(help_text="`disguised_program`, `type_mismatch`, `program`… An open list.")
+    reason = serializers.CharField(help_text="The same in a sentence.")
+
+
 class AttachmentSerializer(serializers.Serializer[Any]):
     n = serializers.IntegerField()
     filename = serializers.CharField()
-    content_type = serializers.CharField()
+    content_type = serializers.CharField(help_text="As the mail says.")
+    detected_type = serializers.CharField(
+        allow_null=True,
+        help_text="As its bytes say; empty where they do not, null for what nobody looked at.",
+    )
+    warning = AttachmentWarningSerializer(allow_null=True)
     size_bytes = serializers.IntegerField()
     inline = serializers.BooleanField()
     content_id = serializers.CharField()
