@@ -22,7 +22,10 @@ class Listening:
     ) -> None:
         self.gate = Gate(limits)
         kind = ListenerKind(
-            service=service or Desk(), gate=self.gate, hostname="mx.house.test", certificates=certificates
+            service=service or Desk("mx.house.test"),
+            gate=self.gate,
+            hostname="mx.house.test",
+            certificates=certificates,
         )
         self._listener = Listener(kind, host="127.0.0.1", port=0)
         self._loop = asyncio.new_event_loop()

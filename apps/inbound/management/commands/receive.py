@@ -40,10 +40,11 @@ async def _receive() -> None:
         trusted_networks=tuple(settings.SMTP_TRUSTED_NETWORKS),
         proxy_networks=tuple(settings.SMTP_PROXY_NETWORKS),
     )
+    hostname = settings.MAIL_HOSTNAME or socket.gethostname()
     kind = ListenerKind(
-        service=Desk(),
+        service=Desk(hostname),
         gate=Gate(limits),
-        hostname=settings.MAIL_HOSTNAME or socket.gethostname(),
+        hostname=hostname,
         certificates=_certificates(),
     )
     listener = Listener(kind, host=settings.SMTP_HOST, port=settings.SMTP_PORT)
