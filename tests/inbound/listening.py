@@ -8,6 +8,7 @@ from apps.inbound.certificates import Certificates
 from apps.inbound.desk import Desk
 from apps.inbound.limits import Gate, Limits
 from apps.inbound.listener import Listener
+from apps.inbound.rates import Rates
 from apps.inbound.service import Service
 from apps.inbound.smtp import ListenerKind
 
@@ -24,6 +25,7 @@ class Listening:
         kind = ListenerKind(
             service=service or Desk("mx.house.test"),
             gate=self.gate,
+            rates=Rates(limits),
             hostname="mx.house.test",
             certificates=certificates,
         )

@@ -15,6 +15,7 @@ from apps.inbound.desk import Desk
 from apps.inbound.errors import CannotListen
 from apps.inbound.limits import Gate, Limits, plain_address
 from apps.inbound.listener import Listener
+from apps.inbound.rates import Rates, connect
 from apps.inbound.smtp import ListenerKind
 from apps.monitoring.heartbeat import Heartbeat
 
@@ -39,11 +40,14 @@ async def _receive() -> None:
         max_size_bytes=settings.SMTP_MAX_SIZE_BYTES,
         trusted_networks=tuple(settings.SMTP_TRUSTED_NETWORKS),
         proxy_networks=tuple(settings.SMTP_PROXY_NETWORKS),
+        max_connections_per_minute=settings.SMTP_CONNECTIONS_PER_MINUTE,
+        max_messages_per_minute=settings.SMTP_MESSAGES_PER_MINUTE,
     )
     hostname = settings.MAIL_HOSTNAME or socket.gethostname()
     kind = ListenerKind(
         service=Desk(hostname),
         gate=Gate(limits),
+        rates=Rates(limits, connect(settings.REDIS_URL)),
         hostname=hostname,
         certificates=_certificates(),
     )
