@@ -4,6 +4,8 @@ import asyncio
 import threading
 from concurrent.futures import Future
 
+import uvloop
+
 from apps.inbound.certificates import Certificates
 from apps.inbound.desk import Desk
 from apps.inbound.limits import Gate, Limits
@@ -30,7 +32,7 @@ class Listening:
             certificates=certificates,
         )
         self._listener = Listener(kind, host="127.0.0.1", port=0)
-        self._loop = asyncio.new_event_loop()
+        self._loop = uvloop.new_event_loop()  # the process's own
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self._stopped = False

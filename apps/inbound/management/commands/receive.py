@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import structlog
+import uvloop
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
@@ -30,7 +31,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            asyncio.run(_receive())
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(_receive())
         except CannotListen as error:
             raise CommandError(str(error), returncode=1) from error
 
