@@ -3,7 +3,7 @@
 What many connections ask at the same time is asked together, of a few threads, because Django's database calls block.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
 from apps.inbound.custody import Custody
@@ -23,6 +23,7 @@ class Desk:
     """Decides on recipients and takes custody of messages, for every connection of an event loop."""
 
     commands: Mapping[str, Command] = MappingProxyType({})
+    mail_parameters: Collection[str] = ()
 
     def __init__(self, hostname: str) -> None:
         self._hostname = hostname

@@ -58,5 +58,9 @@ class NowhereToFile(InboundError):
     """Every address the mail was accepted for is gone, and the organisation has no shared mailbox either."""
 
 
+class VerdictTooEarly(InboundError):
+    """A scanner did not answer, and may within minutes. Nothing was done; the mail comes again."""
+
+
 class ReplayImpossible(InboundError):
     """A replay cannot begin, or cannot go on; the text is one line for the person who started it."""

@@ -26,7 +26,6 @@ WINDOW_SECONDS = 60
 ANSWER_SECONDS = 0.25
 # After a failure Redis is left alone for this long: each of many senders must not wait for it.
 REST_SECONDS = 5.0
-_PREFIX = "smtp:rate"
 
 
 class Counted(Enum):
@@ -37,13 +36,20 @@ class Counted(Enum):
 
 
 class Rates:
-    """Counts for one event loop. `redis` is None where each process counts for itself. `now` is in seconds."""
+    """Counts for one event loop. `redis` is None where each process counts for itself. `now` is in
+    seconds; listeners of one `name` count together."""
 
     def __init__(
-        self, limits: Limits, redis: "Redis | None" = None, now: Callable[[], float] = time.time
+        self,
+        limits: Limits,
+        redis: "Redis | None" = None,
+        *,
+        name: str = "smtp",
+        now: Callable[[], float] = time.time,
     ) -> None:
         self._limits = limits
         self._redis = redis
+        self._prefix = f"{name}:rate"
         self._now = now
         self._rests_until = 0.0
         self._window = 0
@@ -85,7 +91,7 @@ class Rates:
     async def _count_together(self, name: str, window: int) -> tuple[int, int]:
         if self._redis is None or time.monotonic() < self._rests_until:
             return 0, 0
-        key, before = f"{_PREFIX}:{name}:{window}", f"{_PREFIX}:{name}:{window - 1}"
+        key, before = f"{self._prefix}:{name}:{window}", f"{self._prefix}:{name}:{window - 1}"
         try:
             async with self._redis.pipeline(transaction=False) as pipeline:
                 pipeline.incr(key)

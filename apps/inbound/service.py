@@ -4,7 +4,7 @@ Mail from the world (`desk`) and submission by people who have an account differ
 """
 
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 class Client:
     """Who is on the line, as far as it is known. `tls`: protocol and cipher, "" in the clear.
 
-    `identity` is whatever a service that authenticates puts there. `acknowledged`: what this client has read a 250 for.
+    `identity` is whatever a service that authenticates puts there, `failures` how often that came to nothing.
+    `acknowledged`: what this client has read a 250 for.
     """
 
     address: str = ""
@@ -24,6 +25,7 @@ class Client:
     extended: bool = False
     tls: str = ""
     identity: object = None
+    failures: int = 0
     acknowledged: set[uuid.UUID] = field(default_factory=set)
 
 
@@ -62,6 +64,10 @@ class Service(Protocol):
     @property
     def commands(self) -> Mapping[str, Command]:
         """Such as AUTH."""
+
+    @property
+    def mail_parameters(self) -> Collection[str]:
+        """Those of MAIL that come with the commands, such as AUTH (RFC 4954 §5), and change nothing here."""
 
     def extensions(self, client: Client) -> tuple[str, ...]:
         """What EHLO offers of them to this client now, such as `AUTH PLAIN LOGIN`."""

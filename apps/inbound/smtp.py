@@ -122,6 +122,15 @@ class SmtpSession:
         """End now, whatever is going on."""
         self._wire.abort()
 
+    @property
+    def in_transaction(self) -> bool:
+        """Whether MAIL has been said and the message has not come yet."""
+        return self._transaction is not None
+
+    def end(self) -> None:
+        """Hang up once the command at hand is answered."""
+        self._ending = True
+
     async def reply(self, text: str) -> None:
         """Answer one line; refusals are counted."""
         if text[0] in "45":
@@ -275,7 +284,9 @@ class SmtpSession:
             await self.reply("503 5.5.1 The sender has been said; RSET forgets it")
             return
         path = parse_path(argument, "FROM:", extended=self.client.extended)
-        check_mail_parameters(path.parameters, max_size_bytes=self._limits.max_size_bytes)
+        added = self._service.mail_parameters
+        known = {name: value for name, value in path.parameters.items() if name not in added}
+        check_mail_parameters(known, max_size_bytes=self._limits.max_size_bytes)
         refusal = await self._too_often(Counted.MESSAGES)
         if refusal := refusal or await self._service.sender(self.client, path.address):
             await self.reply(refusal)

@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import User
 from apps.blobs.models import Blob
+from apps.mailboxes.filing import Filed
 from apps.organisations.models import Organisation, TenantRow
 
 
@@ -71,6 +72,12 @@ class Mailbox(TenantRow):
     )
     kind = models.CharField(max_length=16, choices=MailboxKind.choices)
     members = models.ManyToManyField(User, related_name="mailboxes", through="Membership")
+    reply_tokens = models.BooleanField(
+        default=False,
+        help_text=_(
+            "Its answers ask to be answered at an address that names them: message_ids.reply_address"
+        ),
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:
@@ -102,6 +109,28 @@ class OwnedAddress(TenantRow):
 
     def __str__(self) -> str:
         return self.address
+
+
+class AppPassword(TenantRow):
+    """What a mail program or a device says to send from one mailbox, and from nothing else.
+
+    A person's ends with their membership; one without a `user` is the mailbox's own. Only a hash is kept: 100 random
+    bits need no slow one.
+    """
+
+    mailbox = models.ForeignKey(Mailbox, on_delete=models.CASCADE, related_name="app_passwords")
+    user = models.ForeignKey(
+        User, null=True, blank=True, on_delete=models.CASCADE, related_name="app_passwords"
+    )
+    name = models.CharField(max_length=100, help_text=_("The program or device it is for"))
+    digest = models.BinaryField(max_length=32, unique=True)
+    created_at = models.DateTimeField()
+    last_used_at = models.DateTimeField(null=True, blank=True)
+    last_used_from = models.GenericIPAddressField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.mailbox_id})"
 
 
 class Thread(TenantRow):
@@ -183,8 +212,19 @@ class Message(TenantRow):
         blank=True,
         help_text=_("MAIL FROM; empty for <>, null for a message that came without an envelope"),
     )
+    filed = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text=_("The rule that chose its conversation, and what that went by: filing.Filed"),
+    )
     filed_because = models.TextField(
-        blank=True, help_text=_("The rule that chose its conversation, in a sentence")
+        blank=True, help_text=_("The same in a sentence, for messages from before the rule was kept")
+    )
+    new_participant = models.BooleanField(
+        default=False, help_text=_("Its sender had no part in the conversation before it")
+    )
+    machine_turns = models.PositiveSmallIntegerField(
+        default=0, help_text=_("Mails in a row up to this one that programs wrote to each other: loops")
     )
     author = models.ForeignKey(User, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     tags = ArrayField(models.CharField(max_length=100), default=list, blank=True)
@@ -205,6 +245,23 @@ class Message(TenantRow):
     @property
     def has_attachments(self) -> bool:
         return any(not part.inline for part in self.parts.all())
+
+    @property
+    def filed_as(self) -> Filed | None:
+        """The rule that chose its conversation, where it was kept."""
+        return Filed.of(self.filed, new_participant=self.new_participant)
+
+    @property
+    def filed_rule(self) -> str:
+        """The rule's code, such as `answers_ours`."""
+        filed = self.filed_as
+        return filed.rule.value if filed is not None else ""
+
+    @property
+    def filed_sentence(self) -> str:
+        """Why it lies where it lies, in one sentence."""
+        filed = self.filed_as
+        return filed.sentence if filed is not None else self.filed_because
 
 
 def digest_of_message_id(message_id: str) -> uuid.UUID:

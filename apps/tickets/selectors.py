@@ -1,7 +1,7 @@
 """Reading tickets. A ticket is visible to whoever may see its mailbox."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from django.core.exceptions import ValidationError
 from django.db.models import Exists, OuterRef, Q, QuerySet
@@ -13,14 +13,15 @@ from apps.mailboxes.errors import NotVisible
 from apps.mailboxes.models import Mailbox, Message
 from apps.mailboxes.search import query_of
 from apps.mailboxes.selectors import visible_mailboxes
-from apps.tickets.models import HeldMessage, Note, Ticket
+from apps.mime.address import comparable_address
+from apps.tickets.models import HeldMessage, Note, Ticket, TicketMove
 
 
 def tickets_for(principal: Principal) -> QuerySet[Ticket]:
     """Every ticket the caller may see, with mailbox and assignee at hand."""
     return Ticket.objects.filter(
         organisation_id=principal.organisation_id, mailbox__in=visible_mailboxes(principal).order_by()
-    ).select_related("mailbox", "assignee")
+    ).select_related("mailbox", "assignee", "merged_into")
 
 
 def ticket_for(principal: Principal, ticket_id: uuid.UUID | str) -> Ticket:
@@ -29,6 +30,33 @@ def ticket_for(principal: Principal, ticket_id: uuid.UUID | str) -> Ticket:
         return tickets_for(principal).get(pk=ticket_id)
     except (Ticket.DoesNotExist, ValidationError, ValueError) as error:
         raise NotVisible(str(ticket_id)) from error
+
+
+def tickets_of(principal: Principal, address: str) -> QuerySet[Ticket]:
+    """The tickets that somebody asked for, by their address, newest first. What was merged counts where it went."""
+    return (
+        tickets_for(principal)
+        .filter(requester_address__iexact=comparable_address(address), merged_into=None)
+        .order_by("-opened_at", "-id")
+    )
+
+
+def moves_of(ticket: Ticket) -> list[TicketMove]:
+    """What was moved into a ticket and out of it, oldest first."""
+    return list(
+        TicketMove.objects.filter(Q(source=ticket) | Q(target=ticket)).select_related("source", "target")
+    )
+
+
+def move_for(principal: Principal, move_id: uuid.UUID | str) -> TicketMove:
+    """One move between tickets the caller may see. Raises NotVisible."""
+    visible = tickets_for(principal).order_by().values("pk")
+    try:
+        return TicketMove.objects.select_related("source__mailbox", "target__mailbox").get(
+            pk=move_id, organisation_id=principal.organisation_id, source__in=visible, target__in=visible
+        )
+    except (TicketMove.DoesNotExist, ValidationError, ValueError) as error:
+        raise NotVisible(str(move_id)) from error
 
 
 def search_tickets(tickets: QuerySet[Ticket], text: str) -> QuerySet[Ticket]:
@@ -86,7 +114,26 @@ def assignable_people(ticket: Ticket) -> QuerySet[User]:
 
 
 def held_for(principal: Principal) -> QuerySet[HeldMessage]:
-    """Held mail for the caller's mailboxes, newest first."""
-    return HeldMessage.objects.filter(
-        organisation_id=principal.organisation_id, mailbox__in=visible_mailboxes(principal).order_by()
-    ).select_related("mailbox")
+    """Held mail for the caller's mailboxes, in every state; for an admin all of the organisation's, since somebody must
+    be able to let in what was for a colleague who is away.
+    """
+    held = HeldMessage.objects.filter(organisation_id=principal.organisation_id)
+    if not principal.is_admin:
+        places = HeldMessage.mailboxes.through.objects.filter(
+            heldmessage=OuterRef("pk"), mailbox__in=visible_mailboxes(principal).order_by()
+        )
+        held = held.filter(Exists(places))
+    return held.select_related("raw", "decided_by", "message").prefetch_related("mailboxes")
+
+
+def held_one(principal: Principal, held_id: uuid.UUID | str) -> HeldMessage:
+    """One held mail the caller may see. Raises NotVisible."""
+    try:
+        return held_for(principal).get(pk=held_id)
+    except (HeldMessage.DoesNotExist, ValidationError, ValueError) as error:
+        raise NotVisible(str(held_id)) from error
+
+
+def held_among(principal: Principal, held_ids: Collection[uuid.UUID]) -> list[HeldMessage]:
+    """Those of some that the caller may see, oldest first."""
+    return list(held_for(principal).filter(pk__in=held_ids).order_by("received_at", "id"))

@@ -6,16 +6,17 @@ from datetime import datetime
 from typing import Any, Final
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from apps.accounts.principal import Principal
 from apps.classify.priority import Because
 from apps.events.notices import announce
 from apps.events.services import publish
-from apps.mailboxes.models import Message
+from apps.mailboxes.models import Direction, Message, MessageKind, Side
 from apps.mime.clean import clean_text
 from apps.tickets.errors import TicketInvalid
 from apps.tickets.models import Note, Ticket, TicketPriority, TicketState
-from apps.tickets.selectors import assignable_people
+from apps.tickets.selectors import assignable_people, ticket_of
 
 MAX_TAGS = 50
 MAX_TAG_CHARS = 100
@@ -41,6 +42,8 @@ def change_ticket(
     now: datetime,
 ) -> Ticket:
     """Change what is given and leave the rest. Raises TicketInvalid naming the field."""
+    if ticket.merged_into_id is not None and state is not None:
+        raise TicketInvalid("state", _("It was merged into another ticket: change that one."))
     changes: dict[str, Any] = {}
     if state is not None:
         changes |= _state_change(_choice("state", state, TicketState), now)
@@ -77,7 +80,7 @@ def add_note(principal: Principal, ticket: Ticket, text: str, *, now: datetime) 
             organisation_id=ticket.organisation_id,
             ticket=ticket,
             author=principal.user,
-            author_name=_name_of(principal),
+            author_name=name_of(principal),
             text=text,
         )
         Ticket.objects.filter(pk=ticket.pk).update(last_activity_at=now)
@@ -97,6 +100,7 @@ def record_reply(
 ) -> None:
     """Note an answer, in the submission's transaction. The ticket is pending unless told otherwise."""
     new_state = _choice("state", state or TicketState.PENDING, TicketState)
+    ticket = _where_it_went(ticket)
     changes: dict[str, Any] = _state_change(new_state, now) | {"last_activity_at": now}
     if ticket.assignee_id is None and principal.user is not None:
         changes["assignee_id"] = principal.user.pk
@@ -110,6 +114,24 @@ def record_reply(
         state=new_state,
     )
     announce([ticket.mailbox_id], "tickets")
+
+
+def record_answer(principal: Principal, message: Message, now: datetime) -> None:
+    """Note a message that was written elsewhere than in its ticket, as in a mail program: where a person's mail leaves
+    the house in the conversation of a ticket, from the ticket's mailbox, it is the answer. In the submission's
+    transaction."""
+    if message.direction != Direction.OUT or message.kind != MessageKind.MAIL:
+        return
+    copy = message.entries.filter(side=Side.SENDER).select_related("mailbox").first()
+    ticket = ticket_of(copy.mailbox, message.thread_id) if copy is not None else None
+    if ticket is not None:
+        record_reply(principal, ticket, message, state=None, now=now)
+
+
+def _where_it_went(ticket: Ticket) -> Ticket:
+    """The ticket itself, or the one it was merged into while the answer to it was on its way."""
+    merged_into = Ticket.objects.filter(pk=ticket.pk).values_list("merged_into", flat=True).first()
+    return Ticket.objects.get(pk=merged_into) if merged_into is not None else ticket
 
 
 def _state_change(state: str, now: datetime) -> dict[str, Any]:
@@ -135,7 +157,8 @@ def _tags(tags: Sequence[str]) -> list[str]:
     return cleaned
 
 
-def _name_of(principal: Principal) -> str:
+def name_of(principal: Principal) -> str:
+    """Who did something, as the team reads it."""
     if principal.user is not None:
         return principal.user.name
     return principal.api_key.name if principal.api_key else ""

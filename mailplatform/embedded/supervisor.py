@@ -157,6 +157,7 @@ class Supervisor:
         given = self._environment
         ensure_free("WEB_PORT", given.web_host, given.web_port)
         ensure_free("SMTP_PORT", given.smtp_host, given.smtp_port)
+        ensure_free("SUBMISSION_PORT", given.smtp_host, given.submission_port)
         ensure_free("SINK_PORT", "127.0.0.1", given.sink_port)
 
     def _complete(self, preparation: Process) -> None:

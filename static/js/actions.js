@@ -8,6 +8,7 @@ import { refreshAll } from "./live.js";
 import { backToList } from "./panes.js";
 import { leaveUnread } from "./reading.js";
 import { post, Refused } from "./request.js";
+import { clearSelection } from "./selecting.js";
 import { toast } from "./toasts.js";
 import { say } from "./words.js";
 
@@ -88,6 +89,7 @@ async function tell(form, body) {
   try {
     const answer = await post(form.action, body, { timeout: SLOW_TIMEOUT_MS });
     form.closest("details.menu")?.removeAttribute("open");
+    clearSelection(form);
     const sentence = answer?.sentence || done;
     const undo = answer?.undo_url;
     if (sentence) toast(sentence, undo ? { action: { label: say("undo"), run: () => takeBack(undo) } } : {});

@@ -17,6 +17,7 @@ const COMMANDS = {
   e: () => press("done"),
   "#": () => press("trash"),
   s: () => press("star"),
+  "!": () => press("spam"),
   U: () => press("unread"),
   r: () => composer()?.begin("reply"),
   a: () => composer()?.begin("reply", { replyAll: true }),

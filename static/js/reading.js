@@ -137,7 +137,7 @@ function watchWidth() {
 async function refreshPage() {
   const live = document.querySelector("[data-live-page]");
   // What somebody is choosing or typing right now is not taken from under their hands; the next notice comes.
-  if (!live || live.querySelector("details.menu[open], input:focus")) return;
+  if (!live || live.querySelector("details.menu[open], input:focus, [data-selects]:checked")) return;
   const page = await fragment(location.href);
   const fresh = page.querySelector("[data-live-page]");
   if (fresh && live.isConnected) await morph(live, fresh.outerHTML);

@@ -35,8 +35,10 @@ from apps.outbound.models import (
 from apps.outbound.signing.rotation import create_keys
 from apps.outbound.submission.replies import Reply, reply_to_ticket
 from apps.outbound.submission.submit import SubmittedAttachment
-from apps.tickets.models import HeldMessage, Ticket
+from apps.tickets.models import HeldMessage, Ticket, TicketMove, TrustedSender
+from apps.tickets.moving import split_message
 from apps.tickets.services import add_note
+from apps.tickets.trust import trust_sender
 from apps.webhooks.models import Webhook
 from apps.webhooks.services import create_webhook
 from apps.webmail.content_tokens import ContentClaim, ContentKind, content_url
@@ -70,6 +72,9 @@ class Belongings:
     refused: RefusedSubmission
     key: SigningKey
     suppression: Suppression
+    held: HeldMessage
+    trusted: TrustedSender
+    move: TicketMove
 
     def values(self, reader: User) -> dict[str, Callable[[Address], object]]:
         """What each parameter of an address is filled with. `reader` is whom tokens are made for."""
@@ -84,11 +89,14 @@ class Belongings:
             "error_id": lambda _address: self.refused.pk,
             "refused_id": lambda _address: self.refused.pk,
             "folder": lambda _address: Folder.INBOX,
+            "move_id": lambda _address: self.move.pk,
             "limit_id": lambda _address: self.limit.pk,
             "n": lambda _address: 1,
             "domain_id": lambda _address: self.key.domain_id,
             "key_id": lambda _address: self.key.pk,
             "suppression_id": lambda _address: self.suppression.pk,
+            "held_id": lambda _address: self.held.pk,
+            "trusted_id": lambda _address: self.trusted.pk,
             "token": lambda address: self._token(address, reader),
         }
 
@@ -105,8 +113,9 @@ class Belongings:
         """What no answer to the outsider may contain."""
         house = self.house
         rows = (house.organisation, house.support, house.alice, self.ticket, self.ticket.thread, self.answer)
-        going_out = (self.waiting, self.failed, self.webhook, self.relay, self.refused)
-        ids = [str(row.pk) for row in (*rows, *going_out, self.key, self.key.domain, self.suppression)]
+        going_out = (self.waiting, self.failed, self.webhook, self.relay, self.refused, self.move)
+        listed = (self.suppression, self.held, self.trusted)
+        ids = [str(row.pk) for row in (*rows, *going_out, self.key, self.key.domain, *listed)]
         return [text.encode() for text in (*ids, MARK, "house.test", "customer.example")]
 
 
@@ -114,6 +123,12 @@ class Belongings:
 def belongings(house: House) -> Belongings:
     arrive(house.support, subject=f"The ferry to {MARK}", at=ARRIVED_AT)
     ticket = Ticket.objects.select_related("mailbox").get()
+    second = arrive(
+        house.support,
+        message_id="second@customer.example",
+        headers={"In-Reply-To": "<first@customer.example>"},
+        at=ARRIVED_AT,
+    )
     add_note(house.as_alice, ticket, f"{MARK} is sold out.", now=ARRIVED_AT)
     reply = Reply(
         text=f"No ferry to {MARK}.",
@@ -126,15 +141,17 @@ def belongings(house: House) -> Belongings:
         hold_seconds=3600,
     )
     submitted = reply_to_ticket(house.as_alice, ticket, reply, idempotency_key=None, now=timezone.now())
-    HeldMessage.objects.create(
+    held = HeldMessage.objects.create(
         organisation=house.organisation,
         raw=submitted.message.raw,
-        mailbox=house.support,
+        sender_address=f"captain@{MARK.lower()}.example",
         subject=MARK,
         cause="suspicious",
         reason="It looks odd.",
+        received_at=ARRIVED_AT,
         held_at=ARRIVED_AT,
     )
+    held.mailboxes.add(house.support)
     webhook, _secret = create_webhook(
         house.as_key,
         url=f"https://shop.customer.example/{MARK}",
@@ -173,6 +190,9 @@ def belongings(house: House) -> Belongings:
         suppression=add_suppression(
             house.as_key, f"gone@{MARK.lower()}.example", evidence=MARK, now=timezone.now()
         ),
+        held=held,
+        trusted=trust_sender(house.as_key, f"{MARK.lower()}.example", now=timezone.now()),
+        move=split_message(house.as_alice, ticket, second.pk, now=timezone.now()),
     )
 
 

@@ -21,7 +21,12 @@ class Listening:
     """Runs from construction until `stop`."""
 
     def __init__(
-        self, limits: Limits, certificates: Certificates | None = None, service: Service | None = None
+        self,
+        limits: Limits,
+        certificates: Certificates | None = None,
+        service: Service | None = None,
+        *,
+        requires_tls: bool = False,
     ) -> None:
         self.gate = Gate(limits)
         kind = ListenerKind(
@@ -30,6 +35,7 @@ class Listening:
             rates=Rates(limits),
             hostname="mx.house.test",
             certificates=certificates,
+            requires_tls=requires_tls,
         )
         self._listener = Listener(kind, host="127.0.0.1", port=0)
         self._loop = uvloop.new_event_loop()  # the process's own

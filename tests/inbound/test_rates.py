@@ -58,7 +58,7 @@ def test_more_than_so_many_in_a_minute_are_told_to_come_again() -> None:
 def test_listeners_on_several_machines_count_together() -> None:
     async def count() -> list[str]:
         clock = Clock()
-        several = [Rates(LIMITS, connect(settings.REDIS_URL), clock) for _ in range(4)]
+        several = [Rates(LIMITS, connect(settings.REDIS_URL), now=clock) for _ in range(4)]
         replies = [await rates.refusal(Counted.CONNECTIONS, PEER) for rates in several]
         for rates in several:
             await rates.close()
@@ -71,7 +71,7 @@ def test_with_redis_away_each_counts_for_itself_and_nobody_waits(servers: Server
     servers.valkey.stop()
 
     async def count() -> list[str]:
-        rates = Rates(LIMITS, connect(settings.REDIS_URL), Clock())
+        rates = Rates(LIMITS, connect(settings.REDIS_URL), now=Clock())
         async with asyncio.timeout(5):
             replies = [await rates.refusal(Counted.CONNECTIONS, PEER) for _ in range(4)]
         await rates.close()

@@ -5,7 +5,7 @@ of the stream is said a second time, by a reader of whole streams that knows RFC
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -30,6 +30,7 @@ class Recorder:
 
     taken: list[tuple[str, tuple[str, ...], bytes]] = field(default_factory=list)
     commands: Mapping[str, Command] = field(default_factory=dict)
+    mail_parameters: Collection[str] = ()
 
     def extensions(self, _client: Client) -> tuple[str, ...]:
         return ()
@@ -92,7 +93,7 @@ async def converse(pieces: Sequence[bytes]) -> tuple[bytes, Recorder, int]:
     most = 0
     for piece in pieces:
         for start in range(0, len(piece), BLOCK_BYTES):
-            while transport.is_paused:
+            while transport.is_paused:  # noqa: ASYNC110 - the session decides when
                 await asyncio.sleep(0)
             if transport.is_closing():
                 break  # the system delivers nothing any more

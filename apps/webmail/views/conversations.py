@@ -15,8 +15,9 @@ from apps.accounts.principal import Principal
 from apps.mailboxes.conversations import Page, Position, conversations
 from apps.mailboxes.models import Folder, Mailbox
 from apps.mailboxes.selectors import mailbox_for, message_for, visible_mailboxes
-from apps.mailboxes.services import MOVABLE, mark_conversation_read, move_conversation, star_conversation
+from apps.mailboxes.services import MOVABLE, mark_conversation_read, star_conversation
 from apps.tickets.selectors import tickets_by_thread
+from apps.tickets.spam import mark_conversation, move_and_remember
 from apps.webmail.access import for_people, wants_fragment
 from apps.webmail.reading import ShownConversation, recipients_of_answer, show_conversation, show_message
 from apps.webmail.send_later import choices
@@ -110,7 +111,12 @@ def move(
     wanted = request.POST.get("folder", "")
     if wanted not in MOVABLE:
         return JsonResponse({"errors": {"folder": wanted}}, status=422)
-    return JsonResponse({"changed": move_conversation(principal, mailbox, thread_id, Folder(wanted))})
+    now = timezone.now()
+    if request.POST.get("not_spam") == "1":
+        changed = mark_conversation(principal, mailbox, thread_id, is_spam=False, now=now)
+    else:
+        changed = move_and_remember(principal, mailbox, thread_id, Folder(wanted), now=now)
+    return JsonResponse({"changed": changed})
 
 
 @require_POST

@@ -1,8 +1,9 @@
-"""The receive process: SMTP in."""
+"""The receive process: SMTP from the world on one port, submission by those who have an account on another."""
 
 import asyncio
 import signal
 import socket
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -18,7 +19,9 @@ from apps.inbound.limits import Gate, Limits, plain_address
 from apps.inbound.listener import Listener
 from apps.inbound.rates import Rates, connect
 from apps.inbound.smtp import ListenerKind
+from apps.inbound.submission import SubmissionDesk
 from apps.monitoring.heartbeat import Heartbeat
+from apps.outbound.submission.recipients import MAX_RECIPIENTS
 
 log = structlog.get_logger(__name__)
 
@@ -27,7 +30,7 @@ CHECK_SECONDS = 2.0
 
 
 class Command(BaseCommand):
-    help = "Receive mail from the world over SMTP, on SMTP_HOST and SMTP_PORT."
+    help = "Receive mail from the world on SMTP_PORT and submissions on SUBMISSION_PORT, both of SMTP_HOST."
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -45,16 +48,9 @@ async def _receive() -> None:
         max_connections_per_minute=settings.SMTP_CONNECTIONS_PER_MINUTE,
         max_messages_per_minute=settings.SMTP_MESSAGES_PER_MINUTE,
     )
-    hostname = settings.MAIL_HOSTNAME or socket.gethostname()
-    kind = ListenerKind(
-        service=Desk(hostname),
-        gate=Gate(limits),
-        rates=Rates(limits, connect(settings.REDIS_URL)),
-        hostname=hostname,
-        certificates=_certificates(),
-    )
-    listener = Listener(kind, host=settings.SMTP_HOST, port=settings.SMTP_PORT)
-    await listener.start()
+    listeners = _listeners(limits, _certificates())
+    for listener in listeners:
+        await listener.start()
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -63,11 +59,40 @@ async def _receive() -> None:
     heartbeat.start()
     if not settings.SMTP_TLS_CERTIFICATE.exists():
         log.warning("smtp_without_tls", missing=str(settings.SMTP_TLS_CERTIFICATE))
-    log.info("receive_ready", host=settings.SMTP_HOST, port=listener.port)
+    log.info("receive_ready", host=settings.SMTP_HOST, ports=[listener.port for listener in listeners])
     await stopping.wait()
     await asyncio.to_thread(heartbeat.stop)
-    await listener.stop(GRACE_SECONDS)
+    await asyncio.gather(*(listener.stop(GRACE_SECONDS) for listener in listeners))
     log.info("receive_stopped")
+
+
+def _listeners(limits: Limits, certificates: Certificates) -> list[Listener]:
+    """Each counts for itself: strangers who fill the one port do not keep those with an account from the other."""
+    hostname = settings.MAIL_HOSTNAME or socket.gethostname()
+    from_the_world = ListenerKind(
+        service=Desk(hostname),
+        gate=Gate(limits),
+        rates=Rates(limits, connect(settings.REDIS_URL)),
+        hostname=hostname,
+        certificates=certificates,
+    )
+    # How many messages is decided by who sends them, not by where they sit.
+    of_submissions = replace(limits, max_recipients=MAX_RECIPIENTS, max_messages_per_minute=0)
+    submission = ListenerKind(
+        service=SubmissionDesk(of_submissions),
+        gate=Gate(of_submissions),
+        rates=Rates(of_submissions, connect(settings.REDIS_URL), name="submission"),
+        name="submission",
+        hostname=hostname,
+        certificates=certificates,
+        requires_tls=True,
+    )
+    return [
+        Listener(from_the_world, host=settings.SMTP_HOST, port=settings.SMTP_PORT),
+        Listener(
+            submission, host=settings.SMTP_HOST, port=settings.SUBMISSION_PORT, setting="SUBMISSION_PORT"
+        ),
+    ]
 
 
 def _certificates() -> Certificates:
@@ -80,10 +105,14 @@ def _certificates() -> Certificates:
 
 
 def _answers(limits: Limits) -> bool:
-    """Whether a new connection is greeted: a loop that hangs has an open port too."""
+    """Whether a new connection to either port is greeted: a loop that hangs has open ports too."""
+    return all(_greets(port, limits) for port in (settings.SMTP_PORT, settings.SUBMISSION_PORT))
+
+
+def _greets(port: int, limits: Limits) -> bool:
     host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(settings.SMTP_HOST, settings.SMTP_HOST)  # noqa: S104
     try:
-        with socket.create_connection((host, settings.SMTP_PORT), timeout=CHECK_SECONDS) as probe:
+        with socket.create_connection((host, port), timeout=CHECK_SECONDS) as probe:
             probe.settimeout(CHECK_SECONDS)
             if limits.is_proxy(plain_address(probe.getsockname())):
                 probe.sendall(b"PROXY UNKNOWN\r\n")

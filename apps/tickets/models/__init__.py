@@ -2,13 +2,47 @@
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models.functions import Upper
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import User
-from apps.blobs.models import Blob
 from apps.classify.priority import Because
 from apps.mailboxes.models import Mailbox, Thread
 from apps.organisations.models import Organisation, TenantRow
+from apps.tickets.models.held import (
+    DmarcWish,
+    ForbiddenFiles,
+    HeldMessage,
+    HeldState,
+    HoldCause,
+    LockedArchives,
+    ReceivingPolicy,
+    SpamWish,
+    TrustedSender,
+)
+from apps.tickets.models.spam import Opinion, SpamClue, SpamKnowledge, SpamMark
+
+__all__ = [
+    "PRIORITY_REASONS",
+    "DmarcWish",
+    "ForbiddenFiles",
+    "HeldMessage",
+    "HeldState",
+    "HoldCause",
+    "LockedArchives",
+    "Note",
+    "Opinion",
+    "ReceivingPolicy",
+    "SpamClue",
+    "SpamKnowledge",
+    "SpamMark",
+    "SpamWish",
+    "Ticket",
+    "TicketCounter",
+    "TicketPriority",
+    "TicketState",
+    "TrustedSender",
+]
 
 
 class TicketState(models.TextChoices):
@@ -66,6 +100,9 @@ class Ticket(TenantRow):
     opened_at = models.DateTimeField()
     last_activity_at = models.DateTimeField()
     solved_at = models.DateTimeField(null=True, blank=True)
+    merged_into = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="+", db_index=False
+    )
 
     class Meta:
         constraints = [
@@ -81,6 +118,8 @@ class Ticket(TenantRow):
             models.Index(fields=["organisation", "-last_activity_at", "-id"], name="ticket_latest_first"),
             models.Index(fields=["mailbox", "state", "-last_activity_at"], name="ticket_by_state"),
             models.Index(fields=["thread"], name="ticket_by_thread"),
+            # `iexact` asks for the upper case.
+            models.Index("organisation", Upper("requester_address"), name="ticket_by_requester"),
             models.Index(
                 fields=["organisation", "priority", "-last_activity_at", "-id"], name="ticket_by_priority"
             ),
@@ -116,19 +155,36 @@ class Note(TenantRow):
         return f"note on {self.ticket_id}"
 
 
-class HeldMessage(TenantRow):
-    """Incoming mail that waits for a person, with the cause. Nothing suspicious is ever discarded by itself."""
+class MoveKind(models.TextChoices):
+    MOVED = "moved", _("Moved")
+    SPLIT = "split", _("Split off")
+    MERGED = "merged", _("Merged")
 
-    raw = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="+")
-    mailbox = models.ForeignKey(Mailbox, on_delete=models.CASCADE, related_name="held")
-    sender_address = models.TextField(blank=True)
-    subject = models.TextField(blank=True)
-    cause = models.CharField(max_length=64)
-    reason = models.TextField(help_text=_("One sentence for a person"))
-    held_at = models.DateTimeField()
+
+class TicketMove(TenantRow):
+    """What a person moved from one ticket to another, and what must be known to take it back.
+
+    `source` had it. Split off, `target` was made for it; merged, `source` has nothing left and points to `target`.
+    """
+
+    kind = models.CharField(max_length=8, choices=MoveKind.choices)
+    source = models.ForeignKey(Ticket, on_delete=models.CASCADE, related_name="moves_from")
+    target = models.ForeignKey(Ticket, on_delete=models.CASCADE, related_name="moves_to")
+    message_ids = ArrayField(models.UUIDField())
+    note_ids = ArrayField(models.UUIDField(), default=list, blank=True)
+    source_state = models.CharField(max_length=16, choices=TicketState.choices)
+    source_solved_at = models.DateTimeField(null=True, blank=True)
+    target_solved_at = models.DateTimeField(
+        null=True, blank=True, help_text=_("Set when the target was solved and was opened for what came")
+    )
+    mover = models.ForeignKey(User, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    mover_name = models.CharField(max_length=200)
+    moved_at = models.DateTimeField()
+    undone_at = models.DateTimeField(null=True, blank=True)
+    undone_by_name = models.CharField(max_length=200, blank=True)
 
     class Meta:
-        ordering = ["-held_at"]
+        ordering = ["moved_at", "id"]
 
     def __str__(self) -> str:
-        return f"{self.cause} {self.pk}"
+        return f"{self.kind} {self.source_id} to {self.target_id}"
