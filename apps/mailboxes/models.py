@@ -29,6 +29,16 @@ class Domain(TenantRow):
     name = models.CharField(max_length=255)
     proof = models.CharField(max_length=64, blank=True, help_text=_("The token its TXT record must show"))
     verified_at = models.DateTimeField(null=True, blank=True)
+    catch_all = models.ForeignKey(
+        "Mailbox",
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        help_text=_(
+            "Takes what is sent to addresses of the domain that nobody has; without it they are refused"
+        ),
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
