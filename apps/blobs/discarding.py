@@ -24,6 +24,7 @@ from functools import cache
 
 import structlog
 from django.db import connection, models, transaction
+from django.utils import timezone
 
 from apps.blobs import cached
 from apps.blobs.models import Blob, DiscardedObject, SpooledBytes, Thumbnail
@@ -100,14 +101,20 @@ def _discard_round(blob_ids: Collection[uuid.UUID]) -> tuple[int, list[uuid.UUID
 
 
 def delete_discarded(limit: int = DELETED_AT_ONCE) -> int:
-    """Have S3 delete the objects of discarded rows, oldest first; the number deleted. Raises ObjectStoreUnavailable."""
-    rows = list(DiscardedObject.objects.order_by("discarded_at").values_list("pk", flat=True)[:limit])
-    cached.forget(rows)
-    for pk in rows:
-        object_store().delete(f"{OBJECT_PREFIX}{pk}")
+    """Have S3 delete the objects of discarded rows, oldest first; the number dealt with. Raises ObjectStoreUnavailable.
+
+    What has a row is kept: bytes that were staged, found to be there already, and put again after those had gone.
+    """
+    due = DiscardedObject.objects.filter(delete_after__lte=timezone.now()).order_by("delete_after")
+    ids = list(due.values_list("pk", flat=True)[:limit])
+    needed = set(Blob.objects.filter(pk__in=ids).values_list("pk", flat=True))
+    cached.forget(pk for pk in ids if pk not in needed)
+    for pk in ids:
+        if pk not in needed:
+            object_store().delete(f"{OBJECT_PREFIX}{pk}")
         # One by one: a store that goes away in the middle has its answer kept for those before.
         DiscardedObject.objects.filter(pk=pk).delete()
-    return len(rows)
+    return len(ids)
 
 
 class UnreferencedWalk:

@@ -1,6 +1,7 @@
 """Rows about bytes. The bytes themselves rest in S3; until they are there, they stand in the spool."""
 
 from django.db import models
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from apps.organisations.models import TenantRow
@@ -71,10 +72,10 @@ class Thumbnail(TenantRow):
 
 
 class DiscardedObject(models.Model):
-    """An object whose row is gone, until S3 has deleted it. Written with the row's deletion; `id` was the blob's."""
+    """An object that no row needs, until S3 has deleted it. `id` is the one that its blob had, or would have had."""
 
     id = models.UUIDField(primary_key=True)
-    discarded_at = models.DateTimeField(auto_now_add=True)
+    delete_after = models.DateTimeField(default=timezone.now)
 
     def __str__(self) -> str:
         return str(self.pk)

@@ -13,10 +13,12 @@ import hashlib
 import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from django.db import connection, transaction
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from apps.blobs import cached
 from apps.blobs.models import Blob, DiscardedObject, SpooledBytes
@@ -26,6 +28,7 @@ from apps.organisations.prepared import executed
 
 SPOOL_BOUND_BYTES = 256 * 1024
 OBJECT_PREFIX = "blobs/"
+COPY_AGE = timedelta(minutes=10)
 
 _PUT = """
 WITH asked AS (
@@ -76,6 +79,11 @@ def stage(content: bytes) -> StagedBytes:
     return StagedBytes(id=blob_id, sha256=hashlib.sha256(content).digest(), content=content, in_store=large)
 
 
+def staged_before(blob: Blob, content: bytes) -> StagedBytes:
+    """The bytes of a row that is there: nothing goes over the network for them."""
+    return StagedBytes(id=blob.pk, sha256=bytes(blob.sha256), content=content, in_store=True)
+
+
 def put(organisation_id: uuid.UUID, staged: StagedBytes) -> Blob:
     """Like `put_all`, for one."""
     return put_all(organisation_id, [staged])[0]
@@ -94,7 +102,17 @@ def put_all(organisation_id: uuid.UUID, staged: Sequence[StagedBytes]) -> list[B
         rows |= _write(organisation_id, [fresh[digest] for digest in sorted(missing)])
         if known := missing - rows.keys():
             rows |= _share(organisation_id, known)
+    _let_go_of_copies([one for one in staged if one.in_store and rows[one.sha256].pk != one.id])
     return [rows[one.sha256] for one in staged]
+
+
+def _let_go_of_copies(copies: Sequence[StagedBytes]) -> None:
+    """Large bytes went to S3 before anybody could know that they are there already: the second object is nobody's.
+
+    It is left for a while, because whoever staged it may put it again; `discarding` looks for its row before it goes.
+    """
+    unneeded = [DiscardedObject(pk=one.id, delete_after=timezone.now() + COPY_AGE) for one in copies]
+    DiscardedObject.objects.bulk_create(unneeded, ignore_conflicts=True)
 
 
 def _write(organisation_id: uuid.UUID, ordered: Sequence[StagedBytes]) -> dict[bytes, Blob]:

@@ -33,6 +33,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from apps.blobs.selectors import read
+from apps.blobs.services import StagedBytes, staged_before
 from apps.inbound.admission import judge
 from apps.inbound.authenticity import NOT_EVALUATED, authenticate
 from apps.inbound.errors import LeaseLost, NowhereToFile, VerdictTooEarly
@@ -125,7 +126,7 @@ def ingest_claim(claim: Claim) -> None:
         try:
             received = ReceivedMessage.objects.select_related("raw").get(pk=claim.received_id)
             raw = read(received.raw)
-            prepared = _prepare(claim, raw)
+            prepared = _prepare(claim, staged_before(received.raw, raw))
             report = _report_in(claim, received, prepared, raw)
             authentication = _authenticate(claim, received, prepared, raw)
             hold = _judge(claim, received, prepared, raw, authentication)
@@ -148,11 +149,11 @@ def ingest_claim(claim: Claim) -> None:
                 _give_back(claim, error, delay_seconds=_backoff_seconds(claim.attempts), counts=True)
 
 
-def _prepare(claim: Claim, raw: bytes) -> PreparedMessage:
+def _prepare(claim: Claim, raw: StagedBytes) -> PreparedMessage:
     if claim.attempts > ATTEMPTS_BEFORE_TEXT:
         # Three workers failed or died on it. Nothing in it is interpreted any more, and all of it stays readable.
-        return prepare(raw, parsed=parse_as_text(raw))
-    return prepare(raw)
+        return prepare(raw.content, parsed=parse_as_text(raw.content), staged=raw)
+    return prepare(raw.content, staged=raw)
 
 
 def _report_in(

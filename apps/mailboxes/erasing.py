@@ -88,7 +88,7 @@ def _look(subject: Subject, message: Message) -> _Rewriting | None:
             content = blobs.read(blob)
         except BlobMissing:
             continue
-        redacted = subject.redact(content)
+        redacted = subject.redact_mail(content) if blob == message.raw else subject.redact(content)
         if redacted != content:
             contents.append((blob, stage(redacted)))
     row = " ".join(

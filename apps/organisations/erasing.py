@@ -33,6 +33,11 @@ class NotYet(Exception):
     """Something must happen first; the walk stays where it is and is tried again."""
 
 
+_NAME_OCTETS = 400
+# A display name up to its address (RFC 5322 §3.4), in quotes, in words or in encoded words.
+_NAME = re.compile(rb'(?:"[^"\r\n]*+"|[^,:;<>"\r\n]*+)[ \t]*+\Z')
+
+
 @dataclass(frozen=True)
 class Subject:
     """A customer of an organisation, by address (normalised). Mail from before `requested_at` is what is to go."""
@@ -59,8 +64,28 @@ class Subject:
 
     def redact(self, content: bytes) -> bytes:
         """The same bytes with the pseudonym for the address."""
-        pattern = re.compile(self.pattern.encode(), re.IGNORECASE)
-        return pattern.sub(self.pseudonym.encode(), content)
+        return self._of_bytes.sub(self.pseudonym.encode(), content)
+
+    def redact_mail(self, raw: bytes) -> bytes:
+        """The same for a whole mail, whose head names the customer before the address: `"Ann" <ann@example.org>`."""
+        end = re.search(rb"\r?\n\r?\n", raw)
+        head, rest = (raw[: end.start()], raw[end.start() :]) if end else (raw, b"")
+        pieces, place = [], 0
+        for match in self._of_bytes.finditer(head):
+            before = head[place : match.start()]
+            if before.endswith(b"<"):
+                # Bounded: only as far as a name reaches is looked back.
+                near = before[-_NAME_OCTETS:-1]
+                name = _NAME.search(near)
+                before = before[: -1 - len(name[0])] + b" <" if name else before
+            pieces += [before, self.pseudonym.encode()]
+            place = match.end()
+        return b"".join([*pieces, head[place:], self.redact(rest)])
+
+    @cached_property
+    def _of_bytes(self) -> "re.Pattern[bytes]":
+        # Bytes know no letters but ASCII's: the domain in its readable form is found in another normal form only.
+        return re.compile(self.pattern.encode(), re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)

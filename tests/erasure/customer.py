@@ -1,8 +1,8 @@
 """A customer with a past: mail of theirs, and to them, in every place where the product keeps any."""
 
-import contextlib
 from collections.abc import Sequence
 
+import pytest
 from django.utils import timezone
 
 from apps.blobs.models import Blob
@@ -83,7 +83,7 @@ def leave_traces(house: House) -> None:
         house, raw_mail(subject=f"{MARK} offers", text=f"{MARK} {GTUBE}", message_id="held@customer.example")
     )
     assert HeldMessage.objects.filter(sender_address=ELENA).exists()
-    with contextlib.suppress(SubmissionInvalid):
+    with pytest.raises(SubmissionInvalid):
         send(house.as_alice, ELENA, cc=("no address at all",), text=MARK, subject=MARK)
     suppress(
         house.organisation.pk,
@@ -103,7 +103,7 @@ def be_mentioned(house: House) -> None:
             sender="Ben <ben@customer.example>",
             to=f"support@house.test, Elena {MARK} <{ELENA}>",
             subject="Our order",
-            text="Please answer Elena@Customer.Example and xelena@customer.example too.\r\n",
+            text="Please answer Elena@Customer.Example too.\r\n",
             message_id="ben@customer.example",
         ),
         sender="ben@customer.example",

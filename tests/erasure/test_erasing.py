@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from apps.accounts.errors import AdminsOnly
 from apps.blobs.discarding import delete_discarded
-from apps.blobs.models import Blob
+from apps.blobs.models import Blob, DiscardedObject
 from apps.blobs.reconcile import Reconciliation
 from apps.erasure import walk
 from apps.erasure.errors import ErasureInvalid
@@ -60,6 +60,8 @@ def erase(house: House, address: str = ELENA) -> Erasure:
 def finish() -> None:
     while erase_some():
         pass
+    # Copies of large contents wait for ten minutes.
+    DiscardedObject.objects.update(delete_after=timezone.now())
     while delete_discarded():
         pass
 
@@ -123,7 +125,7 @@ def test_mail_that_is_not_theirs_alone_stays_with_a_pseudonym(house: House) -> N
     assert erasure.counts.get("messages", 0) == 0
     pseudonym = pseudonym_of(house.organisation.pk, ELENA)
     bens = Message.objects.get(sender_address="ben@customer.example")
-    assert text_of(bens) == f"Please answer {pseudonym} and xelena@customer.example too."
+    assert text_of(bens) == f"Please answer {pseudonym} too."
     assert {"name": "", "address": pseudonym} in bens.to
     assert pseudonym.encode() in raw_of(bens)
     assert b"ben@customer.example" in raw_of(bens)
@@ -133,12 +135,11 @@ def test_mail_that_is_not_theirs_alone_stays_with_a_pseudonym(house: House) -> N
         (pseudonym, "sent"),
         ("carla@slow.example", "sent"),
     }
-    mine = [word for word in tables_that_say(ELENA) if word != "mailboxes_message"]
-    assert mine == []
-    assert "xelena@customer.example" in text_of(bens)
-    assert search_messages(Message.objects.all(), pseudonym).count() == 2
     everything_rests()
-    assert not list(objects_that_say(f"<{ELENA}>"))
+    for word in (ELENA, MARK):
+        assert tables_that_say(word) == [], word
+        assert objects_that_say(word) == [], word
+    assert search_messages(Message.objects.all(), pseudonym).count() == 2
 
 
 def test_who_asked_for_no_more_mail_still_gets_none(house: House) -> None:
@@ -203,7 +204,7 @@ def test_killed_between_any_two_pieces_it_goes_on_where_it_was(
     done = Erasure.objects.get()
     assert done.state == ErasureState.DONE
     assert (done.counts["messages"], done.counts["tickets"]) == (6, 2)
-    assert tables_that_say(MARK) == ["mailboxes_message"]  # in Ben's line of recipients, as a name he wrote
+    assert tables_that_say(MARK) == []
 
 
 def test_two_processes_at_once_count_nothing_twice(house: House) -> None:
