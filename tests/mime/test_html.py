@@ -181,6 +181,13 @@ def test_html_nested_too_deeply_still_shows_its_words() -> None:
     assert "the words &lt;3" in sanitise_html("<div>" * 500 + "the words &lt;3")
 
 
+def test_an_escaped_control_character_in_a_style_does_not_become_one() -> None:
+    assert (
+        sanitise_html("<div style=\"color: red; font-family: '\\2'\">x</div>")
+        == '<div style="color: red">x</div>'
+    )
+
+
 def test_a_long_ordinary_newsletter_is_not_flattened() -> None:
     row = "<tr><td><p>One<p>Two <font color=red><b>three</b></font><br><li>four</td></tr>"
     html = "<table>" + row * 500 + "</table>"

@@ -1,0 +1,44 @@
+"""The targets whose code needs Django's settings, though no server: bounces, and DATA as it comes off the wire."""
+
+import asyncio
+
+import django
+
+django.setup()
+
+from apps.inbound.errors import PeerGone  # noqa: E402
+from apps.inbound.wire import Wire  # noqa: E402
+from apps.mime.parse import parse  # noqa: E402
+from apps.outbound.bounces.reading import read_report  # noqa: E402
+
+
+def read_a_bounce(data: bytes) -> None:
+    report = read_report(parse(data), data, envelope_sender="")
+    for told in report.told if report else ():
+        f"{told.recipient} {told.diagnostic} {told.status}".encode()
+
+
+def read_smtp_data(data: bytes) -> None:
+    asyncio.run(_read_smtp_data(data))
+
+
+async def _read_smtp_data(data: bytes) -> None:
+    """What is read as one message is exactly what stands before the first CRLF.CRLF, in whatever pieces it came."""
+    piece = 1 + (data[0] if data else 0)
+    reader = asyncio.StreamReader()
+    for start in range(0, len(data), piece):
+        reader.feed_data(data[start : start + piece])
+    reader.feed_eof()
+    blocks: list[bytes] = []
+    try:
+        async for block in Wire(reader).data(lambda: None):
+            blocks.append(block)
+    except PeerGone:
+        assert b"\r\n.\r\n" not in b"\r\n" + data, "an end was not seen"
+        return
+    head, end, _ = (b"\r\n" + data).partition(b"\r\n.\r\n")
+    assert end, "an end was seen where none is"
+    assert b"".join(blocks) == head + b"\r\n", "something else was read than what was sent"
+
+
+TARGETS = {"bounce": read_a_bounce, "smtp": read_smtp_data}
