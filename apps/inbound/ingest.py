@@ -36,7 +36,8 @@ from apps.mailboxes.addresses import find_owned
 from apps.mailboxes.models import Mailbox, MailboxKind
 from apps.mailboxes.projection import PreparedMessage, prepare
 from apps.mime.parse import parse_as_text
-from apps.outbound.bounces.arrivals import Arrival, recognise, take_in, writers_mailboxes
+from apps.outbound.bounces.arrivals import Arrival, as_kind, recognise, take_in, writers_mailboxes
+from apps.outbound.bounces.reading import kind_of
 from apps.outbound.bounces.report import Report
 from apps.outbound.errors import ReportTooEarly
 from apps.tickets.intake import file_message
@@ -157,7 +158,8 @@ def _file(claim: Claim, received: ReceivedMessage, prepared: PreparedMessage, re
             message = take_in(arrival, report, mailboxes, timezone.now())
         if message is None:
             message = file_message(
-                prepared,
+                # A report about nothing we know is a report all the same, and nobody answers it.
+                as_kind(prepared, kind_of(report)) if report is not None else prepared,
                 organisation_id=received.organisation_id,
                 mailboxes=mailboxes,
                 received_at=received.received_at,

@@ -81,7 +81,7 @@ def _file(arrival: Arrival, report: Report, matches: Sequence[Match]) -> Message
     because = _("It reports on “%(subject)s”.") % {"subject": about.subject or _("No subject")}
     senders_copies = MailboxEntry.objects.filter(message=about, side=Side.SENDER)
     return file_quietly(
-        _as_report(arrival.prepared, kind_of(report)),
+        as_kind(arrival.prepared, kind_of(report)),
         choice=ThreadChoice(about.thread, because),
         # Just beneath the mail it is about, so that lists go on showing that one.
         places=[
@@ -97,7 +97,7 @@ def _file_bounce_of_a_bounce(arrival: Arrival, mailboxes: Sequence[Mailbox]) -> 
     parsed = arrival.prepared.parsed
     thread = Thread.objects.create(organisation_id=arrival.organisation_id, subject=parsed.subject)
     message = file_quietly(
-        _as_report(arrival.prepared, MessageKind.BOUNCE),
+        as_kind(arrival.prepared, MessageKind.BOUNCE),
         choice=ThreadChoice(
             thread, _("It is a bounce of an automatic mail, which nobody waits for."), begins=True
         ),
@@ -109,7 +109,8 @@ def _file_bounce_of_a_bounce(arrival: Arrival, mailboxes: Sequence[Mailbox]) -> 
     return message
 
 
-def _as_report(prepared: PreparedMessage, kind: MessageKind) -> PreparedMessage:
+def as_kind(prepared: PreparedMessage, kind: MessageKind) -> PreparedMessage:
+    """The same message, known to be of this kind by more than its own headers."""
     return replace(prepared, parsed=replace(prepared.parsed, kind=kind))
 
 
