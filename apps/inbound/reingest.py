@@ -6,8 +6,8 @@
 
 Nothing is filed, opened, answered or announced again: no event is published, and no ticket, conversation, folder or
 flag changes. It can run while mail comes in. A crash leaves the messages done so far done; run again, it goes on with
-those whose projection is old, or after the id it told last. A message that could only be read as plain text this time, and
-was read whole before, is left as it is: a busy machine must not cost anybody an attachment's name.
+those whose projection is old, or after the id it told last. A message that could only be read as plain text this time,
+and was read whole before, is left as it is: a busy machine must not cost anybody an attachment's name.
 """
 
 import uuid
