@@ -113,10 +113,10 @@ def _person(organisation: Organisation, house: DemoHouse, person: DemoPerson) ->
 
 
 def write_demo_json(
-    path: Path, demo: DemoHouse, outsider: DemoHouse, *, web: str, smtp: str, sink: str
+    path: Path, demo: DemoHouse, outsider: DemoHouse, *, web: str, smtp: str, submission: str, sink: str
 ) -> None:
     """Write the file whole or not at all, readable by its owner only."""
-    content = {"web": web, "smtp": smtp, "submission": None, "sink": sink, **demo.as_json()}
+    content = {"web": web, "smtp": smtp, "submission": submission, "sink": sink, **demo.as_json()}
     content["outsider"] = outsider.as_json()
     draft = path.with_suffix(".draft")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -22,7 +22,12 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from apps.outbound.limits.provider_table import read_table
-from mailplatform.embedded.access import FILE_NAME, EmbeddedAccess, S3Access, write_secret_file
+from mailplatform.embedded.access import (
+    FILE_NAME,
+    EmbeddedAccess,
+    S3Access,
+    write_secret_file,
+)
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 KEY_FILE_NAME = "secret_key"
@@ -90,6 +95,10 @@ class Environment(BaseSettings):
         IPv6Network("::1/128"),
     )
 
+    smtp_proxy_networks: Annotated[tuple[Network, ...], NoDecode] = ()
+    smtp_tls_certificate: Path | None = None
+    smtp_tls_key: Path | None = None
+
     webhook_allowed_networks: Annotated[tuple[Network, ...], NoDecode] = ()
     mail_hostname: str = ""
     dns_servers: Annotated[tuple[tuple[str, int], ...], NoDecode] = ()
@@ -133,7 +142,9 @@ class Environment(BaseSettings):
     def _split_words(cls, value: object) -> object:
         return tuple(_split_list(value)) if isinstance(value, str) else value
 
-    @field_validator("smtp_trusted_networks", "webhook_allowed_networks", mode="before")
+    @field_validator(
+        "smtp_trusted_networks", "smtp_proxy_networks", "webhook_allowed_networks", mode="before"
+    )
     @classmethod
     def _parse_networks(cls, value: object) -> object:
         if not isinstance(value, str):
@@ -181,6 +192,11 @@ class Environment(BaseSettings):
             _check_url(url, _SCHEMES["relay_url"])
         return value
 
+    @field_validator("smtp_tls_certificate", "smtp_tls_key")
+    @classmethod
+    def _place_certificate(cls, value: Path | None) -> Path | None:
+        return (PROJECT_ROOT / value.expanduser()).resolve() if value else None
+
     @field_validator("provider_limits_file")
     @classmethod
     def _check_provider_limits(cls, value: Path | None) -> Path | None:
@@ -211,6 +227,12 @@ class Environment(BaseSettings):
                     f"{name.upper()}: {port} is already {taken[port]}; each needs a port of its own"
                 )
             taken[port] = name.upper()
+        return self
+
+    @model_validator(mode="after")
+    def _check_certificate(self) -> Self:
+        if self.smtp_tls_key and not self.smtp_tls_certificate:
+            raise ValueError("SMTP_TLS_CERTIFICATE: must be set when SMTP_TLS_KEY is")
         return self
 
     @model_validator(mode="after")

@@ -5,6 +5,7 @@ from django.db import connection
 
 from apps.inbound.ingest import ingest_due, is_anything_due
 from apps.inbound.wakeups import INGEST
+from apps.tickets.spam import LEARN, is_anything_to_learn, learn_due
 
 ROWS_PER_WAKE_UP = 50
 SECONDS_PER_WAKE_UP = 2.0
@@ -24,3 +25,17 @@ def ingest() -> None:
             INGEST.send()
     finally:
         connection.close()  # or each of the worker's threads would keep one from the pool while it idles
+
+
+@dramatiq.actor(queue_name="inbound", notify_shutdown=False)
+def learn_spam() -> None:
+    """Learn from what people marked, a share at a time, and pass the wake-up on when there is more.
+
+    Here and not in the room that keeps the marks, because mail is read for it, and these processes have the readers.
+    """
+    LEARN.answer()
+    try:
+        if learn_due() and is_anything_to_learn():
+            LEARN.send()
+    finally:
+        connection.close()

@@ -5,7 +5,7 @@ is read to its end all the same, because its sender listens only then (RFC 5321 
 off.
 """
 
-from collections.abc import Callable
+import asyncio
 
 from apps.inbound.errors import DataRefused
 from apps.inbound.limits import Gate, Limits
@@ -15,13 +15,13 @@ TOO_BUSY = "452 4.3.1 Receiving too much at the moment, try again later"
 
 
 class DataReader:
-    """Reads one message. `before_wait` is called before each wait, to set the connection's timer anew."""
+    """Reads one message. A block has its time, and all blocks together have theirs."""
 
-    def __init__(self, wire: Wire, limits: Limits, gate: Gate, before_wait: Callable[[], None]) -> None:
+    def __init__(self, wire: Wire, limits: Limits, gate: Gate) -> None:
         self._wire = wire
         self._limits = limits
         self._gate = gate
-        self._before_wait = before_wait
+        self._must_end_at = asyncio.get_running_loop().time() + limits.data_total_seconds
         self._blocks: list[bytes] = []
         self._kept_bytes = 0
         self._refusal = ""
@@ -29,10 +29,10 @@ class DataReader:
     async def read(self) -> bytes:
         """The message without its end, dots unstuffed. Call `release` when the bytes are no longer held.
 
-        Raises DataRefused; PeerGone when the sender goes away.
+        Raises DataRefused; PeerGone when the sender goes away, WaitedTooLong when it takes too long.
         """
         seen_bytes = -2  # the CRLF of the DATA command
-        async for block in self._wire.data(self._before_wait):
+        async for block in self._wire.data(self._allow):
             seen_bytes += len(block)
             self._keep(block, seen_bytes)
             if seen_bytes > self._limits.max_discarded_bytes:
@@ -49,6 +49,10 @@ class DataReader:
         self._blocks.clear()
         self._gate.release(self._kept_bytes)
         self._kept_bytes = 0
+
+    def _allow(self) -> None:
+        left = self._must_end_at - asyncio.get_running_loop().time()
+        self._wire.allow(max(0.001, min(self._limits.data_block_seconds, left)))
 
     def _keep(self, block: bytes, seen_bytes: int) -> None:
         if not self._refusal and seen_bytes > self._limits.max_size_bytes:

@@ -1,8 +1,8 @@
 """File what we took custody of.
 
     accepted ──claim_due──▶ ingesting ──file──▶ filed
-        ▲                       │
-        └──give_back────────────┘   failed, or a lease that lapsed
+        ▲                       │     └──hold──▶ held      a HeldMessage has it now: `tickets.holding`
+        └──give_back────────────┘   failed, not judged yet, or a lease that lapsed
 
 A claim leases a row for `LEASE_SECONDS` by PostgreSQL's clock, under a new token, and counts an attempt; `LeaseKeeper`
 renews it while its process lives. Until the lease lapses `due_at` lies in the future, so "due" means the same in both
@@ -13,7 +13,9 @@ A worker killed before that commit leaves a lease, which lapses, and the row is 
 filed the message exactly once. What fails three times is filed as text with the raw message attached; what fails even
 then waits ever longer, and is never given up. S3 or PostgreSQL being away is nobody's fault and no attempt.
 
-Reports on mail of ours (bounces, complaints) are taken in by `outbound.bounces`, in the same transaction.
+Reports on mail of ours (bounces, complaints) are taken in by `outbound.bounces`, in the same transaction. Everything
+else is judged before it (`admission`): what has a virus, is forged or is spam is held for a person instead of being
+filed. A mail that no scanner could look at yet comes again without an attempt being counted.
 
 The module holds every transition of a ReceivedMessage after its acceptance; `receiving` creates it.
 """
@@ -21,26 +23,32 @@ The module holds every transition of a ReceivedMessage after its acceptance; `re
 import time
 import uuid
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 import structlog
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from apps.blobs.selectors import read
-from apps.inbound.errors import LeaseLost, NowhereToFile
+from apps.inbound.admission import Authenticated, judge
+from apps.inbound.errors import LeaseLost, NowhereToFile, VerdictTooEarly
 from apps.inbound.leases import LEASE_SECONDS, leases
 from apps.inbound.models import ReceivedMessage, ReceivedState
 from apps.inbound.outages import is_outage
 from apps.mailboxes.addresses import find_owned
-from apps.mailboxes.models import Mailbox, MailboxKind
+from apps.mailboxes.models import Mailbox, MailboxKind, Message
 from apps.mailboxes.projection import PreparedMessage, prepare
 from apps.mime.parse import parse_as_text
 from apps.outbound.bounces.arrivals import Arrival, as_kind, recognise, take_in, writers_mailboxes
 from apps.outbound.bounces.reading import kind_of
 from apps.outbound.bounces.report import Report
 from apps.outbound.errors import ReportTooEarly
+from apps.tickets.holding import Hold, hold_message
 from apps.tickets.intake import file_message
+from apps.tickets.models import HeldMessage, HoldCause
 
 log = structlog.get_logger(__name__)
 
@@ -49,6 +57,8 @@ ATTEMPTS_BEFORE_TEXT = 3
 RETRY_CEILING_SECONDS = 600
 SERVER_AWAY_SECONDS = 2
 REPORT_TOO_EARLY_SECONDS = 2
+FIRST_LOOK_AGAIN_SECONDS = 5
+LAST_LOOK_AGAIN_SECONDS = 60
 GIVE_BACK_TRIES = 20
 
 _CLAIM = """
@@ -115,7 +125,16 @@ def ingest_claim(claim: Claim) -> None:
             received = ReceivedMessage.objects.select_related("raw").get(pk=claim.received_id)
             raw = read(received.raw)
             prepared = _prepare(claim, raw)
-            _file(claim, received, prepared, _report_in(claim, received, prepared, raw))
+            report = _report_in(claim, received, prepared, raw)
+            if report is not None:
+                # Also a report about nothing we know is one, and nobody answers it.
+                prepared = as_kind(prepared, kind_of(report))
+            authentication: Authenticated | None = None
+            hold = _judge(claim, received, prepared, raw, authentication)
+            _file(claim, _Mail(received, prepared, authentication), report, hold)
+        except VerdictTooEarly as error:
+            log.info("ingest_verdict_too_early", received=str(claim.received_id))
+            _give_back(claim, error, delay_seconds=_look_again_seconds(received.received_at), counts=False)
         except LeaseLost:
             log.warning("ingest_lease_lost", received=str(claim.received_id))
         except ReportTooEarly as error:
@@ -147,32 +166,92 @@ def _report_in(
     return recognise(prepared, raw, envelope_sender=received.envelope_sender)
 
 
-def _file(claim: Claim, received: ReceivedMessage, prepared: PreparedMessage, report: Report | None) -> None:
+def _judge(
+    claim: Claim,
+    received: ReceivedMessage,
+    prepared: PreparedMessage,
+    raw: bytes,
+    authentication: Authenticated | None,
+) -> Hold | None:
+    """Why it is held, if it is. A mail that workers die on while they judge it is held too, and not let in unjudged."""
+    try:
+        return judge(received, prepared, raw, authentication, now=timezone.now())
+    except Exception as error:
+        if is_outage(error) or claim.attempts <= ATTEMPTS_BEFORE_TEXT:
+            raise
+        log.exception("ingest_not_judged", received=str(claim.received_id))
+        return Hold(HoldCause.UNSCANNABLE, _("It could not be looked through."), (type(error).__name__,))
+
+
+@dataclass(frozen=True, slots=True)
+class _Mail:
+    """All that filing or holding a mail takes."""
+
+    received: ReceivedMessage
+    prepared: PreparedMessage
+    authentication: Authenticated | None
+
+    @property
+    def found_out(self) -> dict[str, Any] | None:
+        return self.authentication.as_json() if self.authentication is not None else None
+
+
+def _file(claim: Claim, mail: _Mail, report: Report | None, hold: Hold | None) -> None:
     with transaction.atomic():
-        mailboxes = mailboxes_for(received)
-        message = None
-        if report is not None:
-            arrival = Arrival(
-                received.organisation_id, received.recipients, prepared, received.raw, received.received_at
-            )
-            message = take_in(arrival, report, mailboxes, timezone.now())
-        if message is None:
-            message = file_message(
-                # A report about nothing we know is a report all the same, and nobody answers it.
-                as_kind(prepared, kind_of(report)) if report is not None else prepared,
-                organisation_id=received.organisation_id,
-                mailboxes=mailboxes,
-                received_at=received.received_at,
-                raw_blob=received.raw,
-                envelope_sender=received.envelope_sender,
-            )
-        # The fence. Where two workers come here with one row, the second waits for the first one's commit, finds
-        # another state or token, and takes everything above back.
-        mine = ReceivedMessage.objects.filter(
-            pk=claim.received_id, state=ReceivedState.INGESTING, lease_token=claim.token
-        )
-        if not mine.update(state=ReceivedState.FILED, lease_token=None, last_error="", message=message):
-            raise LeaseLost(str(claim.received_id))
+        mailboxes = mailboxes_for(mail.received)
+        message = _take_in(mail, report, mailboxes) if report is not None else None
+        if message is not None or hold is None:
+            message = message or _file_now(mail, mailboxes)
+            _finish(claim, state=ReceivedState.FILED, message=message)
+        elif hold.look_again:
+            raise VerdictTooEarly(hold.reason)
+        else:
+            _finish(claim, state=ReceivedState.HELD, held=_hold(mail, hold, mailboxes))
+
+
+def _finish(claim: Claim, **changes: Any) -> None:
+    """The fence. Where two workers come here with one row, the second waits for the first one's commit, finds another
+    state or token, and takes back everything that it has written."""
+    mine = ReceivedMessage.objects.filter(
+        pk=claim.received_id, state=ReceivedState.INGESTING, lease_token=claim.token
+    )
+    if not mine.update(lease_token=None, last_error="", **changes):
+        raise LeaseLost(str(claim.received_id))
+
+
+def _take_in(mail: _Mail, report: Report, mailboxes: list[Mailbox]) -> Message | None:
+    received = mail.received
+    arrival = Arrival(
+        received.organisation_id, received.recipients, mail.prepared, received.raw, received.received_at
+    )
+    return take_in(arrival, report, mailboxes, timezone.now())
+
+
+def _file_now(mail: _Mail, mailboxes: list[Mailbox]) -> Message:
+    received = mail.received
+    return file_message(
+        mail.prepared,
+        organisation_id=received.organisation_id,
+        mailboxes=mailboxes,
+        received_at=received.received_at,
+        raw_blob=received.raw,
+        envelope_sender=received.envelope_sender,
+    )
+
+
+def _hold(mail: _Mail, hold: Hold, mailboxes: list[Mailbox]) -> HeldMessage:
+    received = mail.received
+    return hold_message(
+        mail.prepared,
+        hold,
+        organisation_id=received.organisation_id,
+        mailboxes=mailboxes,
+        received_at=received.received_at,
+        raw_blob=received.raw,
+        envelope_sender=received.envelope_sender,
+        authentication=mail.found_out,
+        now=timezone.now(),
+    )
 
 
 def mailboxes_for(received: ReceivedMessage) -> list[Mailbox]:
@@ -201,6 +280,12 @@ def mailboxes_for(received: ReceivedMessage) -> list[Mailbox]:
 
 def _backoff_seconds(attempts: int) -> int:
     return min(RETRY_CEILING_SECONDS, int(4 ** min(attempts - 1, 6)))
+
+
+def _look_again_seconds(received_at: datetime) -> float:
+    """Half as long again as it has waited, between bounds."""
+    waited = (timezone.now() - received_at).total_seconds()
+    return min(LAST_LOOK_AGAIN_SECONDS, max(FIRST_LOOK_AGAIN_SECONDS, waited / 2))
 
 
 def _give_back(claim: Claim, error: Exception, *, delay_seconds: float, counts: bool) -> None:

@@ -16,15 +16,20 @@ class Limits:
 
     max_size_bytes: int = 30 * MEBIBYTE
     trusted_networks: tuple[Network, ...] = ()
+    proxy_networks: tuple[Network, ...] = ()  # where load balancers speak the PROXY protocol
 
     max_recipients: int = 100  # RFC 5321 §4.5.3.1.8: at least 100 must be possible
     max_command_bytes: int = 2048  # RFC 5321 §4.5.3.1.4 says 512; SMTPUTF8, SIZE and long paths add to it
+    max_challenge_bytes: int = 12288  # RFC 4954 §4
     max_connections: int = 400
     max_connections_per_address: int = 20
     max_errors: int = 40  # refused commands in one connection between two accepted messages
     max_idle_commands: int = 100  # NOOP, RSET and their like, likewise
 
+    handshake_seconds: float = 30
     command_seconds: float = 300
+    hurried_command_seconds: float = 20  # while more than three quarters of all connections are taken
+    session_seconds: float = 1800  # from the greeting or the last message taken to the next
     data_block_seconds: float = 180
     data_total_seconds: float = 1800
     max_in_flight_bytes: int = 128 * MEBIBYTE  # of all messages being received at once
@@ -35,9 +40,12 @@ class Limits:
         return 20 * self.max_size_bytes
 
     def trusts(self, address: str) -> bool:
-        """Whether this peer is exempt from the limit on connections of one address."""
-        ip = _ip(address)
-        return ip is not None and any(ip in network for network in self.trusted_networks)
+        """Whether this peer is exempt from limits per address."""
+        return _is_in(address, self.trusted_networks)
+
+    def is_proxy(self, address: str) -> bool:
+        """Whether this peer speaks for others, and must say for whom."""
+        return _is_in(address, self.proxy_networks)
 
 
 @dataclass(slots=True)
@@ -48,6 +56,14 @@ class Gate:
     connections: int = 0
     in_flight_bytes: int = 0
     by_address: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def command_seconds(self) -> float:
+        """How long a client may think. Less when room runs out: who holds connections open and says nothing keeps
+        others from coming in."""
+        is_full = self.connections > self.limits.max_connections * 3 // 4
+        hurried = min(self.limits.hurried_command_seconds, self.limits.command_seconds)
+        return hurried if is_full else self.limits.command_seconds
 
     def enter(self, address: str) -> str:
         """Count a new connection; the reply that refuses it, or "". Call `leave` in either case."""
@@ -92,6 +108,11 @@ def _ip(address: str) -> IPv4Address | IPv6Address | None:
     except ValueError:
         return None
     return (isinstance(ip, IPv6Address) and ip.ipv4_mapped) or ip
+
+
+def _is_in(address: str, networks: tuple[Network, ...]) -> bool:
+    ip = _ip(address) if networks else None
+    return ip is not None and any(ip in network for network in networks)
 
 
 def _group(address: str) -> str:

@@ -1,4 +1,4 @@
-"""The receive process: one event loop that listens, and drains when told to.
+"""A port that is listened on: one event loop that serves it, and drains when told to.
 
 On SIGTERM nothing new is accepted, connections between two messages are told 421, and a message that is arriving may
 end within the grace. What is being committed then is waited for; what is not has had no 250, and is its sender's still.
@@ -6,14 +6,12 @@ end within the grace. What is being committed then is waited for; what is not ha
 
 import asyncio
 import errno
-import socket
 
 import structlog
 
-from apps.inbound.desk import Desk
 from apps.inbound.errors import CannotListen
-from apps.inbound.limits import Gate, Limits
-from apps.inbound.smtp import SmtpSession
+from apps.inbound.smtp import ListenerKind, SmtpSession
+from apps.inbound.wire import BLOCK_BYTES, Wire
 
 log = structlog.get_logger(__name__)
 
@@ -23,13 +21,13 @@ BACKLOG = 256
 class Listener:
     """Serves SMTP on one address until stopped. Its methods belong to one event loop."""
 
-    def __init__(self, *, host: str, port: int, limits: Limits, hostname: str | None = None) -> None:
+    def __init__(self, kind: ListenerKind, *, host: str, port: int, setting: str = "SMTP_PORT") -> None:
+        self._kind = kind
         self._host = host
         self._port = port
-        self._hostname = hostname or socket.gethostname()
-        self._desk = Desk()
-        self._gate = Gate(limits)
-        self._sessions: set[SmtpSession] = set()
+        self._setting = setting
+        self._conversations: dict[asyncio.Task[None], SmtpSession] = {}
+        self._scratch = memoryview(bytearray(BLOCK_BYTES))
         self._server: asyncio.Server
 
     @property
@@ -39,28 +37,29 @@ class Listener:
 
     async def start(self) -> None:
         """Raises CannotListen, with a line for a person, when the port cannot be had."""
-        loop = asyncio.get_running_loop()
         try:
-            self._server = await loop.create_server(
-                lambda: SmtpSession(
-                    self._desk, self._gate, self._sessions, hostname=self._hostname, loop=loop
-                ),
-                self._host,
-                self._port,
-                backlog=BACKLOG,
+            self._server = await asyncio.get_running_loop().create_server(
+                lambda: Wire(self._converse, self._scratch), self._host, self._port, backlog=BACKLOG
             )
         except OSError as error:
             reason = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be opened: {error.strerror}"
-            raise CannotListen(f"SMTP_PORT: {self._host}:{self._port} {reason}") from error
+            raise CannotListen(f"{self._setting}: {self._host}:{self._port} {reason}") from error
 
     async def stop(self, grace_seconds: float) -> None:
         """Drain: see the module's docstring. Returns when no connection and no commit is left."""
         self._server.close()
-        sessions = list(self._sessions)
-        for session in sessions:
+        for session in self._conversations.values():
             session.drain()
-        if sessions:
-            await asyncio.wait([session.conversation for session in sessions], timeout=grace_seconds)
-        for session in list(self._sessions):
+        if self._conversations:
+            await asyncio.wait(list(self._conversations), timeout=grace_seconds)
+        for session in list(self._conversations.values()):
             session.abort()
-        await asyncio.to_thread(self._desk.close)
+        await asyncio.to_thread(self._kind.service.close)
+        if self._conversations:
+            await asyncio.wait(list(self._conversations))
+
+    def _converse(self, wire: Wire) -> None:
+        session = SmtpSession(self._kind, wire)
+        task = asyncio.get_running_loop().create_task(session.converse())
+        self._conversations[task] = session
+        task.add_done_callback(self._conversations.pop)

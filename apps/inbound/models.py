@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.blobs.models import Blob
 from apps.mailboxes.models import Message
 from apps.organisations.models import TenantRow
+from apps.tickets.models import HeldMessage
 
 
 class ReceivedState(models.TextChoices):
@@ -38,6 +39,7 @@ class ReceivedMessage(TenantRow):
         max_length=500, blank=True, help_text=_("A class of failure, never mail content")
     )
     message = models.ForeignKey(Message, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    held = models.ForeignKey(HeldMessage, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
 
     class Meta:
         constraints = [

@@ -1,24 +1,13 @@
 """What to answer to RCPT: is the address ours?"""
 
-import uuid
-from dataclasses import dataclass
-
 from django.utils import timezone
 
+from apps.inbound.service import RecipientAnswer
 from apps.mailboxes.addresses import find_owned
 from apps.mailboxes.models import Domain
 from apps.mime.address import InvalidAddress, normalise_address
 from apps.outbound.bounces.arrivals import organisation_of
 from apps.outbound.bounces.return_path import looks_like_return_path
-
-
-@dataclass(frozen=True, slots=True)
-class RecipientAnswer:
-    """The normalised address and whose it is; or, with no organisation, the reply that refuses it."""
-
-    address: str
-    organisation_id: uuid.UUID | None
-    refusal: str = ""
 
 
 def recognise_recipient(address: str) -> RecipientAnswer:

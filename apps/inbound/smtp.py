@@ -1,364 +1,348 @@
-"""One SMTP conversation: the protocol, and none of the decisions, which `desk` makes.
+"""One SMTP conversation (RFC 5321): the protocol, and none of the decisions, which its `Service` makes.
 
-aiosmtpd brings the grammar of MAIL and RCPT and the order of commands. Its loop, its DATA and its timer are replaced:
-
-- the loop, because a failure of ours must be 451 and not 500, commands sent ahead must survive a connection closed on
-  one side, and refused commands must be counted;
-- DATA, because reading line by line is slow and unbounded (see `wire` and `data`);
-- the timer, because aiosmtpd's runs on while we commit: it would close the connection on a sender whose message we
-  have just taken, and the sender would repeat it.
+    proxy header (configured peers only) → counted by the gate → 220 → commands → 221 or 421
 
 Extensions: SIZE (RFC 1870), 8BITMIME (RFC 6152), SMTPUTF8 (RFC 6531), PIPELINING (RFC 2920), ENHANCEDSTATUSCODES
-(RFC 2034).
+(RFC 2034), STARTTLS (RFC 3207), and what the service adds.
 
-Limits: no STARTTLS yet. `RCPT TO:<postmaster>` without a domain (RFC 5321 §4.5.1) is refused: with several
-organisations nobody can say whose postmaster is meant.
+A failure of ours is 451 and the conversation goes on; only what the client said wrong is 5xx. The time a client may
+take stands still while we are at work: a connection must not be closed on a sender whose message is being committed.
 """
 
-# ruff: noqa: N802 - aiosmtpd finds commands by the names of their methods
-
 import asyncio
-import re
-import uuid
-from collections.abc import Callable
-from typing import Any
+import socket
+from dataclasses import dataclass, field
 
 import structlog
-from aiosmtpd.smtp import SMTP, Session
-from aiosmtpd.smtp import Envelope as SmtpEnvelope
 
+from apps.inbound.certificates import Certificates
 from apps.inbound.data import DataReader
-from apps.inbound.desk import Desk
-from apps.inbound.errors import DataRefused, LineTooLong, PeerGone
-from apps.inbound.limits import Gate, Limits, plain_address
-from apps.inbound.receiving import Envelope
-from apps.inbound.wire import BLOCK_BYTES, Wire
+from apps.inbound.errors import (
+    DataRefused,
+    Draining,
+    LineRefused,
+    NotProxied,
+    PeerGone,
+    TlsFailed,
+    WaitedTooLong,
+)
+from apps.inbound.grammar import check_mail_parameters, parse_path, refuse_any
+from apps.inbound.limits import Gate, plain_address
+from apps.inbound.proxied import read_client_address
+from apps.inbound.service import Client, Service, Transaction
+from apps.inbound.wire import Wire
 from apps.mime.clean import clean_line
 
 log = structlog.get_logger(__name__)
 
 OUR_FAILURE = "451 4.3.0 Temporary failure here, try again later"
 GOODBYE = "421 4.3.2 Service is stopping, try again later"
-REMEMBERED = 1000
-
-_WITHOUT_ENHANCED_CODE = re.compile(r"([245]\d\d) (?![245]\.\d{1,3}\.\d{1,3} )(.*)", re.DOTALL)
-# RFC 3463, for the replies that aiosmtpd words itself.
-_ENHANCED = {
-    "250": "2.0.0",
-    "221": "2.0.0",
-    "252": "2.5.0",
-    "500": "5.5.2",
-    "501": "5.5.4",
-    "502": "5.5.1",
-    "503": "5.5.1",
-    "552": "5.3.4",
-    "555": "5.5.4",
-}
+TOO_SLOW = "421 4.4.2 Waited too long for you"
+NOT_OFFERED = "502 5.5.1 Command not offered here"
 # A browser tricked into posting to our port speaks HTTP; nothing it says may be taken for SMTP.
 _OTHER_PROTOCOLS = frozenset({"GET", "POST", "PUT", "CONNECT", "OPTIONS", "HEAD"})
+_WITHOUT_TLS = frozenset({"EHLO", "HELO", "STARTTLS", "NOOP", "RSET", "QUIT", "HELP"})
 
 
-class InboundEnvelope(SmtpEnvelope):
-    """What the sender has said since MAIL, and whose recipients those are."""
+@dataclass(frozen=True, slots=True)
+class ListenerKind:
+    """What all connections of one listener have in common. `name` stands in logs."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.by_organisation: dict[uuid.UUID, list[str]] = {}
-
-    @property
-    def sender(self) -> str:
-        """RFC 5321 §4.5.5: bounces come from the null path."""
-        return "" if self.mail_from in {None, "<>"} else str(self.mail_from)
-
-    def add(self, recipient: str, organisation_id: uuid.UUID) -> None:
-        self.rcpt_tos.append(recipient)
-        known = self.by_organisation.setdefault(organisation_id, [])
-        if recipient not in known:
-            known.append(recipient)
+    service: Service
+    gate: Gate
+    name: str = "smtp"
+    hostname: str = field(default_factory=socket.gethostname)
+    certificates: Certificates | None = None
+    requires_tls: bool = False
 
 
-class SmtpSession(SMTP):
+class SmtpSession:
     """One client's connection, from 220 to its end."""
 
-    envelope: InboundEnvelope
-    session: Session
-    _handler_coroutine: asyncio.Task[None]
-    line_length_limit = BLOCK_BYTES  # what asyncio buffers before it stops reading from the socket
-    _timeout_handle: asyncio.TimerHandle
-
-    def __init__(
-        self,
-        desk: Desk,
-        gate: Gate,
-        sessions: "set[SmtpSession]",
-        *,
-        hostname: str,
-        loop: asyncio.AbstractEventLoop,
-    ) -> None:
-        self._limits: Limits = gate.limits
-        super().__init__(
-            handler=None,
-            data_size_limit=gate.limits.max_size_bytes,
-            enable_SMTPUTF8=True,
-            hostname=hostname,
-            timeout=gate.limits.command_seconds,
-            loop=loop,
-        )
-        self._smtp_methods |= dict.fromkeys(("AUTH", "STARTTLS", "EXPN"), self._not_offered)
-        self._desk = desk
-        self._gate = gate
-        self._sessions = sessions
-        self._address = ""
-        self._in_data = False
+    def __init__(self, kind: ListenerKind, wire: Wire) -> None:
+        self.kind = kind
+        self.client = Client()
+        self._wire = wire
+        self._limits = kind.gate.limits
+        self._service = kind.service
+        self._transaction: Transaction | None = None
+        self._waits_for_command = False
+        self._draining = False
         self._ending = False
         self._errors = 0
         self._idle_commands = 0
-        # Envelopes and contents this client has had a 250 for: it goes on talking, so it has read it, and the same
-        # again is a second message rather than a repetition.
-        self._acknowledged: set[uuid.UUID] = set()
+        self._entered = ""
+        self._must_end_at = 0.0
+        self._commands = {
+            "EHLO": self._ehlo,
+            "HELO": self._helo,
+            "MAIL": self._mail,
+            "RCPT": self._rcpt,
+            "DATA": self._data,
+            "STARTTLS": self._starttls,
+            "RSET": self._rset,
+            "NOOP": self._noop,
+            "VRFY": self._vrfy,
+            "HELP": self._help,
+            "QUIT": self._quit,
+        }
 
-    # -- the connection
+    # -- the conversation
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._address = plain_address(transport.get_extra_info("peername"))
-        self._refusal = self._gate.enter(self._address)
-        self._sessions.add(self)
-        super().connection_made(transport)
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self._gate.leave(self._address)
-        self._sessions.discard(self)
-        super().connection_lost(error)
-
-    def eof_received(self) -> bool | None:
-        # Not aiosmtpd's, which drops what the client has sent ahead: it may have said all it has to say.
-        return asyncio.StreamReaderProtocol.eof_received(self)
-
-    def _create_envelope(self) -> InboundEnvelope:
-        return InboundEnvelope()
-
-    def _timeout_cb(self) -> None:
-        """RFC 5321 §3.8: a server that gives up says 421 first."""
-        self._writer.write(b"421 4.4.2 Waited too long for you\r\n")
-        self._writer.close()
-
-    @property
-    def conversation(self) -> asyncio.Task[None]:
-        """Ends when the connection does."""
-        return self._handler_coroutine
-
-    def _stop_timer(self) -> None:
-        self._timeout_handle.cancel()
+    async def converse(self) -> None:
+        """Serve until either side ends it. Raises nothing."""
+        try:
+            await self._open()
+            while not self._ending:
+                await self._answer_next()
+        except WaitedTooLong:
+            self._wire.write(TOO_SLOW.encode() + b"\r\n")
+        except Draining:
+            self._wire.write(GOODBYE.encode() + b"\r\n")
+        except (PeerGone, TlsFailed, NotProxied) as error:
+            # Nobody is left to answer; what was accepted is committed, what was not is the sender's still.
+            log.debug("smtp_peer_gone", peer=self.client.address, reason=str(error))
+        except Exception:
+            log.exception("smtp_session_failed", peer=self.client.address)
+            self._wire.write(GOODBYE.encode() + b"\r\n")
+        finally:
+            if self._entered:
+                self.kind.gate.leave(self._entered)
+            self._wire.close()
 
     def drain(self) -> None:
-        """End soon: now when waiting for a command, else after the message that is arriving."""
-        self._ending = True
-        if not self._in_data and self.transport is not None:
-            self._writer.write(GOODBYE.encode() + b"\r\n")
-            self._writer.close()
+        """End soon: now when waiting for a command, else after what is being answered."""
+        self._draining = True
+        if self._waits_for_command:
+            self._wire.interrupt(Draining())
 
     def abort(self) -> None:
         """End now, whatever is going on."""
-        if self.transport is not None:
-            self._writer.transport.abort()
+        self._wire.abort()
 
-    async def push(self, status: str | bytes) -> None:
-        """Answer; RFC 2034 wants an enhanced code in each reply, and aiosmtpd's own texts have none."""
-        text = status.decode() if isinstance(status, bytes) else status
-        match = _WITHOUT_ENHANCED_CODE.fullmatch(text)
-        if match and match[1] in _ENHANCED:
-            text = f"{match[1]} {_ENHANCED[match[1]]} {match[2]}"
+    @property
+    def in_transaction(self) -> bool:
+        """Whether MAIL has been said and the message has not come yet."""
+        return self._transaction is not None
+
+    def end(self) -> None:
+        """Hang up once the command at hand is answered."""
+        self._ending = True
+
+    async def reply(self, text: str) -> None:
+        """Answer one line; refusals are counted."""
         if text[0] in "45":
             self._errors += 1
-        self._writer.write(text.encode() + b"\r\n")
-        await self._writer.drain()
+        self._wire.write(text.encode() + b"\r\n")
+        await self._wire.flush()
 
-    # -- the loop
+    async def challenge(self, text: str) -> bytes:
+        """Answer 334 and read what the client says to it (RFC 4954 §4). Raises LineRefused."""
+        await self.reply(f"334 {text}")
+        self._allow_command()
+        line = await self._wire.line(self._limits.max_challenge_bytes)
+        self._wire.allow(None)
+        return line
 
-    async def _handle_client(self) -> None:
-        self._wire = Wire(self._reader)
-        try:
-            if self._refusal:
-                await self.push(self._refusal)
-                return
-            self._writer.write(f"220 {self.hostname} ESMTP\r\n".encode())
-            while not self._ending:
-                self._reset_timeout(self._limits.command_seconds)
-                await self._answer_next()
-        except (PeerGone, ConnectionError):
-            # Nobody is left to answer; what was accepted is committed, what was not is the sender's still.
-            log.debug("smtp_peer_gone", peer=self._address)
-        finally:
-            self._stop_timer()
-            self._writer.close()
+    async def _open(self) -> None:
+        gate = self.kind.gate
+        address = plain_address(self._wire.peername)
+        if self._limits.is_proxy(address):
+            address = await read_client_address(self._wire) or address
+            self._wire.allow(None)
+        self.client.address = plain_address((address,))
+        self._must_end_at = asyncio.get_running_loop().time() + self._limits.session_seconds
+        self._entered = self.client.address or "?"
+        refusal = gate.enter(self._entered)
+        if refusal:
+            self._ending = True
+            await self.reply(refusal)
+            return
+        self._wire.write(f"220 {self.kind.hostname} ESMTP\r\n".encode())
+
+    def _allow_command(self) -> None:
+        left = self._must_end_at - asyncio.get_running_loop().time()
+        self._wire.allow(max(0.001, min(self.kind.gate.command_seconds, left)))
 
     async def _answer_next(self) -> None:
+        self._allow_command()
+        self._waits_for_command = True
         try:
             line = await self._wire.line(self._limits.max_command_bytes)
-        except LineTooLong:
-            await self.push("500 5.5.2 Command line too long")
+        except LineRefused as refused:
+            await self.reply(refused.reply)
         else:
+            self._waits_for_command = False
+            self._wire.allow(None)
             await self._answer(line)
+        finally:
+            self._waits_for_command = False
         if self._ending:
-            await self.push(GOODBYE)
-        elif self._errors > self._limits.max_errors or self._idle_commands > self._limits.max_idle_commands:
-            await self.push("421 4.7.0 Too many commands that lead nowhere")
+            return
+        if self._draining:
+            raise Draining
+        if self._errors > self._limits.max_errors or self._idle_commands > self._limits.max_idle_commands:
             self._ending = True
+            await self.reply("421 4.7.0 Too many commands that lead nowhere")
 
     async def _answer(self, line: bytes) -> None:
-        verb, _space, argument = line.partition(b" ")
-        command = verb.decode("ascii", "replace").upper()
-        if command in _OTHER_PROTOCOLS:
-            await self.push("421 4.7.0 This is SMTP")
+        verb, _space, argument = line.decode("utf-8", "surrogateescape").partition(" ")
+        verb = verb.upper()
+        if verb in _OTHER_PROTOCOLS:
             self._ending = True
+            await self.reply("421 4.7.0 This is SMTP")
             return
-        method = self._smtp_methods.get(command)
-        if method is None:
-            await self.push("500 5.5.2 Command not recognised")
-            return
-        if command not in {"MAIL", "RCPT", "DATA"}:
+        command = self._commands.get(verb)
+        added = self._service.commands.get(verb)
+        if verb not in {"MAIL", "RCPT", "DATA"}:
             self._idle_commands += 1
         try:
-            await method(argument.strip().decode("utf-8", "surrogateescape") or None)
-        except (PeerGone, ConnectionError):
+            if self.kind.requires_tls and not self.client.tls and verb not in _WITHOUT_TLS:
+                await self.reply("530 5.7.0 Say STARTTLS first")
+            elif command is not None:
+                await command(argument.strip())
+            elif added is not None:
+                await added(self, argument.strip())
+            else:
+                await self.reply(
+                    NOT_OFFERED if verb in {"AUTH", "EXPN"} else "500 5.5.2 Command not recognised"
+                )
+        except LineRefused as refused:
+            await self.reply(refused.reply)
+        except (PeerGone, TlsFailed, WaitedTooLong):
             raise
         except Exception:
-            # aiosmtpd would say 500, and a failure of our database would bounce people's mail.
-            log.exception("smtp_command_failed", peer=self._address, command=command)
-            await self.push(OUR_FAILURE)
+            # Never 5xx: a failure of our database would bounce people's mail.
+            log.exception("smtp_command_failed", peer=self.client.address, command=verb[:20])
+            await self.reply(OUR_FAILURE)
 
     # -- commands
 
-    async def smtp_EHLO(self, hostname: str | None) -> None:
-        if not await self._greet(hostname, extended=True):
+    async def _ehlo(self, argument: str) -> None:
+        if not await self._greet(argument, extended=True):
             return
-        lines = (
-            f"250-{self.hostname}",
-            f"250-SIZE {self._limits.max_size_bytes}",
-            "250-8BITMIME",
-            "250-SMTPUTF8",
-            "250-PIPELINING",
-            "250 ENHANCEDSTATUSCODES",
-        )
-        self._writer.write("\r\n".join((*lines, "")).encode())
-        await self._writer.drain()
+        lines = [
+            self.kind.hostname,
+            f"SIZE {self._limits.max_size_bytes}",
+            "8BITMIME",
+            "SMTPUTF8",
+            "PIPELINING",
+            "ENHANCEDSTATUSCODES",
+        ]
+        if self._may_start_tls():
+            lines.append("STARTTLS")
+        lines += self._service.extensions(self.client)
+        *first, last = lines
+        self._wire.write("".join([*(f"250-{line}\r\n" for line in first), f"250 {last}\r\n"]).encode())
+        await self._wire.flush()
 
-    async def smtp_HELO(self, hostname: str | None) -> None:
-        if await self._greet(hostname, extended=False):
-            self._writer.write(f"250 {self.hostname}\r\n".encode())
-            await self._writer.drain()
+    async def _helo(self, argument: str) -> None:
+        if await self._greet(argument, extended=False):
+            await self.reply(f"250 {self.kind.hostname}")
 
-    async def _greet(self, hostname: str | None, *, extended: bool) -> bool:
-        name = clean_line(hostname or "", 255)
+    async def _greet(self, argument: str, *, extended: bool) -> bool:
+        name = clean_line(argument, 255)
         if not name:
-            await self.push("501 5.5.4 Say who you are")
+            await self.reply("501 5.5.4 Say who you are")
             return False
-        self.envelope = self._create_envelope()
-        self.session.extended_smtp = extended
-        self.session.host_name = name
+        self._transaction = None
+        self.client.helo, self.client.extended = name, extended
         return True
 
-    async def smtp_HELP(self, _topic: str | None) -> None:
-        await self.push("214 2.0.0 This is SMTP as in RFC 5321; mail for people here is welcome")
+    def _may_start_tls(self) -> bool:
+        certificates = self.kind.certificates
+        return not self.client.tls and certificates is not None and certificates.context() is not None
 
-    async def _not_offered(self, _argument: str | None) -> None:
-        await self.push("502 5.5.1 Command not offered here")
+    async def _starttls(self, argument: str) -> None:
+        certificates = self.kind.certificates
+        context = certificates.context() if certificates is not None else None
+        if context is None:
+            await self.reply(NOT_OFFERED)
+        elif argument:
+            await self.reply("501 5.5.4 STARTTLS takes no argument")
+        elif self.client.tls:
+            await self.reply("503 5.5.1 This is TLS already")
+        else:
+            tls = await self._wire.start_tls(
+                context, b"220 2.0.0 Go ahead\r\n", seconds=self._limits.handshake_seconds
+            )
+            # RFC 3207 §4.2: whatever was said in the clear was never said.
+            self.client = Client(address=self.client.address, tls=tls)
+            self._transaction = None
 
-    def _getaddr(self, arg: str) -> tuple[str | None, str | None]:
-        """The path of MAIL or RCPT and what follows it; aiosmtpd's own raises on hostile paths.
+    async def _mail(self, argument: str) -> None:
+        if not self.client.helo:
+            await self.reply("503 5.5.1 Say EHLO first")
+            return
+        if self._transaction is not None:
+            await self.reply("503 5.5.1 The sender has been said; RSET forgets it")
+            return
+        path = parse_path(argument, "FROM:", extended=self.client.extended)
+        added = self._service.mail_parameters
+        known = {name: value for name, value in path.parameters.items() if name not in added}
+        check_mail_parameters(known, max_size_bytes=self._limits.max_size_bytes)
+        if refusal := await self._service.sender(self.client, path.address):
+            await self.reply(refusal)
+            return
+        self._transaction = Transaction(path.address, utf8="SMTPUTF8" in path.parameters)
+        await self.reply("250 2.1.0 Sender is noted")
 
-        "<>" stands for the null path. (None, None) when there is no path.
-        """
-        path, rest = _split_path(arg)
-        if path is None or not rest.isascii() or not path.isprintable():
-            return None, None
-        # RFC 5321 §4.1.1.3: a source route before the address is to be ignored.
-        address = path.rpartition(":")[2] if path.startswith("@") else path
-        return address or "<>", rest
-
-    async def _call_handler_hook(self, command: str, *args: object) -> Any:
-        """aiosmtpd asks here what to answer; only RCPT needs a decision."""
-        if command == "RCPT":
-            return await self._answer_rcpt(str(args[0]))
-        return await super()._call_handler_hook(command, *args)
-
-    async def _answer_rcpt(self, address: str) -> str:
-        if len(self.envelope.rcpt_tos) >= self._limits.max_recipients:
-            return "452 4.5.3 Too many recipients in one message; send the rest in another"
-        answer = await self._desk.recipient(address)
+    async def _rcpt(self, argument: str) -> None:
+        transaction = self._transaction
+        if transaction is None:
+            await self.reply("503 5.5.1 Say MAIL first")
+            return
+        path = parse_path(argument, "TO:", extended=self.client.extended)
+        refuse_any(path.parameters)
+        if transaction.count >= self._limits.max_recipients:
+            await self.reply("452 4.5.3 Too many recipients in one message; send the rest in another")
+            return
+        answer = await self._service.recipient(self.client, path.address)
         if answer.organisation_id is None:
-            return answer.refusal
-        self.envelope.add(answer.address, answer.organisation_id)
-        return "250 2.1.5 Recipient is known"
+            await self.reply(answer.refusal)
+            return
+        transaction.add(answer.address, answer.organisation_id)
+        await self.reply("250 2.1.5 Recipient is known")
 
-    async def smtp_DATA(self, arg: str | None) -> None:
-        if await self.check_helo_needed():
+    async def _data(self, argument: str) -> None:
+        transaction = self._transaction
+        if transaction is None or not transaction.count:
+            await self.reply("503 5.5.1 No valid recipients yet")
             return
-        if not self.envelope.rcpt_tos:
-            await self.push("503 5.5.1 No valid recipients yet")
+        if argument:
+            await self.reply("501 5.5.4 DATA takes no argument")
             return
-        if arg:
-            await self.push("501 5.5.4 DATA takes no argument")
-            return
-        self._in_data = True
-        data = DataReader(self._wire, self._limits, self._gate, self._data_timer())
+        self._transaction = None
+        data = DataReader(self._wire, self._limits, self.kind.gate)
         try:
-            await self.push("354 End data with <CR><LF>.<CR><LF>")
-            status = await self._take(data)
-        finally:
-            data.release()
-            self.envelope = self._create_envelope()
-            self._in_data = False
-        await self.push(status)
-
-    def _data_timer(self) -> Callable[[], None]:
-        """To be called before each wait for data: a block has its time, and all blocks together have theirs."""
-        deadline = self.loop.time() + self._limits.data_total_seconds
-
-        def set_timer() -> None:
-            left = max(0.001, deadline - self.loop.time())
-            self._reset_timeout(min(self._limits.data_block_seconds, left))
-
-        return set_timer
-
-    async def _take(self, data: DataReader) -> str:
-        try:
+            await self.reply("354 End data with <CR><LF>.<CR><LF>")
             content = await data.read()
+            self._wire.allow(None)
+            status = await self._service.accept(self.client, transaction, content)
         except DataRefused as refused:
             self._ending = refused.hang_up
-            return refused.reply
-        self._stop_timer()
-        accepted = await self._desk.accept(
-            Envelope(
-                sender=self.envelope.sender,
-                recipients={owner: tuple(known) for owner, known in self.envelope.by_organisation.items()},
-                peer=self._address,
-                helo=self.session.host_name or "",
-            ),
-            content,
-            acknowledged=frozenset(self._acknowledged),
-        )
-        if len(self._acknowledged) > REMEMBERED:
-            self._acknowledged.clear()
-        self._acknowledged.update(accepted.digests)
-        self._errors = self._idle_commands = 0
-        return f"250 2.0.0 Accepted as {accepted.queue_id}"
+            status = refused.reply
+        finally:
+            data.release()
+        if status.startswith("2"):
+            self._errors = self._idle_commands = 0
+            self._must_end_at = asyncio.get_running_loop().time() + self._limits.session_seconds
+        await self.reply(status)
 
+    async def _rset(self, _argument: str) -> None:
+        self._transaction = None
+        await self.reply("250 2.0.0 OK")
 
-def _split_path(argument: str) -> tuple[str | None, str]:
-    """(what stands in the angle brackets, what follows them); without brackets, the first word."""
-    argument = argument.strip()
-    if not argument.startswith("<"):
-        path, _space, rest = argument.partition(" ")
-        return path or None, rest
-    quoted = escaped = False
-    for position, character in enumerate(argument):
-        if escaped:
-            escaped = False
-        elif character == "\\":
-            escaped = quoted
-        elif character == '"':
-            quoted = not quoted
-        elif character == ">" and not quoted:
-            return argument[1:position].strip(), argument[position + 1 :].strip()
-    return None, ""
+    async def _noop(self, _argument: str) -> None:
+        await self.reply("250 2.0.0 OK")
+
+    async def _vrfy(self, _argument: str) -> None:
+        # RFC 5321 §3.5.3: no is not to be said, and yes would tell strangers who is here.
+        await self.reply("252 2.5.0 Send mail, and it will be tried")
+
+    async def _help(self, _argument: str) -> None:
+        await self.reply("214 2.0.0 This is SMTP as in RFC 5321; mail for people here is welcome")
+
+    async def _quit(self, _argument: str) -> None:
+        self._ending = True
+        await self.reply("221 2.0.0 Bye")

@@ -17,6 +17,10 @@ class AddressTaken(MailboxError):
     """Another mailbox of the platform has this address."""
 
 
+class AppPasswordInvalid(MailboxError, FieldInvalid):
+    """An app password cannot be as it was asked for; `field` names what to change. Edges answer 422."""
+
+
 class DomainError(MailboxError):
     """Something about a domain of the caller's own."""
 

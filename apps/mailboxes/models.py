@@ -94,6 +94,28 @@ class OwnedAddress(TenantRow):
         return self.address
 
 
+class AppPassword(TenantRow):
+    """What a mail program or a device says to send from one mailbox, and from nothing else.
+
+    A person's ends with their membership; one without a `user` is the mailbox's own. Only a hash is kept: 100 random
+    bits need no slow one.
+    """
+
+    mailbox = models.ForeignKey(Mailbox, on_delete=models.CASCADE, related_name="app_passwords")
+    user = models.ForeignKey(
+        User, null=True, blank=True, on_delete=models.CASCADE, related_name="app_passwords"
+    )
+    name = models.CharField(max_length=100, help_text=_("The program or device it is for"))
+    digest = models.BinaryField(max_length=32, unique=True)
+    created_at = models.DateTimeField()
+    last_used_at = models.DateTimeField(null=True, blank=True)
+    last_used_from = models.GenericIPAddressField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.mailbox_id})"
+
+
 class Thread(TenantRow):
     """A conversation: messages that answer each other."""
 

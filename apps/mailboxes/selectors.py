@@ -18,9 +18,11 @@ from apps.mailboxes.search import query_of
 
 
 def visible_mailboxes(principal: Principal) -> QuerySet[Mailbox]:
-    """A person's own and shared mailboxes; every mailbox of the organisation for its admin key."""
+    """A person's own and shared mailboxes; every one of the organisation for its admin key; one for an app password."""
     mailboxes = Mailbox.objects.filter(organisation_id=principal.organisation_id)
-    if principal.sees_everything:
+    if principal.only_mailbox_id is not None:
+        mailboxes = mailboxes.filter(pk=principal.only_mailbox_id)
+    if principal.sees_everything or principal.is_of_a_mailbox:
         return mailboxes.order_by("kind", "address")
     membership = Membership.objects.filter(mailbox=OuterRef("pk"), user=principal.user)
     return mailboxes.filter(Exists(membership)).order_by("kind", "address")

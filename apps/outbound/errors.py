@@ -21,6 +21,7 @@ class Fault(StrEnum):
 
     INVALID = "invalid"
     ADDRESS_INVALID = "address_invalid"
+    NO_SUCH_ADDRESS = "no_such_address"
     SENDER_NOT_YOURS = "sender_not_yours"
     NO_RECIPIENTS = "no_recipients"
     TOO_MANY = "too_many"

@@ -24,6 +24,8 @@ DEFAULT_MEMORY_BYTES = 1536 * 1024 * 1024
 
 # Nobody here can open these; whether that matters is the organisation's decision.
 _CLOSED = frozenset({"archive_encrypted", "archive_unopenable", "document_encrypted"})
+# Parts beyond the bounds are shown to nobody who receives such a mail either, so they harm nobody.
+_UNSEEN = frozenset({"mail_too_deep"})
 
 
 class BuiltinScanner:
@@ -46,7 +48,7 @@ class BuiltinScanner:
         findings = look_through_plain(raw)
         if findings is None:
             findings = self._look_through(raw, timeout_seconds)
-        return _verdict(findings, policy)
+        return _verdict(findings, direction, policy)
 
     def close(self) -> None:
         self._processes.close()
@@ -63,17 +65,25 @@ class BuiltinScanner:
         ]
 
 
-def _verdict(findings: list[Finding], policy: Policy) -> Verdict:
+def _verdict(findings: list[Finding], direction: Direction, policy: Policy) -> Verdict:
     """The worst of what was found. What the organisation lets pass is evidence, and no reason."""
     details = tuple(": ".join(filter(None, (one.rule, one.code, one.detail))) for one in findings[:10])
-    against = [one for one in findings if policy.rejects_closed_archives or one.code not in _CLOSED]
+    against = [one for one in findings if not _is_let_pass(one, direction, policy)]
     for outcome in WORST_FIRST:
         worst = [one for one in against if one.outcome == outcome]
         if worst:
             # The same bytes may be found in the archive around them too: the file itself is what the sender knows.
             told = max(worst, key=lambda one: (one.code == worst[0].code, len(one.where)))
-            return Verdict(outcome, NAME, told.code, sentence(told), details)
+            return Verdict(outcome, NAME, told.code, sentence(told, direction), details)
     return Verdict(Outcome.CLEAN, NAME, details=details)
+
+
+def _is_let_pass(finding: Finding, direction: Direction, policy: Policy) -> bool:
+    if finding.code in _CLOSED:
+        return not policy.rejects_closed_archives
+    if finding.code in _UNSEEN and direction == Direction.IN:
+        return True
+    return finding.outcome == Outcome.FORBIDDEN and policy.allows_forbidden_files
 
 
 @functools.cache

@@ -1,8 +1,11 @@
 """Screen a mail: the built-in scanner always, then ClamAV and rspamd where settings switch them on.
 
-The cheapest looks first and whoever finds something ends it: a mail with a virus in it need not be judged for spam.
-Every scanner must have looked before a mail is `clean`. One that does not answer makes it `unscannable`, with its name
-and what is wrong in the reason, and the caller waits.
+The cheapest looks first. Every scanner must have looked before a mail is `clean`. One that does not answer makes it
+`unscannable`, with its name and what is wrong in the reason, and the caller waits.
+
+Of mail on its way out whoever finds something ends it: it is refused, for whatever reason. Received mail may be let in
+all the same, by a person or because its sender is trusted, so only a virus ends its screening: what comes first must
+not hide what is worse.
 
 No state is kept and nothing is written; no transaction may be open, because this may take seconds.
 """
@@ -10,7 +13,8 @@ No state is kept and nothing is written; no transaction may be open, because thi
 import functools
 import os
 import time
-from typing import Protocol
+from dataclasses import replace
+from typing import NamedTuple, Protocol
 
 from django.conf import settings
 
@@ -50,16 +54,51 @@ def screen(
     deadline = time.monotonic() + (timeout_seconds or SCAN_SECONDS)
     details: list[str] = []
     for scanner in scanners():
-        left = max(0.05, deadline - time.monotonic())
-        try:
-            verdict = scanner.scan(raw, direction, envelope, policy, timeout_seconds=left)
-        except ScannerUnavailable as error:
-            verdict = Verdict(Outcome.UNSCANNABLE, error.scanner, "scanner_unavailable", error.public)
-        details += [f"{scanner.name}: {one}" for one in verdict.details]
+        verdict = _ask(scanner, _Mail(raw, direction, envelope, policy), deadline)
+        details += verdict.details
         if not verdict.is_clean:
             break
     version = version_of_scanners(policy)
     return Verdict(verdict.outcome, verdict.scanner, verdict.code, verdict.reason, tuple(details), version)
+
+
+def screen_received(
+    raw: bytes, *, envelope: Envelope, policy: Policy, timeout_seconds: float | None = None
+) -> dict[Outcome, Verdict]:
+    """What each scanner has against a received mail, by outcome; {} when nobody has anything. Never raises."""
+    deadline = time.monotonic() + (timeout_seconds or SCAN_SECONDS)
+    against: dict[Outcome, Verdict] = {}
+    for scanner in scanners():
+        verdict = _ask(scanner, _Mail(raw, Direction.IN, envelope, policy), deadline)
+        if not verdict.is_clean:
+            against.setdefault(verdict.outcome, verdict)
+        if verdict.outcome == Outcome.INFECTED:
+            break
+    return against
+
+
+class _Mail(NamedTuple):
+    """What each scanner is asked about."""
+
+    raw: bytes
+    direction: Direction
+    envelope: Envelope
+    policy: Policy
+
+
+def _ask(scanner: Scanner, mail: _Mail, deadline: float) -> Verdict:
+    """One scanner's verdict, its evidence marked with its name."""
+    left = max(0.05, deadline - time.monotonic())
+    try:
+        verdict = scanner.scan(*mail, timeout_seconds=left)
+    except ScannerUnavailable as error:
+        return Verdict(Outcome.UNSCANNABLE, error.scanner, "scanner_unavailable", error.public)
+    return replace(verdict, details=tuple(f"{scanner.name}: {one}" for one in verdict.details))
+
+
+def all_answer() -> bool:
+    """Whether every scanner that is switched on says that it lives. Costs a short question to a daemon, at most."""
+    return all(scanner.version() for scanner in scanners())
 
 
 def version_of_scanners(policy: Policy) -> str:

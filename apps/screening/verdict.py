@@ -18,6 +18,7 @@ class Policy:
     """What an organisation decided where scanners cannot decide."""
 
     rejects_closed_archives: bool = False
+    allows_forbidden_files: bool = False
 
 
 @dataclass(frozen=True, slots=True)

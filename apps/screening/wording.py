@@ -1,5 +1,6 @@
-"""Each finding of the built-in scanner as a sentence for the person who sends the mail: which file, what, and what
-they can do. The codes are in `findings`; an unknown one is told with what is known.
+"""Each finding of the built-in scanner as a sentence for a person: which file, and what. Who sends the mail is told
+what they can do about it; who received it is told why it is held. The codes are in `findings`; an unknown one is told
+with what is known.
 """
 
 from django.utils.functional import Promise
@@ -8,6 +9,7 @@ from django.utils.translation import gettext_lazy as lazy
 
 from apps.mime.clean import clean_line
 from apps.screening.findings import Finding
+from apps.screening.verdict import Direction
 
 MAX_NAME_CHARS = 120
 
@@ -75,10 +77,39 @@ _SENTENCES: dict[str, str | Promise] = {
     "scan_timed_out": lazy("%(file)s took too long to look through."),
 }
 
+# What is not for a stranger's mail in the sentences above: advice to whoever wrote it.
+_OF_RECEIVED: dict[str, str | Promise] = {
+    "program": lazy("%(file)s is a program."),
+    "script": lazy("%(file)s is a script that runs when it is opened."),
+    "installer": lazy("%(file)s installs programs."),
+    "shortcut": lazy("%(file)s is a shortcut that starts something else when it is opened."),
+    "disk_image": lazy("%(file)s is a disk image, in which programs travel unseen."),
+    "disguised": lazy("%(file)s is not what its name says: inside is a script or an archive."),
+    "double_extension": lazy("%(file)s is named like a document and runs when it is opened."),
+    "macro_on_open": lazy(
+        "%(file)s has a macro that runs by itself when it is opened or closed (%(detail)s)."
+    ),
+    "macro_hidden": lazy(
+        "%(file)s hides what its macro does: its compiled code names %(detail)s, and its text does not."
+    ),
+    "archive_too_large": lazy("%(file)s unpacks to more than 256 MB, which is more than we look through."),
+    "archive_too_many_files": lazy(
+        "%(file)s holds more than 10,000 files, which is more than we look through."
+    ),
+    "archive_encrypted": lazy("%(file)s has a password, so no scanner can look inside."),
+    "archive_unopenable": lazy("%(file)s is an archive of a kind that no scanner here can open."),
+    "document_encrypted": lazy("%(file)s has a password, so no scanner can look inside."),
+}
 
-def sentence(finding: Finding) -> str:
-    """A finding told to a person."""
-    told = _SENTENCES.get(finding.code) or lazy("%(file)s may not be sent (%(code)s).")
+
+def sentence(finding: Finding, direction: Direction = Direction.OUT) -> str:
+    """A finding told to a person: to who sends the mail, or to who received it."""
+    unknown = lazy("%(file)s may not be sent (%(code)s).")
+    if direction == Direction.IN:
+        unknown = lazy("%(file)s is of a kind that is held (%(code)s).")
+        told = _OF_RECEIVED.get(finding.code) or _SENTENCES.get(finding.code) or unknown
+    else:
+        told = _SENTENCES.get(finding.code) or unknown
     words = {"file": _file(finding.where), "detail": clean_line(finding.detail, 60), "code": finding.code}
     return str(told) % words
 

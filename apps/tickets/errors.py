@@ -9,3 +9,15 @@ class TicketError(Exception):
 
 class TicketInvalid(TicketError, FieldInvalid):
     """A change that cannot be made. `field` names what is wrong and `reason` says how, in words for a person."""
+
+
+class HeldError(TicketError):
+    """Anything about held mail. The text is a sentence for a person."""
+
+
+class NotHeld(HeldError):
+    """It was released or discarded meanwhile, or never discarded. Edges answer 409."""
+
+
+class TrustInvalid(TicketError, FieldInvalid):
+    """A sender that cannot be trusted as it was asked. `field` names what is wrong."""

@@ -1,7 +1,7 @@
 """Reading tickets. A ticket is visible to whoever may see its mailbox."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from django.core.exceptions import ValidationError
 from django.db.models import Exists, OuterRef, Q, QuerySet
@@ -86,7 +86,26 @@ def assignable_people(ticket: Ticket) -> QuerySet[User]:
 
 
 def held_for(principal: Principal) -> QuerySet[HeldMessage]:
-    """Held mail for the caller's mailboxes, newest first."""
-    return HeldMessage.objects.filter(
-        organisation_id=principal.organisation_id, mailbox__in=visible_mailboxes(principal).order_by()
-    ).select_related("mailbox")
+    """Held mail for the caller's mailboxes, in every state; for an admin all of the organisation's, since somebody must
+    be able to let in what was for a colleague who is away.
+    """
+    held = HeldMessage.objects.filter(organisation_id=principal.organisation_id)
+    if not principal.is_admin:
+        places = HeldMessage.mailboxes.through.objects.filter(
+            heldmessage=OuterRef("pk"), mailbox__in=visible_mailboxes(principal).order_by()
+        )
+        held = held.filter(Exists(places))
+    return held.select_related("raw", "decided_by", "message").prefetch_related("mailboxes")
+
+
+def held_one(principal: Principal, held_id: uuid.UUID | str) -> HeldMessage:
+    """One held mail the caller may see. Raises NotVisible."""
+    try:
+        return held_for(principal).get(pk=held_id)
+    except (HeldMessage.DoesNotExist, ValidationError, ValueError) as error:
+        raise NotVisible(str(held_id)) from error
+
+
+def held_among(principal: Principal, held_ids: Collection[uuid.UUID]) -> list[HeldMessage]:
+    """Those of some that the caller may see, oldest first."""
+    return list(held_for(principal).filter(pk__in=held_ids).order_by("received_at", "id"))

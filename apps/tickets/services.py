@@ -11,11 +11,11 @@ from apps.accounts.principal import Principal
 from apps.classify.priority import Because
 from apps.events.notices import announce
 from apps.events.services import publish
-from apps.mailboxes.models import Message
+from apps.mailboxes.models import Direction, Message, MessageKind, Side
 from apps.mime.clean import clean_text
 from apps.tickets.errors import TicketInvalid
 from apps.tickets.models import Note, Ticket, TicketPriority, TicketState
-from apps.tickets.selectors import assignable_people
+from apps.tickets.selectors import assignable_people, ticket_of
 
 MAX_TAGS = 50
 MAX_TAG_CHARS = 100
@@ -110,6 +110,18 @@ def record_reply(
         state=new_state,
     )
     announce([ticket.mailbox_id], "tickets")
+
+
+def record_answer(principal: Principal, message: Message, now: datetime) -> None:
+    """Note a message that was written elsewhere than in its ticket, as in a mail program: where a person's mail leaves
+    the house in the conversation of a ticket, from the ticket's mailbox, it is the answer. In the submission's
+    transaction."""
+    if message.direction != Direction.OUT or message.kind != MessageKind.MAIL:
+        return
+    copy = message.entries.filter(side=Side.SENDER).select_related("mailbox").first()
+    ticket = ticket_of(copy.mailbox, message.thread_id) if copy is not None else None
+    if ticket is not None:
+        record_reply(principal, ticket, message, state=None, now=now)
 
 
 def _state_change(state: str, now: datetime) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from apps.accounts.models import ApiKey, User
 from apps.accounts.principal import Principal
 from apps.events.models import Event
 from apps.events.selectors import events_of_message
-from apps.mailboxes.models import Message
+from apps.mailboxes.models import AppPassword, Message
 from apps.outbound.cause_titles import title_of
 from apps.outbound.clocks import on_the_clock
 from apps.outbound.models import Delivery, DeliveryAttempt, DeliveryState
@@ -153,8 +153,8 @@ def _what(event: Event) -> str:
 
 
 def _names(principal: Principal, actors: Iterable[str]) -> dict[str, str]:
-    """People and keys by how events name them."""
-    ids: dict[str, list[uuid.UUID]] = {"user": [], "key": []}
+    """People, keys and devices by how events name them."""
+    ids: dict[str, list[uuid.UUID]] = {"user": [], "key": [], "app-password": []}
     for actor in actors:
         kind, _colon, actor_id = actor.partition(":")
         if kind in ids:
@@ -162,5 +162,9 @@ def _names(principal: Principal, actors: Iterable[str]) -> dict[str, str]:
     within = {"organisation": principal.organisation_id}
     users = User.objects.filter(pk__in=ids["user"], **within).values_list("pk", "name")
     keys = ApiKey.objects.filter(pk__in=ids["key"], **within).values_list("pk", "name")
-    names = {f"user:{pk}": name for pk, name in users}
-    return names | {f"key:{pk}": _("the key %(name)s") % {"name": name} for pk, name in keys}
+    passwords = AppPassword.objects.filter(pk__in=ids["app-password"], **within).values_list("pk", "name")
+    return {
+        **{f"user:{pk}": name for pk, name in users},
+        **{f"key:{pk}": _("the key %(name)s") % {"name": name} for pk, name in keys},
+        **{f"app-password:{pk}": name for pk, name in passwords},
+    }

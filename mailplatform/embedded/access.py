@@ -14,6 +14,9 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field
 
 FILE_NAME = "embedded.json"
+CERTIFICATE_FILE_NAME = (
+    "smtp.pem"  # see `certificate`; named here, where every process may look at little cost
+)
 
 
 def generate_password() -> str:

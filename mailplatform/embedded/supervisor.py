@@ -18,9 +18,11 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
+from mailplatform.embedded.certificate import ensure_certificate
 from mailplatform.embedded.errors import StackFailed, StopRequested
 from mailplatform.embedded.folder import FolderLock
 from mailplatform.embedded.log import Log
@@ -136,6 +138,8 @@ class Supervisor:
         check_outside_servers(self._environment)
         self._stack = Stack(self._environment, self._log)
         environment = load_environment()
+        if not self._environment.smtp_tls_certificate:
+            ensure_certificate(self._data_dir, environment.mail_hostname or "localhost", datetime.now(UTC))
         self._log.say(f"starting; data are in {self._data_dir}, logs in {self._log.path_of('*')}")
         self._stack.start()
         for server in (self._stack.postgres, self._stack.valkey):
@@ -153,6 +157,7 @@ class Supervisor:
         given = self._environment
         ensure_free("WEB_PORT", given.web_host, given.web_port)
         ensure_free("SMTP_PORT", given.smtp_host, given.smtp_port)
+        ensure_free("SUBMISSION_PORT", given.smtp_host, given.submission_port)
         ensure_free("SINK_PORT", "127.0.0.1", given.sink_port)
 
     def _complete(self, preparation: Process) -> None:

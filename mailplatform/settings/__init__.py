@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from csp.constants import NONCE
 
+from mailplatform.embedded.access import CERTIFICATE_FILE_NAME
 from mailplatform.environment import PROJECT_ROOT, load_environment
 from mailplatform.settings.logs import logging_config
 
@@ -152,8 +153,13 @@ OBJECT_STORE = {
 
 SMTP_HOST = ENVIRONMENT.smtp_host
 SMTP_PORT = ENVIRONMENT.smtp_port
+SUBMISSION_PORT = ENVIRONMENT.submission_port
 SINK_PORT = ENVIRONMENT.sink_port
 SMTP_MAX_SIZE_BYTES = ENVIRONMENT.smtp_max_size_bytes
+SMTP_PROXY_NETWORKS = ENVIRONMENT.smtp_proxy_networks
+SMTP_TLS_CERTIFICATE: Path = ENVIRONMENT.smtp_tls_certificate or ENVIRONMENT.data_dir / CERTIFICATE_FILE_NAME
+# One file may hold both, as programs that renew certificates can be told to write it.
+SMTP_TLS_KEY: Path = ENVIRONMENT.smtp_tls_key or SMTP_TLS_CERTIFICATE
 SMTP_TRUSTED_NETWORKS = ENVIRONMENT.smtp_trusted_networks
 WEBHOOK_ALLOWED_NETWORKS = ENVIRONMENT.webhook_allowed_networks
 MAIL_HOSTNAME = ENVIRONMENT.mail_hostname

@@ -7,9 +7,9 @@ from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
 
+from apps.accounts import request_rate
 from apps.accounts.models import ApiKey, Role
 from apps.accounts.services import create_api_key
-from apps.api import throttling
 from tests.api.client import Api
 from tests.people import House
 from tests.servers import Servers
@@ -50,25 +50,25 @@ def test_another_scheme_is_401(house: House) -> None:
 def test_a_key_beyond_its_rate_is_429_and_told_when_to_come_back(
     agents_secret: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(throttling, "REQUESTS_PER_MINUTE", 3)
-    monkeypatch.setattr(throttling, "time", lambda: 6000.0 + 18)
+    monkeypatch.setattr(request_rate, "REQUESTS_PER_MINUTE", 3)
+    monkeypatch.setattr(request_rate, "time", lambda: 6000.0 + 18)
     api = Api.of(agents_secret)
     assert [api.get("/mailboxes").status_code for _request in range(5)] == [200, 200, 200, 429, 429]
     answer = api.get("/mailboxes")
     assert (answer.json()["code"], answer.headers["Retry-After"]) == ("throttled", "42")
-    monkeypatch.setattr(throttling, "time", lambda: 6000.0 + 60)
+    monkeypatch.setattr(request_rate, "time", lambda: 6000.0 + 60)
     assert api.get("/mailboxes").status_code == 200
 
 
 def test_the_organisations_admin_key_has_no_rate(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(throttling, "REQUESTS_PER_MINUTE", 0)
+    monkeypatch.setattr(request_rate, "REQUESTS_PER_MINUTE", 0)
     assert api.get("/mailboxes").status_code == 200
 
 
 def test_requests_pass_while_redis_is_away(
     agents_secret: str, servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(throttling, "REQUESTS_PER_MINUTE", 0)
+    monkeypatch.setattr(request_rate, "REQUESTS_PER_MINUTE", 0)
     servers.valkey.stop()
     assert Api.of(agents_secret).get("/mailboxes").status_code == 200
 
@@ -79,6 +79,6 @@ def test_a_counter_that_was_evicted_lets_the_request_pass(
     def evicted(key: str, *_rest: Any) -> int:
         raise ValueError(key)
 
-    monkeypatch.setattr(throttling, "REQUESTS_PER_MINUTE", 0)
+    monkeypatch.setattr(request_rate, "REQUESTS_PER_MINUTE", 0)
     monkeypatch.setattr(cache, "incr", evicted)
     assert Api.of(agents_secret).get("/mailboxes").status_code == 200

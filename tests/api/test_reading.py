@@ -220,11 +220,12 @@ def test_held_mail_is_listed(house: House, api: Api) -> None:
     held = HeldMessage.objects.create(
         organisation=house.organisation,
         raw=message.raw,
-        mailbox=house.support,
         cause="suspicious",
         reason="It looks odd.",
+        received_at=NOW,
         held_at=NOW,
     )
+    held.mailboxes.add(house.support)
     assert [row["id"] for row in api.get("/held").json()["results"]] == [str(held.pk)]
 
 

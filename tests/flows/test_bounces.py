@@ -153,7 +153,7 @@ def test_what_is_no_failure_is_noted_and_changes_nothing(
 def test_a_report_decides_what_nobody_could_tell(house: House, relay: RemoteServer, port: int) -> None:
     first, first_path = sent(house, relay, "anna@x.example")
     second, second_path = sent(house, relay, "ben@x.example")
-    Delivery.objects.update(state=DeliveryState.UNCERTAIN, finished_at=None)
+    Delivery.objects.update(state=DeliveryState.UNCERTAIN, cause="reply_lost", finished_at=None)
     comes_back(port, dsn(block("anna@x.example", action="delayed", status="4.4.7")), first_path)
     comes_back(port, dsn(block("ben@x.example")), second_path)
     first.refresh_from_db()

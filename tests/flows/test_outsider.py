@@ -35,8 +35,9 @@ from apps.outbound.models import (
 from apps.outbound.signing.rotation import create_keys
 from apps.outbound.submission.replies import Reply, reply_to_ticket
 from apps.outbound.submission.submit import SubmittedAttachment
-from apps.tickets.models import HeldMessage, Ticket
+from apps.tickets.models import HeldMessage, Ticket, TrustedSender
 from apps.tickets.services import add_note
+from apps.tickets.trust import trust_sender
 from apps.webhooks.models import Webhook
 from apps.webhooks.services import create_webhook
 from apps.webmail.content_tokens import ContentClaim, ContentKind, content_url
@@ -70,6 +71,8 @@ class Belongings:
     refused: RefusedSubmission
     key: SigningKey
     suppression: Suppression
+    held: HeldMessage
+    trusted: TrustedSender
 
     def values(self, reader: User) -> dict[str, Callable[[Address], object]]:
         """What each parameter of an address is filled with. `reader` is whom tokens are made for."""
@@ -89,6 +92,8 @@ class Belongings:
             "domain_id": lambda _address: self.key.domain_id,
             "key_id": lambda _address: self.key.pk,
             "suppression_id": lambda _address: self.suppression.pk,
+            "held_id": lambda _address: self.held.pk,
+            "trusted_id": lambda _address: self.trusted.pk,
             "token": lambda address: self._token(address, reader),
         }
 
@@ -106,7 +111,8 @@ class Belongings:
         house = self.house
         rows = (house.organisation, house.support, house.alice, self.ticket, self.ticket.thread, self.answer)
         going_out = (self.waiting, self.failed, self.webhook, self.relay, self.refused)
-        ids = [str(row.pk) for row in (*rows, *going_out, self.key, self.key.domain, self.suppression)]
+        listed = (self.suppression, self.held, self.trusted)
+        ids = [str(row.pk) for row in (*rows, *going_out, self.key, self.key.domain, *listed)]
         return [text.encode() for text in (*ids, MARK, "house.test", "customer.example")]
 
 
@@ -126,15 +132,17 @@ def belongings(house: House) -> Belongings:
         hold_seconds=3600,
     )
     submitted = reply_to_ticket(house.as_alice, ticket, reply, idempotency_key=None, now=timezone.now())
-    HeldMessage.objects.create(
+    held = HeldMessage.objects.create(
         organisation=house.organisation,
         raw=submitted.message.raw,
-        mailbox=house.support,
+        sender_address=f"captain@{MARK.lower()}.example",
         subject=MARK,
         cause="suspicious",
         reason="It looks odd.",
+        received_at=ARRIVED_AT,
         held_at=ARRIVED_AT,
     )
+    held.mailboxes.add(house.support)
     webhook, _secret = create_webhook(
         house.as_key,
         url=f"https://shop.customer.example/{MARK}",
@@ -173,6 +181,8 @@ def belongings(house: House) -> Belongings:
         suppression=add_suppression(
             house.as_key, f"gone@{MARK.lower()}.example", evidence=MARK, now=timezone.now()
         ),
+        held=held,
+        trusted=trust_sender(house.as_key, f"{MARK.lower()}.example", now=timezone.now()),
     )
 
 

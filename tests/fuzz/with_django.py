@@ -22,16 +22,42 @@ def read_smtp_data(data: bytes) -> None:
     asyncio.run(_read_smtp_data(data))
 
 
+class _Peer(asyncio.Transport):
+    """A connection from which bytes come in pieces of one size, each when the reader waits for it."""
+
+    def __init__(self, data: bytes, piece: int) -> None:
+        super().__init__()
+        self.rest = data
+        self.piece = piece
+
+    def speak(self, wire: Wire) -> None:
+        now, self.rest = self.rest[: self.piece], self.rest[self.piece :]
+        if now:
+            wire.get_buffer(len(now))[: len(now)] = now
+            wire.buffer_updated(len(now))
+        else:
+            wire.eof_received()
+
+    def pause_reading(self) -> None:
+        """Nothing comes by itself here."""
+
+    def resume_reading(self) -> None:
+        """Nor does it then."""
+
+
 async def _read_smtp_data(data: bytes) -> None:
     """What is read as one message is exactly what stands before the first CRLF.CRLF, in whatever pieces it came."""
-    piece = 1 + (data[0] if data else 0)
-    reader = asyncio.StreamReader()
-    for start in range(0, len(data), piece):
-        reader.feed_data(data[start : start + piece])
-    reader.feed_eof()
+    peer = _Peer(data, piece=1 + (data[0] if data else 0))
+    wire = Wire(lambda _wire: None, memoryview(bytearray(512)))
+    wire.connection_made(peer)
+    loop = asyncio.get_running_loop()
     blocks: list[bytes] = []
+
+    def speak() -> None:
+        loop.call_soon(peer.speak, wire)
+
     try:
-        async for block in Wire(reader).data(lambda: None):
+        async for block in wire.data(speak):
             blocks.append(block)
     except PeerGone:
         assert b"\r\n.\r\n" not in b"\r\n" + data, "an end was not seen"

@@ -2,7 +2,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from apps.inbound.certificates import Certificates
 from apps.inbound.limits import Limits
+from apps.inbound.service import Service
 from tests.inbound.listening import Listening
 
 Listen = Callable[..., Listening]
@@ -13,8 +15,10 @@ def listen() -> Iterator[Callable[..., Listening]]:
     """Start a listener with the given limits, such as `listen(command_seconds=0.3)`."""
     started: list[Listening] = []
 
-    def start(**limits: object) -> Listening:
-        started.append(Listening(Limits(**limits)))  # type: ignore[arg-type]
+    def start(
+        certificates: Certificates | None = None, service: Service | None = None, **limits: object
+    ) -> Listening:
+        started.append(Listening(Limits(**limits), certificates, service))  # type: ignore[arg-type]
         return started[-1]
 
     yield start

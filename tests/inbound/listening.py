@@ -4,8 +4,12 @@ import asyncio
 import threading
 from concurrent.futures import Future
 
-from apps.inbound.limits import Limits
+from apps.inbound.certificates import Certificates
+from apps.inbound.desk import Desk
+from apps.inbound.limits import Gate, Limits
 from apps.inbound.listener import Listener
+from apps.inbound.service import Service
+from apps.inbound.smtp import ListenerKind
 
 START_SECONDS = 10
 
@@ -13,8 +17,23 @@ START_SECONDS = 10
 class Listening:
     """Runs from construction until `stop`."""
 
-    def __init__(self, limits: Limits) -> None:
-        self._listener = Listener(host="127.0.0.1", port=0, limits=limits, hostname="mx.house.test")
+    def __init__(
+        self,
+        limits: Limits,
+        certificates: Certificates | None = None,
+        service: Service | None = None,
+        *,
+        requires_tls: bool = False,
+    ) -> None:
+        self.gate = Gate(limits)
+        kind = ListenerKind(
+            service=service or Desk(),
+            gate=self.gate,
+            hostname="mx.house.test",
+            certificates=certificates,
+            requires_tls=requires_tls,
+        )
+        self._listener = Listener(kind, host="127.0.0.1", port=0)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()

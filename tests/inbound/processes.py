@@ -11,12 +11,18 @@ from tests.processes import ProductProcess
 
 
 class ReceiveProcess(ProductProcess):
-    """`manage.py receive` on a port of its own."""
+    """`manage.py receive` on ports of its own."""
 
     def __init__(self, **environment: str) -> None:
         self.port = choose_port(set())
+        self.submission_port = choose_port({self.port})
         super().__init__(
-            "manage.py", "receive", ready="receive_ready", SMTP_PORT=str(self.port), **environment
+            "manage.py",
+            "receive",
+            ready="receive_ready",
+            SMTP_PORT=str(self.port),
+            SUBMISSION_PORT=str(self.submission_port),
+            **environment,
         )
 
 

@@ -32,6 +32,14 @@ class RawClient:
         self._file.close()
         self.socket.close()
 
+    def forget_reader(self) -> None:
+        """Before TLS: nothing may be left in it."""
+        self._file.close()
+
+    def go_on_over(self, connection: socket.socket) -> None:
+        self.socket = connection
+        self._file = connection.makefile("rb")
+
     def says(self, data: bytes) -> None:
         self.socket.sendall(data)
 

@@ -8,6 +8,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from apps.organisations.models import Organisation
+from apps.outbound.causes import Cause
 from apps.outbound.delivery import (
     Result,
     claim_due,
@@ -64,7 +65,7 @@ def test_a_batch_is_one_trip_however_large(
         assert commit_all_to_send([claim.held() for claim in claims]) == [None] * 5
     with django_assert_num_queries(1):
         assert len(keep_alive([claim.token for claim in claims])) == 5
-    later = Change(DeliveryState.DEFERRED, due_at=timezone.now() + timedelta(hours=1))
+    later = Change(DeliveryState.DEFERRED, Cause.GREYLISTED, due_at=timezone.now() + timedelta(hours=1))
     with django_assert_num_queries(1):
         assert record_results([Result(claim, later) for claim in claims], timezone.now()) == [None] * 5
     with django_assert_num_queries(1):

@@ -27,7 +27,7 @@ def test_demo_json_is_what_the_contract_says(tmp_path: Path) -> None:
     assert {
         "web", "smtp", "submission", "sink", "domain", "api_key", "users", "mailboxes", "outsider"
     } == set(demo)  # fmt: skip
-    assert demo["submission"] is None
+    assert str(demo["submission"]).startswith("127.0.0.1:")
     assert demo["domain"] == "demo.test"
     roles = [user["role"] for user in demo["users"]]  # type: ignore[attr-defined]
     assert roles.count("agent") >= 2

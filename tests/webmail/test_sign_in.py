@@ -3,7 +3,7 @@
 from django.test import Client
 from django.urls import reverse
 
-from apps.webmail.sign_in_limits import MAX_FAILURES_OF_PAIR
+from apps.accounts.guesses import MAX_FAILURES_OF_PAIR
 from tests.people import PASSWORD, House
 
 SIGN_IN = reverse("webmail:sign-in")

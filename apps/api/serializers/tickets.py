@@ -92,15 +92,3 @@ class WholeTicketSerializer(TicketSerializer):
     )
     messages = MessageSerializer(many=True)
     notes = NoteSerializer(many=True)
-
-
-class HeldSerializer(serializers.Serializer[Any]):
-    """Incoming mail that waits for a person."""
-
-    id = serializers.UUIDField()
-    mailbox = serializers.UUIDField(source="mailbox_id")
-    sender = serializers.CharField(source="sender_address")
-    subject = serializers.CharField()
-    cause = serializers.CharField()
-    reason = serializers.CharField()
-    held_at = serializers.DateTimeField()

@@ -158,6 +158,11 @@ class Delivery(TenantRow):
                 condition=models.Q(state__in=["scheduled", "queued", "deferred"], due_at__isnull=False)
                 | (~models.Q(state__in=["scheduled", "queued", "deferred"]) & models.Q(due_at__isnull=True)),
             ),
+            # Whatever waits, failed or was called off has a reason that can be told.
+            models.CheckConstraint(
+                name="delivery_has_cause",
+                condition=models.Q(state__in=["sending", "sent", "delivered"]) | ~models.Q(cause=""),
+            ),
         ]
         indexes = [
             models.Index(

@@ -4,6 +4,8 @@ The key's row is written in the submission's own transaction: it exists exactly 
 with one key at the same time meet at the unique index, where the second waits for the first to end. A crash before
 the commit leaves neither key nor message, and the repeat is the first.
 
+A mail program has no keys; what it repeats because it lost our 250 is recognised by envelope and content.
+
 Keys belong to who sent them (`Principal.actor`), and to one content: another one under the same key is a conflict.
 """
 
@@ -11,6 +13,7 @@ import dataclasses
 import hashlib
 import json
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -24,22 +27,41 @@ from apps.outbound.errors import IdempotencyConflict
 from apps.outbound.models import IdempotencyKey
 
 GOOD_FOR = timedelta(hours=24)
+RESEND_WINDOW = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request as far as repeating it goes. `digest` is SHA-256 of everything the caller asked for."""
+    """One request as far as repeating it goes. `digest` is SHA-256 of everything the caller asked for; after
+    `good_for`, a day at most, the same again is another request."""
 
     organisation_id: uuid.UUID
     actor: str
     key: str
     digest: bytes
+    good_for: timedelta = GOOD_FOR
 
 
 def request_of(principal: Principal, key: str, *content: Any) -> Request:
     """The request of a caller, by key and content; `content` is dataclasses, ids and plain values."""
     written = json.dumps(content, default=_plain, sort_keys=True)
     return Request(principal.organisation_id, principal.actor, key, hashlib.sha256(written.encode()).digest())
+
+
+def request_of_mail(
+    principal: Principal, sender: str, recipients: Collection[str], raw: bytes, nth: int
+) -> Request:
+    """The request of a mail program, which knows no keys: by envelope and content, for as long as such programs repeat
+    what they got no answer to. `nth`: so many equal ones it has had an answer to, on this connection."""
+    digest = digest_of_mail(sender, recipients, raw)
+    key = f"smtp:{nth}:{digest.hex()}"
+    return Request(principal.organisation_id, principal.actor, key, digest, RESEND_WINDOW)
+
+
+def digest_of_mail(sender: str, recipients: Collection[str], raw: bytes) -> bytes:
+    """SHA-256 of an envelope and its message; the order of recipients is nothing."""
+    head = "\0".join((sender, *sorted(recipients))).encode("utf-8", "surrogateescape")
+    return hashlib.sha256(head + b"\0" + hashlib.sha256(raw).digest()).digest()
 
 
 def _plain(value: Any) -> Any:
@@ -57,7 +79,7 @@ def _plain(value: Any) -> Any:
 
 def earlier_answer(request: Request, now: datetime) -> Message | None:
     """The message an earlier request with this key made, or None. Raises IdempotencyConflict for another content."""
-    row = _rows(request).filter(created_at__gt=now - GOOD_FOR).select_related("message").first()
+    row = _rows(request).filter(created_at__gt=now - request.good_for).select_related("message").first()
     if row is None:
         return None
     if bytes(row.body_digest) != request.digest:
@@ -68,7 +90,7 @@ def earlier_answer(request: Request, now: datetime) -> Message | None:
 
 def claim_key(request: Request, now: datetime) -> uuid.UUID | None:
     """Take the key in the caller's transaction; None when another request has it, which has then committed."""
-    _rows(request).filter(created_at__lte=now - GOOD_FOR).delete()
+    _rows(request).filter(created_at__lte=now - request.good_for).delete()
     row_id = new_id()
     IdempotencyKey.objects.bulk_create(
         [

@@ -73,7 +73,7 @@ def check_people(principal: Principal, submission: Submission) -> People:
         principal.organisation_id,
         [normalise_address(one.address) for one in (sender, *(one for _field, one in given)) if one],
     )
-    owned = faults.of(_check_sender, principal, sender, ours) if sender else None
+    owned = faults.of(check_sender, principal, "from", sender, ours) if sender else None
     faults.of(of_recipients.raise_any)
     faults.raise_any()
     if sender is None or owned is None:
@@ -87,14 +87,16 @@ def check_people(principal: Principal, submission: Submission) -> People:
     )
 
 
-def _check_sender(principal: Principal, sender: Address, ours: Ours) -> OwnedAddress:
+def check_sender(principal: Principal, field_name: str, sender: Address, ours: Ours) -> OwnedAddress:
+    """The address of ours that a caller may send from as `sender`. Raises SubmissionInvalid for `field_name`."""
     row = sendable_address(principal, normalise_address(sender.address), ours)
     if row is None:
-        raise SubmissionInvalid("from", f"You may not send from {sender.address}.", Fault.SENDER_NOT_YOURS)
+        reason = f"You may not send from {sender.address}."
+        raise SubmissionInvalid(field_name, reason, Fault.SENDER_NOT_YOURS)
     if not ours.has_domain_of(row.address):
         domain = row.address.rpartition("@")[2]
         reason = f"Nobody has proven yet that {domain} is yours: the page Domains tells an admin how."
-        raise SubmissionInvalid("from", reason, Fault.SENDER_NOT_YOURS)
+        raise SubmissionInvalid(field_name, reason, Fault.SENDER_NOT_YOURS)
     return row
 
 

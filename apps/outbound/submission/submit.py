@@ -1,10 +1,7 @@
-"""A message enters the road out: checked, composed, and committed together with one delivery for each recipient.
+"""A message enters the road out: planned, and committed together with one delivery for each recipient.
 
-    check     quota, addresses, From, sizes, times; nothing is written yet. What fails is kept in the error queue
-    compose   the bytes, once and for all: a retry sends the same, with the same Message-ID
-    prepare   parse and stage, outside any transaction; large parts go to S3
-    screen    where a colleague is to have it at once; for everybody else a worker does, before it sends
-    sign      what leaves the house soon, so that the worker need not
+    plan      `planning`: check, compose, prepare, screen, sign; nothing is written yet. What fails is kept in the error
+              queue. A mail program's message is not composed but given (`given`), and all else is the same
     commit    message, sender's copy, deliveries, local Inboxes and tickets, events, idempotency key: one transaction
     wake      after the commit, ids only; a lost wake-up is found by the sweeper
 
@@ -14,6 +11,8 @@ and the caller gets no answer. After it everything is there, whoever dies.
 Recipients at addresses we own get the message in this very transaction when it is due at once: no socket is opened.
 With an undo window, with a schedule, or while a scanner does not answer they wait like all others, and a worker lays it
 into their Inboxes. What screening refuses goes to nobody: it is `rejected` and stays in the Outbox.
+
+What a mail program is refused it keeps itself, on the screen of whoever wrote it: no row is made of that.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,55 +26,50 @@ from apps.accounts.principal import Principal
 from apps.events.notices import announce
 from apps.events.services import NewEvent, publish_all
 from apps.mailboxes.models import Direction, Folder, Message, Side, Thread
-from apps.mailboxes.projection import PreparedMessage, draft, prepare
+from apps.mailboxes.projection import draft
 from apps.mailboxes.services import entry_of
 from apps.mailboxes.threads import ThreadChoice, choose_thread
 from apps.mime.address import normalise_address
-from apps.mime.clean import clean_filename, clean_line, clean_text
-from apps.mime.compose import Composition, InvalidHeader, OutgoingAttachment, compose, make_message_id
 from apps.organisations.inserting import insert
-from apps.organisations.models import new_id
 from apps.outbound.bounces.suppressions import suppressed_among
 from apps.outbound.causes import Cause
 from apps.outbound.delivery import no_such_address
-from apps.outbound.errors import Fault, SubmissionInvalid
-from apps.outbound.models import UNFINISHED, Delivery, DeliveryState, Lane, RefusedSubmission, Route
+from apps.outbound.errors import SubmissionInvalid
+from apps.outbound.models import UNFINISHED, Delivery, DeliveryState, RefusedSubmission, Route
 from apps.outbound.retry import DEFAULT_RETRY_POLICY
-from apps.outbound.screening import Screened, first_change, keep_verdicts, screen_submission
-from apps.outbound.signing.sending import Signature, signature_on_submission, signature_row
-from apps.outbound.submission.ancestry import Ancestry, ancestry_named
+from apps.outbound.screening import Screened, first_change, keep_verdicts
+from apps.outbound.signing.sending import signature_row
+from apps.outbound.submission.ancestry import Ancestry
 from apps.outbound.submission.asked import Submission, SubmittedAttachment
-from apps.outbound.submission.faults import Faults
-from apps.outbound.submission.idempotency import Request, claim_key, earlier_answer, note_answer, request_of
-from apps.outbound.submission.quotas import Quota, charge_quota, check_quota
-from apps.outbound.submission.recipients import People, Recipient
-from apps.outbound.submission.refused import as_asked, keep_refused, mark_mended
-from apps.outbound.submission.validation import (
-    MAX_MESSAGE_BYTES,
-    check,
-    check_idempotency_key,
-    too_large,
+from apps.outbound.submission.given import GivenEnvelope, plan_given
+from apps.outbound.submission.idempotency import (
+    Request,
+    claim_key,
+    earlier_answer,
+    note_answer,
+    request_of,
+    request_of_mail,
 )
+from apps.outbound.submission.planning import Plan, plan_composed
+from apps.outbound.submission.quotas import charge_quota
+from apps.outbound.submission.recipients import Recipient
+from apps.outbound.submission.refused import as_asked, keep_refused, mark_mended
+from apps.outbound.submission.validation import check_idempotency_key
 from apps.outbound.transitions import Change, least_finished
 from apps.outbound.transitions.settling import delivery_event
 from apps.outbound.wakeups import wake_on_commit
-from apps.screening.verdict import Verdict
 from apps.tickets.intake import deliver_locally
+from apps.tickets.services import record_answer
 
-__all__ = ["Submission", "Submitted", "SubmittedAttachment", "submit", "submit_message"]
-
-_FIELDS = {
-    "From": "from",
-    "To": "to",
-    "Cc": "cc",
-    "Reply-To": "reply_to",
-    "Subject": "subject",
-    "In-Reply-To": "in_reply_to",
-    "References": "in_reply_to",
-    "Content-Disposition": "attachments",
-    "Content-ID": "attachments",
-    "List-Unsubscribe": "list_unsubscribe",
-}
+__all__ = [
+    "GivenEnvelope",
+    "Submission",
+    "Submitted",
+    "SubmittedAttachment",
+    "submit",
+    "submit_message",
+    "submit_raw",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,26 +79,6 @@ class Submitted:
     message: Message
     deliveries: list[Delivery]
     replayed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """Everything decided before the transaction opens."""
-
-    submission: Submission
-    people: People
-    ancestry: Ancestry
-    lane: Lane
-    due_at: datetime
-    held_by: str
-    quotas: list[Quota]
-    prepared: PreparedMessage
-    verdict: Verdict | None
-    signature: Signature | None
-
-    @property
-    def is_held(self) -> bool:
-        return self.held_by != ""
 
 
 def submit_message(
@@ -145,9 +119,45 @@ def submit(
 
     What it refuses it does not keep: the caller knows in which shape it was asked.
     """
+
+    def plan() -> Plan:
+        return plan_composed(principal, submission, ancestry, now)
+
+    return _take(principal, plan, request=request, now=now, also=also, mends=mends)
+
+
+def submit_raw(
+    principal: Principal, envelope: GivenEnvelope, raw: bytes, *, now: datetime, nth: int = 0
+) -> Submitted:
+    """Take a message that a mail program wrote, for everybody its envelope names; when this returns it is committed.
+
+    In a ticket's conversation it is the ticket's answer. The same again within an hour is answered again and sends
+    nothing again, but for the `nth` equal one on a connection whose client has read our answers to those before.
+    Raises what `submit_message` raises, with the fields of `plan_given`, and keeps nothing in the error queue.
+    """
+    request = request_of_mail(principal, envelope.sender, envelope.recipients, raw, nth)
+
+    def answer_ticket(message: Message) -> None:
+        record_answer(principal, message, now)
+
+    def plan() -> Plan:
+        return plan_given(principal, envelope, raw, now)
+
+    return _take(principal, plan, request=request, now=now, also=answer_ticket)
+
+
+def _take(
+    principal: Principal,
+    make_plan: Callable[[], Plan],
+    *,
+    request: Request | None,
+    now: datetime,
+    also: Callable[[Message], None] | None = None,
+    mends: RefusedSubmission | None = None,
+) -> Submitted:
     if request is not None and (earlier := earlier_answer(request, now)) is not None:
         return _replay(earlier)
-    plan = _plan(principal, submission, ancestry, now)
+    plan = make_plan()
     with transaction.atomic():
         key = claim_key(request, now) if request is not None else None
         if request is None or key is not None:
@@ -173,89 +183,10 @@ def _replay(message: Message) -> Submitted:
     return Submitted(message, list(Delivery.objects.filter(message=message)), replayed=True)
 
 
-# before the transaction
-
-
-def _plan(principal: Principal, submission: Submission, ancestry: Ancestry | None, now: datetime) -> _Plan:
-    quotas = check_quota(principal, submission.recipients_asked, now)
-    faults = Faults()
-    found = ancestry or faults.of(ancestry_named, principal, submission.in_reply_to)
-    checked = check(principal, submission, faults, now)
-    ancestry = found or Ancestry()
-    raw = _compose(submission, checked.people, ancestry, now)
-    return _Plan(
-        submission,
-        checked.people,
-        ancestry,
-        checked.lane,
-        checked.due_at,
-        checked.held_by,
-        quotas,
-        prepare(raw),
-        _screen(principal, checked.people, raw) if not checked.held_by else None,
-        _sign(checked.people, raw, checked.due_at, now),
-    )
-
-
-def _screen(principal: Principal, people: People, raw: bytes) -> Verdict | None:
-    """A verdict where a colleague is to have it at once; for everybody else a worker asks for one."""
-    if not any(one.mailbox is not None for one in people.recipients):
-        return None
-    return screen_submission(
-        raw,
-        principal.organisation_id,
-        sender=people.sender.address,
-        recipients=[one.address for one in people.recipients],
-    )
-
-
-def _sign(people: People, raw: bytes, due_at: datetime, now: datetime) -> Signature | None:
-    if all(one.route == Route.LOCAL for one in people.recipients):
-        return None
-    return signature_on_submission(people.sender.address, raw, due_at, now)
-
-
-def _compose(submission: Submission, people: People, ancestry: Ancestry, now: datetime) -> bytes:
-    domain = normalise_address(people.sender.address).rpartition("@")[2]
-    composition = Composition(
-        sender=people.sender,
-        to=people.to,
-        cc=people.cc,
-        reply_to=people.reply_to,
-        subject=clean_line(submission.subject),
-        text=clean_text(submission.text),
-        # As the integrator wrote it: what we show of it is sanitised like any stranger's.
-        html=clean_text(submission.html),
-        message_id=make_message_id(domain, new_id().hex),
-        date=now,
-        in_reply_to=ancestry.in_reply_to,
-        references=ancestry.references,
-        headers=submission.headers,
-        unsubscribe=submission.unsubscribe,
-        attachments=tuple(
-            OutgoingAttachment(clean_filename(one.filename), one.content_type, one.content, one.content_id)
-            for one in submission.attachments
-        ),
-        auto_submitted=submission.auto_submitted,
-    )
-    try:
-        raw = compose(composition)
-    except InvalidHeader as error:
-        # A `From` among the headers of the caller's own is not the message's From.
-        own = any(name == error.field for name, _value in submission.headers)
-        field = f"headers.{error.field}" if own else _FIELDS.get(error.field, f"headers.{error.field}")
-        reason = f"{error.reason[:1].upper()}{error.reason[1:]}."
-        raise SubmissionInvalid(field, reason, Fault.HEADER_INVALID) from error
-    if len(raw) > MAX_MESSAGE_BYTES:
-        field = "attachments" if submission.attachments else "text"
-        raise SubmissionInvalid(field, too_large(len(raw)), Fault.TOO_LARGE)
-    return raw
-
-
 # inside it
 
 
-def _commit(principal: Principal, plan: _Plan, now: datetime) -> Submitted:
+def _commit(principal: Principal, plan: Plan, now: datetime) -> Submitted:
     withheld = suppressed_among(
         principal.organisation_id,
         [one.address for one in plan.people.recipients if one.route == Route.RELAY],
@@ -286,7 +217,7 @@ def _commit(principal: Principal, plan: _Plan, now: datetime) -> Submitted:
 
 
 def _draft(
-    principal: Principal, plan: _Plan, state: DeliveryState, now: datetime
+    principal: Principal, plan: Plan, state: DeliveryState, now: datetime
 ) -> tuple[Message, list[Model]]:
     """The message and all rows of it but its deliveries, none of them written yet."""
     choice = _thread(principal, plan)
@@ -301,8 +232,8 @@ def _draft(
         bcc=plan.people.bcc,
         author=principal.user,
         filed_because=choice.because,
-        tags=plan.submission.tags,
-        metadata=dict(plan.submission.metadata),
+        tags=plan.tags,
+        metadata=dict(plan.metadata),
     )
     senders_copy = entry_of(
         message,
@@ -316,8 +247,8 @@ def _draft(
     return message, [*rows, senders_copy, *signature]
 
 
-def _thread(principal: Principal, plan: _Plan) -> ThreadChoice:
-    known = plan.ancestry.thread
+def _thread(principal: Principal, plan: Plan) -> ThreadChoice:
+    known = plan.thread
     if known is None:
         return choose_thread(principal.organisation_id, plan.prepared.parsed)
     # Locked like `choose_thread` does: two answers at the same time share one ticket.
@@ -325,7 +256,7 @@ def _thread(principal: Principal, plan: _Plan) -> ThreadChoice:
     return ThreadChoice(thread, known.because)
 
 
-def _first_state(recipient: Recipient, plan: _Plan, now: datetime) -> Change:
+def _first_state(recipient: Recipient, plan: Plan, now: datetime) -> Change:
     if recipient.exists_nowhere:
         return no_such_address(recipient.address)
     screened = first_change(plan.verdict, now) if plan.verdict is not None else None
@@ -339,7 +270,7 @@ def _first_state(recipient: Recipient, plan: _Plan, now: datetime) -> Change:
     return Change(DeliveryState.QUEUED, Cause.WAITING_FOR_WORKER, due_at=plan.due_at)
 
 
-def _delivery(message: Message, plan: _Plan, recipient: Recipient, change: Change, now: datetime) -> Delivery:
+def _delivery(message: Message, plan: Plan, recipient: Recipient, change: Change, now: datetime) -> Delivery:
     return Delivery(
         organisation_id=message.organisation_id,
         message=message,
@@ -349,7 +280,7 @@ def _delivery(message: Message, plan: _Plan, recipient: Recipient, change: Chang
         route=recipient.route,
         local_mailbox=recipient.mailbox,
         lane=plan.lane,
-        cancel_if_replied=plan.submission.cancel_if_replied,
+        cancel_if_replied=plan.cancel_if_replied,
         expires_at=(change.due_at or now) + DEFAULT_RETRY_POLICY.lifetime,
         **change.columns(now),
     )

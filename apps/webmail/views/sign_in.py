@@ -9,7 +9,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from apps.webmail.sign_in_limits import WINDOW_SECONDS, count_failure, is_barred
+from apps.accounts.guesses import WINDOW_SECONDS, Guess
 
 HOME = "webmail:home"
 
@@ -24,14 +24,15 @@ def sign_in(request: HttpRequest) -> HttpResponse:
             return HttpResponseRedirect(_next_url(request))
         return render(request, "webmail/sign_in.html", {"next": request.GET.get("next", "")})
     email, password = request.POST.get("email", "").strip(), request.POST.get("password", "")
-    network_address = request.META.get("REMOTE_ADDR", "")
-    if is_barred(email, network_address):
+    guess = Guess("sign-in", email, request.META.get("REMOTE_ADDR", ""))
+    if guess.is_barred:
         problem = _("Too many tries. Please wait %(minutes)s minutes, then try again.")
         return _refuse(request, email, problem % {"minutes": WINDOW_SECONDS // 60}, status=429)
     user = authenticate(request, username=email, password=password)
     if user is None:
-        count_failure(email, network_address)
+        guess.failed()
         return _refuse(request, email, _("This address and password do not fit together."), status=422)
+    guess.succeeded()
     login(request, user)
     return HttpResponseRedirect(_next_url(request))
 

@@ -28,6 +28,7 @@ class Command(BaseCommand):
                 outsider,
                 web=settings.WEB_ORIGIN,
                 smtp=f"{settings.SMTP_HOST}:{settings.SMTP_PORT}",
+                submission=f"{settings.SMTP_HOST}:{settings.SUBMISSION_PORT}",
                 sink=f"127.0.0.1:{settings.SINK_PORT}",
             )
         self.stdout.write(f"The demo organisation is made; how to sign in is in {path}")

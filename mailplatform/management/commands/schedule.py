@@ -15,7 +15,8 @@ from apps.automation.acknowledge import plan_acknowledgements
 from apps.automation.sweeper import sweep_acknowledgements
 from apps.blobs.services import offload, remove_orphans
 from apps.events.services import sequence_committed
-from apps.inbound.sweeper import sweep_received
+from apps.inbound.admission import judge_again
+from apps.inbound.sweeper import forget_discarded, sweep_received, sweep_spam_marks
 from apps.monitoring.heartbeat import Heartbeat
 from apps.organisations.resealing import reseal_stale
 from apps.outbound.bounces.notices import tell_of_late, tell_of_lost
@@ -26,6 +27,7 @@ from apps.outbound.submission.quotas import forget_old_use
 from apps.outbound.submission.refused import forget_old_refusals
 from apps.outbound.submission.wishes import cancel_what_was_answered
 from apps.outbound.sweeper import sweep_deliveries
+from apps.tickets.spam import forget_old_clues, learn_from_answers
 from apps.webhooks.fan_out import fan_out
 from apps.webhooks.queue import forget_finished
 from apps.webhooks.sweeper import sweep_webhooks
@@ -47,6 +49,9 @@ def _clear_sessions() -> int:
 CLOCKS = (
     Clock("sweep deliveries", 1.0, sweep_deliveries),
     Clock("sweep received", 1.0, sweep_received),
+    Clock("judge held mail again", 15.0, judge_again),
+    Clock("learn from answers", 5.0, learn_from_answers, batch=SOME),
+    Clock("sweep spam marks", 5.0, sweep_spam_marks),
     Clock("tell of lost mail", 2.0, tell_of_lost),
     Clock("tell of late mail", 30.0, tell_of_late),
     Clock("sequence events", 0.5, sequence_committed, batch=SOME),
@@ -64,6 +69,8 @@ CLOCKS = (
     Clock("cancel what was answered", 1.0, cancel_what_was_answered, batch=SOME),
     Clock("forget refused submissions", HOUR, lambda: forget_old_refusals(timezone.now())),
     Clock("forget quota tallies", HOUR, lambda: forget_old_use(timezone.now())),
+    Clock("forget discarded mail", HOUR, lambda: forget_discarded(timezone.now())),
+    Clock("forget old clues", HOUR, lambda: forget_old_clues(timezone.now())),
     Clock("clear sessions", HOUR, _clear_sessions),
 )
 

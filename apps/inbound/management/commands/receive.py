@@ -1,18 +1,25 @@
-"""The receive process: SMTP in."""
+"""The receive process: SMTP from the world on one port, submission by those who have an account on another."""
 
 import asyncio
 import signal
 import socket
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import structlog
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from apps.inbound.certificates import Certificates
+from apps.inbound.desk import Desk
 from apps.inbound.errors import CannotListen
-from apps.inbound.limits import Limits
+from apps.inbound.limits import Gate, Limits, plain_address
 from apps.inbound.listener import Listener
+from apps.inbound.smtp import ListenerKind
+from apps.inbound.submission import SubmissionDesk
 from apps.monitoring.heartbeat import Heartbeat
+from apps.outbound.submission.recipients import MAX_RECIPIENTS
 
 log = structlog.get_logger(__name__)
 
@@ -21,7 +28,7 @@ CHECK_SECONDS = 2.0
 
 
 class Command(BaseCommand):
-    help = "Receive mail from the world over SMTP, on SMTP_HOST and SMTP_PORT."
+    help = "Receive mail from the world on SMTP_PORT and submissions on SUBMISSION_PORT, both of SMTP_HOST."
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -31,34 +38,73 @@ class Command(BaseCommand):
 
 
 async def _receive() -> None:
-    listener = Listener(
-        host=settings.SMTP_HOST,
-        port=settings.SMTP_PORT,
-        limits=Limits(
-            max_size_bytes=settings.SMTP_MAX_SIZE_BYTES,
-            trusted_networks=tuple(settings.SMTP_TRUSTED_NETWORKS),
-        ),
+    limits = Limits(
+        max_size_bytes=settings.SMTP_MAX_SIZE_BYTES,
+        trusted_networks=tuple(settings.SMTP_TRUSTED_NETWORKS),
+        proxy_networks=tuple(settings.SMTP_PROXY_NETWORKS),
     )
-    await listener.start()
+    listeners = _listeners(limits, _certificates())
+    for listener in listeners:
+        await listener.start()
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    heartbeat = Heartbeat("receive", check=_answers)
+    heartbeat = Heartbeat("receive", check=partial(_answers, limits))
     heartbeat.start()
-    log.info("receive_ready", host=settings.SMTP_HOST, port=listener.port)
+    if not settings.SMTP_TLS_CERTIFICATE.exists():
+        log.warning("smtp_without_tls", missing=str(settings.SMTP_TLS_CERTIFICATE))
+    log.info("receive_ready", host=settings.SMTP_HOST, ports=[listener.port for listener in listeners])
     await stopping.wait()
     await asyncio.to_thread(heartbeat.stop)
-    await listener.stop(GRACE_SECONDS)
+    await asyncio.gather(*(listener.stop(GRACE_SECONDS) for listener in listeners))
     log.info("receive_stopped")
 
 
-def _answers() -> bool:
-    """Whether a new connection is greeted: a loop that hangs has an open port too."""
+def _listeners(limits: Limits, certificates: Certificates) -> list[Listener]:
+    """Each counts for itself: strangers who fill the one port do not keep those with an account from the other."""
+    hostname = settings.MAIL_HOSTNAME or socket.gethostname()
+    from_the_world = ListenerKind(
+        service=Desk(), gate=Gate(limits), hostname=hostname, certificates=certificates
+    )
+    of_submissions = replace(limits, max_recipients=MAX_RECIPIENTS)
+    submission = ListenerKind(
+        service=SubmissionDesk(of_submissions),
+        gate=Gate(of_submissions),
+        name="submission",
+        hostname=hostname,
+        certificates=certificates,
+        requires_tls=True,
+    )
+    return [
+        Listener(from_the_world, host=settings.SMTP_HOST, port=settings.SMTP_PORT),
+        Listener(
+            submission, host=settings.SMTP_HOST, port=settings.SUBMISSION_PORT, setting="SUBMISSION_PORT"
+        ),
+    ]
+
+
+def _certificates() -> Certificates:
+    """Raises CannotListen when there is a certificate that cannot be used: mail must not go in the clear by mistake."""
+    certificate, key = settings.SMTP_TLS_CERTIFICATE, settings.SMTP_TLS_KEY
+    certificates = Certificates(certificate, key)
+    if certificates.context() is None and certificate.exists():
+        raise CannotListen(f"SMTP_TLS_CERTIFICATE: {certificate} and {key} are no certificate and its key")
+    return certificates
+
+
+def _answers(limits: Limits) -> bool:
+    """Whether a new connection to either port is greeted: a loop that hangs has open ports too."""
+    return all(_greets(port, limits) for port in (settings.SMTP_PORT, settings.SUBMISSION_PORT))
+
+
+def _greets(port: int, limits: Limits) -> bool:
     host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(settings.SMTP_HOST, settings.SMTP_HOST)  # noqa: S104
     try:
-        with socket.create_connection((host, settings.SMTP_PORT), timeout=CHECK_SECONDS) as probe:
+        with socket.create_connection((host, port), timeout=CHECK_SECONDS) as probe:
             probe.settimeout(CHECK_SECONDS)
+            if limits.is_proxy(plain_address(probe.getsockname())):
+                probe.sendall(b"PROXY UNKNOWN\r\n")
             greeting = probe.recv(3)
             probe.sendall(b"QUIT\r\n")
     except OSError:

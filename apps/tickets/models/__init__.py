@@ -5,10 +5,43 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import User
-from apps.blobs.models import Blob
 from apps.classify.priority import Because
 from apps.mailboxes.models import Mailbox, Thread
 from apps.organisations.models import Organisation, TenantRow
+from apps.tickets.models.held import (
+    DmarcWish,
+    ForbiddenFiles,
+    HeldMessage,
+    HeldState,
+    HoldCause,
+    LockedArchives,
+    ReceivingPolicy,
+    SpamWish,
+    TrustedSender,
+)
+from apps.tickets.models.spam import Opinion, SpamClue, SpamKnowledge, SpamMark
+
+__all__ = [
+    "PRIORITY_REASONS",
+    "DmarcWish",
+    "ForbiddenFiles",
+    "HeldMessage",
+    "HeldState",
+    "HoldCause",
+    "LockedArchives",
+    "Note",
+    "Opinion",
+    "ReceivingPolicy",
+    "SpamClue",
+    "SpamKnowledge",
+    "SpamMark",
+    "SpamWish",
+    "Ticket",
+    "TicketCounter",
+    "TicketPriority",
+    "TicketState",
+    "TrustedSender",
+]
 
 
 class TicketState(models.TextChoices):
@@ -114,21 +147,3 @@ class Note(TenantRow):
 
     def __str__(self) -> str:
         return f"note on {self.ticket_id}"
-
-
-class HeldMessage(TenantRow):
-    """Incoming mail that waits for a person, with the cause. Nothing suspicious is ever discarded by itself."""
-
-    raw = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="+")
-    mailbox = models.ForeignKey(Mailbox, on_delete=models.CASCADE, related_name="held")
-    sender_address = models.TextField(blank=True)
-    subject = models.TextField(blank=True)
-    cause = models.CharField(max_length=64)
-    reason = models.TextField(help_text=_("One sentence for a person"))
-    held_at = models.DateTimeField()
-
-    class Meta:
-        ordering = ["-held_at"]
-
-    def __str__(self) -> str:
-        return f"{self.cause} {self.pk}"

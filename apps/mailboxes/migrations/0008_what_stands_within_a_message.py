@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("mailboxes", "0006_index_what_is_asked_for")]
+    dependencies = [("mailboxes", "0007_app_passwords")]
 
     operations = [
         migrations.AddField(
