@@ -31,7 +31,7 @@ class Invitation:
 
     `starts` and `ends` are ISO 8601: a date alone for a whole day (its end is the last day), a time with its offset, or
     without one where the zone is not known; `time_zone` is the zone's name as written. `people` are at most 50 of
-    `people_count`.
+    `people_count`. `answer` is the PARTSTAT of the one who replies.
     """
 
     method: str
@@ -45,6 +45,7 @@ class Invitation:
     people_count: int
     repeats: bool
     uid: str
+    answer: str = ""
 
 
 def is_calendar(content_type: str, filename: str) -> bool:
@@ -93,6 +94,9 @@ def _invitation(event: Any, method: str) -> Invitation:
         people_count=len(people),
         repeats=event.get("RRULE") is not None or event.get("RDATE") is not None,
         uid=_words(event, "UID"),
+        answer=clean_line(str(getattr(people[0], "params", {}).get("PARTSTAT", "")), 40).upper()
+        if people
+        else "",
     )
 
 

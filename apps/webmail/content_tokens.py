@@ -21,6 +21,7 @@ class ContentKind(StrEnum):
     """What a token opens; also the name of the URL that serves it. A token for one kind opens no other."""
 
     BODY = "body"
+    ENCLOSED = "enclosed"
     INLINE = "inline"
     ATTACHMENT = "attachment"
     ORIGINAL = "original"

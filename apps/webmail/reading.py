@@ -19,7 +19,7 @@ from apps.automation.selectors import acknowledgement_of
 from apps.blobs.errors import BlobError
 from apps.mailboxes.conversations import conversation
 from apps.mailboxes.errors import NotVisible
-from apps.mailboxes.models import Folder, Mailbox, MailboxEntry, Message, Part, Side
+from apps.mailboxes.models import Folder, Mailbox, MailboxEntry, Message, Side
 from apps.mailboxes.selectors import text_of
 from apps.mime.address import comparable_address, typed_address
 from apps.outbound.bounces.notices import sentence_of
@@ -39,6 +39,7 @@ from apps.tickets.models import Note, Ticket
 from apps.tickets.selectors import assignable_people, notes_of, ticket_of
 from apps.webmail.content_tokens import ContentClaim, ContentKind, content_url
 from apps.webmail.plain_text import ShownText, show_text
+from apps.webmail.within import Within, show_within
 
 log = structlog.get_logger(__name__)
 
@@ -47,12 +48,6 @@ OPENED = 3
 
 # Upper bounds in bytes of HTML for the frame's estimated heights; see .paper in reading.css.
 _FRAME_STEPS = (600, 2_000, 6_000, 16_000)
-
-
-@dataclass(frozen=True, slots=True)
-class Attachment:
-    part: Part
-    url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +107,7 @@ class ShownMessage:
     is_unread: bool
     original_url: str
     body: Body | None = None
-    attachments: list[Attachment] = field(default_factory=list)
+    within: Within = field(default_factory=Within)
     truths: list[DeliveryTruth] = field(default_factory=list)
 
 
@@ -238,7 +233,7 @@ def _show(
         recipients=_recipients_line(message),
         is_unread=any(not entry.is_read for entry in entries),
         original_url=_url(principal, ContentKind.ORIGINAL, message, now),
-        attachments=_attachments(principal, message, now),
+        within=show_within(message, lambda kind, n: _url(principal, kind, message, now, n)),
         truths=truths.get(message.pk, []),
     )
 
@@ -288,14 +283,6 @@ def _show_report(
     is_said = delivery.state == DeliveryState.BOUNCED and report.action == ReportAction.FAILED
     url = _url(principal, ContentKind.ORIGINAL, report.message, now)
     return ShownReport(report, "" if is_said else told_by(report), url)
-
-
-def _attachments(principal: Principal, message: Message, now: datetime) -> list[Attachment]:
-    return [
-        Attachment(part, _url(principal, ContentKind.ATTACHMENT, message, now, part.n))
-        for part in message.parts.all()
-        if not part.inline
-    ]
 
 
 def _body(principal: Principal, message: Message, now: datetime) -> Body:

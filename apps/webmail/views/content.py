@@ -1,4 +1,5 @@
-"""What the content origin serves: mail bodies, inline pictures, attachments and originals. No cookies, no scripts.
+"""What the content origin serves: mail bodies, messages within messages, pictures, attachments, originals. No cookies,
+no scripts.
 
 Every request carries a token instead of a session. Whatever is wrong with it, and whatever its person may not see (any
 more), the answer is 404. The headers assume that the bytes are hostile.
@@ -8,6 +9,7 @@ import structlog
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils import timezone
+from django.utils.html import escape
 from django.utils.http import content_disposition_header
 from django.utils.translation import get_language
 from django.views.decorators.clickjacking import xframe_options_exempt
@@ -20,6 +22,7 @@ from apps.blobs.errors import BlobError
 from apps.mailboxes.errors import NotVisible
 from apps.mailboxes.models import Message, Part
 from apps.mailboxes.selectors import html_of, message_for
+from apps.mime.bounded import default_parser
 from apps.mime.clean import clean_filename
 from apps.mime.html import resolve_cids
 from apps.outbound.signing.sending import raw_as_sent
@@ -54,6 +57,28 @@ def body(request: HttpRequest, token: str) -> HttpResponse:
         sanitised = resolve_cids(html_of(message), _picture_urls(claim, message))
     except BlobError as error:
         return _unreadable(message, error)
+    return _framed(request, sanitised)
+
+
+@require_safe
+@xframe_options_exempt
+def enclosed(request: HttpRequest, token: str) -> HttpResponse:
+    """The body of a message within the message, read anew from its part: few are ever opened."""
+    if request.headers.get("Sec-Fetch-Dest", "iframe") != "iframe":
+        raise Http404
+    claim, message = _opened(ContentKind.ENCLOSED, token)
+    part = _part(message, claim.n)
+    if all(one["n"] != part.n for one in message.contents.get("enclosed", [])):
+        raise Http404
+    try:
+        parsed = default_parser().parse(blobs.read(part.blob))
+    except BlobError as error:
+        return _unreadable(message, error)
+    html = parsed.html or f'<div style="white-space: pre-wrap">{escape(parsed.text)}</div>'
+    return _framed(request, resolve_cids(html, _picture_urls(claim, message, within=part.n)))
+
+
+def _framed(request: HttpRequest, sanitised: str) -> HttpResponse:
     document = frame_document(
         sanitised,
         quotes_shown=request.GET.get("quotes") == "shown",
@@ -115,12 +140,13 @@ def _part(message: Message, n: int) -> Part:
     return part
 
 
-def _picture_urls(claim: ContentClaim, message: Message) -> dict[str, str]:
+def _picture_urls(claim: ContentClaim, message: Message, *, within: int | None = None) -> dict[str, str]:
+    """Where the pictures are that a body shows; for that of an enclosed message, those within it."""
     now = timezone.now()
     return {
         part.content_id: content_url(ContentKind.INLINE, ContentClaim(message.pk, claim.user_id, part.n), now)
         for part in message.parts.all()
-        if part.content_id and part.content_type in PICTURES
+        if part.content_id and part.content_type in PICTURES and within in {None, part.within}
     }
 
 
