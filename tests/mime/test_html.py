@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 import pytest
 from hypothesis import given, settings
 
+from apps.mime.clean import clean_text
 from apps.mime.html import flatten_html, has_remote_images, resolve_cids, sanitise_html
 from apps.mime.styles import safe_style
 from apps.mime.text import html_to_text
@@ -186,6 +187,13 @@ def test_an_escaped_control_character_in_a_style_does_not_become_one() -> None:
         sanitise_html("<div style=\"color: red; font-family: '\\2'\">x</div>")
         == '<div style="color: red">x</div>'
     )
+
+
+@pytest.mark.parametrize("html", ["a&#1b", "a&#x1;b", '<p title="&#2;">a</p>', "&#x80000001;"])
+def test_a_control_character_by_reference_does_not_become_one(html: str) -> None:
+    cleaned = sanitise_html(html)
+    assert cleaned == clean_text(cleaned)
+    assert sanitise_html(cleaned) == cleaned
 
 
 def test_a_long_ordinary_newsletter_is_not_flattened() -> None:

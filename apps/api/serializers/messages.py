@@ -207,7 +207,7 @@ class EnclosedSerializer(FreelyNamed):
     """A message within the message, such as one forwarded as an attachment."""
 
     n = serializers.IntegerField(help_text="Of the attachment that holds its bytes.")
-    from_ = AddressSerializer(source="from")
+    from_ = AddressSerializer()
     to = AddressSerializer(many=True)
     subject = serializers.CharField()
     date = serializers.DateTimeField(allow_null=True)
