@@ -45,7 +45,8 @@ from apps.mailboxes.addresses import fallback_mailbox, look_up
 from apps.mailboxes.models import Mailbox, Message
 from apps.mailboxes.projection import PreparedMessage, prepare
 from apps.mime.parse import parse_as_text
-from apps.outbound.bounces.arrivals import Arrival, recognise, take_in, writers_mailboxes
+from apps.outbound.bounces.arrivals import Arrival, as_kind, recognise, take_in, writers_mailboxes
+from apps.outbound.bounces.reading import kind_of
 from apps.outbound.bounces.report import Report
 from apps.outbound.errors import ReportTooEarly
 from apps.tickets.holding import Hold, hold_message
@@ -128,6 +129,9 @@ def ingest_claim(claim: Claim) -> None:
             raw = read(received.raw)
             prepared = _prepare(claim, staged_before(received.raw, raw))
             report = _report_in(claim, received, prepared, raw)
+            if report is not None:
+                # Also a report about nothing we know is one, and nobody answers it.
+                prepared = as_kind(prepared, kind_of(report))
             authentication = _authenticate(claim, received, prepared, raw)
             hold = _judge(claim, received, prepared, raw, authentication)
             _file(claim, _Mail(received, prepared, authentication), report, hold)

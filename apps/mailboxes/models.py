@@ -207,6 +207,11 @@ class Message(TenantRow):
         blank=True,
         help_text=_("{name: value} of the header fields that say how it wants to be treated: mime.handling"),
     )
+    contents = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text=_("What stands within it besides text and files, where there is any: mailboxes.contents"),
+    )
     envelope_sender = models.TextField(  # noqa: DJ001  "" and null differ: `<>`, and no envelope at all
         null=True,
         blank=True,
@@ -289,6 +294,9 @@ class Part(models.Model):
     )
     content_id = models.TextField(blank=True)
     inline = models.BooleanField(default=False)
+    within = models.PositiveIntegerField(
+        default=0, help_text=_("The part it was found in, such as a winmail.dat or a forwarded message")
+    )
     blob = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="+")
 
     class Meta:

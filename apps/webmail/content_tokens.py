@@ -24,6 +24,7 @@ class ContentKind(StrEnum):
     """What a token opens; also the name of the URL that serves it. A token for one kind opens no other."""
 
     BODY = "body"
+    ENCLOSED = "enclosed"
     INLINE = "inline"
     ATTACHMENT = "attachment"
     THUMBNAIL = "thumbnail"

@@ -17,17 +17,9 @@ from apps.accounts.principal import Principal
 from apps.automation.models import Acknowledgement
 from apps.automation.selectors import acknowledgement_of
 from apps.blobs.errors import BlobError
-from apps.mailboxes.attachments import (
-    FileWarning,
-    files_of,
-    may_be_packed,
-    may_have_thumbnail,
-    picture_type,
-    warning_of,
-)
 from apps.mailboxes.conversations import Outlined, conversation, outline
 from apps.mailboxes.errors import NotVisible
-from apps.mailboxes.models import Folder, Mailbox, MailboxEntry, Message, Part, Side
+from apps.mailboxes.models import Folder, Mailbox, MailboxEntry, Message, Side
 from apps.mailboxes.provenance import Provenance, provenance_of
 from apps.mailboxes.selectors import text_of
 from apps.outbound.bounces.notices import sentence_of
@@ -46,6 +38,7 @@ from apps.webmail.folding import fold as fold_of
 from apps.webmail.history import ShownMove, ShownRemark, hints_for, moves_shown, withheld_shown
 from apps.webmail.plain_text import ShownText, show_text
 from apps.webmail.truths import DeliveryTruth, truths_by_message
+from apps.webmail.within import Within, show_within
 
 log = structlog.get_logger(__name__)
 
@@ -57,16 +50,6 @@ _FRAME_STEPS = (600, 2_000, 6_000, 16_000)
 
 
 @dataclass(frozen=True, slots=True)
-class Attachment:
-    """A file of a message. A picture has a small one (`thumbnail_url`), and is shown whole at `picture_url`."""
-
-    part: Part
-    url: str
-    warning: FileWarning | None = None
-    thumbnail_url: str = ""
-    picture_url: str = ""
-
-
 @dataclass(frozen=True, slots=True)
 class Body:
     """HTML in a frame, or text in the page, or the reason why neither can be shown."""
@@ -90,18 +73,9 @@ class ShownMessage:
     original_url: str
     provenance: Provenance
     body: Body | None = None
-    attachments: list[Attachment] = field(default_factory=list)
-    archive_url: str = ""
+    within: Within = field(default_factory=Within)
     truths: list[DeliveryTruth] = field(default_factory=list)
     belongs_to: Ticket | None = None
-
-    @property
-    def pictures(self) -> list[Attachment]:
-        return [one for one in self.attachments if one.thumbnail_url]
-
-    @property
-    def other_files(self) -> list[Attachment]:
-        return [one for one in self.attachments if not one.thumbnail_url]
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,8 +252,6 @@ def _show(
     now: datetime,
 ) -> ShownMessage:
     entries = entries_in(mailbox, message)
-    attachments = _attachments(principal, message, now)
-    offers_all = len(attachments) > 1 and may_be_packed(message)
     writer = message.sender_name or message.sender_address or _("Unknown sender")
     # A colleague's answer goes out in the mailbox's name; within the team it matters who wrote it.
     colleague = message.author.name if message.author else writer
@@ -293,8 +265,7 @@ def _show(
         is_unread=any(not entry.is_read for entry in entries),
         original_url=content_url_for(principal, ContentKind.ORIGINAL, message, now),
         provenance=provenance_of(message),
-        attachments=attachments,
-        archive_url=content_url_for(principal, ContentKind.ARCHIVE, message, now) if offers_all else "",
+        within=show_within(message, lambda kind, n: content_url_for(principal, kind, message, now, n)),
         truths=truths.get(message.pk, []),
     )
 
@@ -317,23 +288,6 @@ def _knows_bcc(message: Message) -> bool:
     """Bcc recipients are known to whoever sees the sender's copy, in whichever mailbox that lies."""
     entries: list[MailboxEntry] = getattr(message, "visible_entries", [])
     return any(entry.side == Side.SENDER for entry in entries)
-
-
-def _attachments(principal: Principal, message: Message, now: datetime) -> list[Attachment]:
-    return [_attachment(principal, message, part, now) for part in files_of(message)]
-
-
-def _attachment(principal: Principal, message: Message, part: Part, now: datetime) -> Attachment:
-    def url(kind: ContentKind) -> str:
-        return content_url_for(principal, kind, message, now, part.n)
-
-    return Attachment(
-        part,
-        url(ContentKind.ATTACHMENT),
-        warning=warning_of(part),
-        thumbnail_url=url(ContentKind.THUMBNAIL) if may_have_thumbnail(part) else "",
-        picture_url=url(ContentKind.INLINE) if picture_type(part) else "",
-    )
 
 
 def _body(principal: Principal, message: Message, now: datetime) -> Body:
