@@ -1,4 +1,4 @@
-"""A message's files as the page shows them: pictures in small, the others by name, and what is to be told beside them."""
+"""A message's files as the page shows them: pictures in small, the others by name, and what to tell beside them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

@@ -50,7 +50,6 @@ _FRAME_STEPS = (600, 2_000, 6_000, 16_000)
 
 
 @dataclass(frozen=True, slots=True)
-@dataclass(frozen=True, slots=True)
 class Body:
     """HTML in a frame, or text in the page, or the reason why neither can be shown."""
 

@@ -1,4 +1,4 @@
-"""What the content origin serves: bodies, messages within messages, and originals, here; files and pictures in files.py.
+"""What the content origin serves: bodies, messages within messages, originals; files and pictures are in files.py.
 No cookies, no scripts.
 
 See content_answers.py for tokens and headers.
