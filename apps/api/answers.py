@@ -55,6 +55,9 @@ def whole_messages(
             "text": text,
             "new_text": split_quotes(text).new_text,
             "html": html,
+            "enclosed": message.contents.get("enclosed", []),
+            "invitation": message.contents.get("invitation"),
+            "remarks": message.contents.get("remarks", []),
             "authentication": authentication_of(message),
             "state": FILED,
             "tags": [],
@@ -189,6 +192,7 @@ def _attachment(request: Request, part: Part) -> Answer:
         "size_bytes": part.blob.size_bytes,
         "inline": part.inline,
         "content_id": part.content_id,
+        "within": part.within or None,
         "sha256": part.blob.hex_digest,
         "url": reverse("api:attachment", args=[part.message_id, part.n], request=request),
     }

@@ -41,11 +41,12 @@ from apps.inbound.leases import LEASE_SECONDS, leases
 from apps.inbound.models import ReceivedMessage, ReceivedState
 from apps.inbound.outages import is_outage
 from apps.mailauth.results import TEMPERROR, Authentication, unchecked
-from apps.mailboxes.addresses import find_owned
-from apps.mailboxes.models import Mailbox, MailboxKind, Message
+from apps.mailboxes.addresses import fallback_mailbox, look_up
+from apps.mailboxes.models import Mailbox, Message
 from apps.mailboxes.projection import PreparedMessage, prepare
 from apps.mime.parse import parse_as_text
-from apps.outbound.bounces.arrivals import Arrival, recognise, take_in, writers_mailboxes
+from apps.outbound.bounces.arrivals import Arrival, as_kind, recognise, take_in, writers_mailboxes
+from apps.outbound.bounces.reading import kind_of
 from apps.outbound.bounces.report import Report
 from apps.outbound.errors import ReportTooEarly
 from apps.tickets.holding import Hold, hold_message
@@ -128,6 +129,9 @@ def ingest_claim(claim: Claim) -> None:
             raw = read(received.raw)
             prepared = _prepare(claim, staged_before(received.raw, raw))
             report = _report_in(claim, received, prepared, raw)
+            if report is not None:
+                # Also a report about nothing we know is one, and nobody answers it.
+                prepared = as_kind(prepared, kind_of(report))
             authentication = _authenticate(claim, received, prepared, raw)
             hold = _judge(claim, received, prepared, raw, authentication)
             _file(claim, _Mail(received, prepared, authentication), report, hold)
@@ -269,26 +273,21 @@ def _hold(mail: _Mail, hold: Hold, mailboxes: list[Mailbox]) -> HeldMessage:
 
 def mailboxes_for(received: ReceivedMessage) -> list[Mailbox]:
     """Where the message belongs now; what came to a return path, with whoever wrote the mail it answers. Addresses may
-    have gone since it was accepted: then the oldest shared mailbox.
+    have gone since it was accepted: then the organisation's fallback.
 
     Raises NowhereToFile when there is none; the message then waits until there is.
     """
-    owned = find_owned(received.recipients).values()
-    mailboxes = {
-        row.mailbox_id: row.mailbox for row in owned if row.organisation_id == received.organisation_id
-    }
+    ours = look_up(received.organisation_id, received.recipients)
+    found = (ours.mailbox_for(recipient) for recipient in received.recipients)
+    mailboxes = {mailbox.pk: mailbox for mailbox in found if mailbox is not None}
     mailboxes |= {one.pk: one for one in writers_mailboxes(received.organisation_id, received.recipients)}
     if mailboxes:
         return list(mailboxes.values())
-    oldest = (
-        Mailbox.objects.filter(organisation_id=received.organisation_id, kind=MailboxKind.SHARED)
-        .order_by("created_at")
-        .first()
-    )
-    if oldest is None:
+    fallback = fallback_mailbox(received.organisation_id)
+    if fallback is None:
         raise NowhereToFile(str(received.pk))
-    log.warning("ingest_recipient_gone", received=str(received.pk), mailbox=str(oldest.pk))
-    return [oldest]
+    log.warning("ingest_recipient_gone", received=str(received.pk), mailbox=str(fallback.pk))
+    return [fallback]
 
 
 def _backoff_seconds(attempts: int) -> int:

@@ -29,6 +29,16 @@ class Domain(TenantRow):
     name = models.CharField(max_length=255)
     proof = models.CharField(max_length=64, blank=True, help_text=_("The token its TXT record must show"))
     verified_at = models.DateTimeField(null=True, blank=True)
+    catch_all = models.ForeignKey(
+        "Mailbox",
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        help_text=_(
+            "Takes what is sent to addresses of the domain that nobody has; without it they are refused"
+        ),
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -197,6 +207,11 @@ class Message(TenantRow):
         blank=True,
         help_text=_("{name: value} of the header fields that say how it wants to be treated: mime.handling"),
     )
+    contents = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text=_("What stands within it besides text and files, where there is any: mailboxes.contents"),
+    )
     envelope_sender = models.TextField(  # noqa: DJ001  "" and null differ: `<>`, and no envelope at all
         null=True,
         blank=True,
@@ -279,6 +294,9 @@ class Part(models.Model):
     )
     content_id = models.TextField(blank=True)
     inline = models.BooleanField(default=False)
+    within = models.PositiveIntegerField(
+        default=0, help_text=_("The part it was found in, such as a winmail.dat or a forwarded message")
+    )
     blob = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="+")
 
     class Meta:

@@ -34,10 +34,15 @@ def opened(kind: ContentKind, token: str) -> tuple[ContentClaim, Message]:
 def opened_part(kind: ContentKind, token: str) -> tuple[Message, Part]:
     """The part of a message that a token claims. Raises Http404."""
     claim, message = opened(kind, token)
-    part = next((part for part in message.parts.all() if part.n == claim.n), None)
+    return message, part_of(message, claim.n)
+
+
+def part_of(message: Message, n: int) -> Part:
+    """Raises Http404."""
+    part = next((part for part in message.parts.all() if part.n == n), None)
     if part is None:
         raise Http404
-    return message, part
+    return part
 
 
 def sandboxed(content: bytes, content_type: str, *, filename: str, in_place: bool = False) -> HttpResponse:

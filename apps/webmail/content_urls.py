@@ -1,4 +1,4 @@
-"""The content origin's URLs: bodies, pictures, files and originals. See content_host.py."""
+"""The content origin's URLs: bodies, forwarded messages, pictures, files and originals. See content_host.py."""
 
 from django.urls import path
 
@@ -8,6 +8,7 @@ from apps.webmail.views import content, files
 urlpatterns = [
     path("", content.go_to_pages, name="pages"),
     path("content/body/<str:token>/", content.body, name=ContentKind.BODY),
+    path("content/enclosed/<str:token>/", content.enclosed, name=ContentKind.ENCLOSED),
     path("content/inline/<str:token>/", files.inline, name=ContentKind.INLINE),
     path("content/attachment/<str:token>/", files.attachment, name=ContentKind.ATTACHMENT),
     path("content/thumbnail/<str:token>/", files.thumbnail, name=ContentKind.THUMBNAIL),

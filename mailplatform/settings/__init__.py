@@ -157,6 +157,8 @@ SMTP_PORT = ENVIRONMENT.smtp_port
 SUBMISSION_PORT = ENVIRONMENT.submission_port
 SINK_PORT = ENVIRONMENT.sink_port
 SMTP_MAX_SIZE_BYTES = ENVIRONMENT.smtp_max_size_bytes
+SMTP_CONNECTIONS_PER_MINUTE = ENVIRONMENT.smtp_connections_per_minute
+SMTP_MESSAGES_PER_MINUTE = ENVIRONMENT.smtp_messages_per_minute
 SMTP_PROXY_NETWORKS = ENVIRONMENT.smtp_proxy_networks
 SMTP_TLS_CERTIFICATE: Path = ENVIRONMENT.smtp_tls_certificate or ENVIRONMENT.data_dir / CERTIFICATE_FILE_NAME
 # One file may hold both, as programs that renew certificates can be told to write it.

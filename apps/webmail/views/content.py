@@ -1,4 +1,5 @@
-"""What the content origin serves: bodies and originals, here; files and pictures in files.py. No cookies, no scripts.
+"""What the content origin serves: bodies, messages within messages, originals; files and pictures are in files.py.
+No cookies, no scripts.
 
 See content_answers.py for tokens and headers.
 """
@@ -6,6 +7,7 @@ See content_answers.py for tokens and headers.
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils import timezone
+from django.utils.html import escape
 from django.utils.translation import get_language
 from django.views.decorators.clickjacking import xframe_options_exempt
 from django.views.decorators.http import require_safe
@@ -13,13 +15,15 @@ from django.views.decorators.http import require_safe
 from apps.accounts.models import User
 from apps.accounts.principal import Principal
 from apps.blobs.errors import BlobError
+from apps.blobs.selectors import read
 from apps.mailboxes.attachments import picture_type
 from apps.mailboxes.models import Message
 from apps.mailboxes.selectors import html_of
+from apps.mime.bounded import default_parser
 from apps.mime.clean import clean_filename
 from apps.mime.html import resolve_cids
 from apps.outbound.signing.sending import raw_as_sent
-from apps.webmail.content_answers import opened, private, sandboxed, unreadable
+from apps.webmail.content_answers import opened, part_of, private, sandboxed, unreadable
 from apps.webmail.content_tokens import ContentClaim, ContentKind, content_url
 from apps.webmail.mail_frame import frame_document
 
@@ -41,6 +45,28 @@ def body(request: HttpRequest, token: str) -> HttpResponse:
         sanitised = resolve_cids(html_of(message), _picture_urls(claim, message))
     except BlobError as error:
         return unreadable(message, error)
+    return _framed(request, sanitised)
+
+
+@require_safe
+@xframe_options_exempt
+def enclosed(request: HttpRequest, token: str) -> HttpResponse:
+    """The body of a message within the message, read anew from its part: few are ever opened."""
+    if request.headers.get("Sec-Fetch-Dest", "iframe") != "iframe":
+        raise Http404
+    claim, message = opened(ContentKind.ENCLOSED, token)
+    part = part_of(message, claim.n)
+    if all(one["n"] != part.n for one in message.contents.get("enclosed", [])):
+        raise Http404
+    try:
+        parsed = default_parser().parse(read(part.blob))
+    except BlobError as error:
+        return unreadable(message, error)
+    html = parsed.html or f'<div style="white-space: pre-wrap">{escape(parsed.text)}</div>'
+    return _framed(request, resolve_cids(html, _picture_urls(claim, message, within=part.n)))
+
+
+def _framed(request: HttpRequest, sanitised: str) -> HttpResponse:
     document = frame_document(
         sanitised,
         quotes_shown=request.GET.get("quotes") == "shown",
@@ -70,10 +96,11 @@ def original(request: HttpRequest, token: str) -> HttpResponse:
     return sandboxed(content, "message/rfc822", filename=name)
 
 
-def _picture_urls(claim: ContentClaim, message: Message) -> dict[str, str]:
+def _picture_urls(claim: ContentClaim, message: Message, *, within: int | None = None) -> dict[str, str]:
+    """Where the pictures are that a body shows; for that of an enclosed message, those within it."""
     now = timezone.now()
     return {
         part.content_id: content_url(ContentKind.INLINE, ContentClaim(message.pk, claim.user_id, part.n), now)
         for part in message.parts.all()
-        if part.content_id and picture_type(part)
+        if part.content_id and picture_type(part) and within in {None, part.within}
     }
