@@ -5,7 +5,7 @@ and those not read yet. The others show a line and bring their body when they ar
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -20,7 +20,7 @@ from apps.blobs.errors import BlobError
 from apps.mailboxes.conversations import conversation
 from apps.mailboxes.errors import NotVisible
 from apps.mailboxes.models import Folder, Mailbox, MailboxEntry, Message, Part, Side
-from apps.mailboxes.provenance import Provenance, provenance_of
+from apps.mailboxes.provenance import Provenance, colleagues_of, provenance_of
 from apps.mailboxes.selectors import text_of
 from apps.mime.address import comparable_address, typed_address
 from apps.outbound.bounces.notices import sentence_of
@@ -198,7 +198,8 @@ def show_conversation(
 
 def show_message(principal: Principal, mailbox: Mailbox, message: Message, now: datetime) -> ShownMessage:
     """One message, opened."""
-    shown = _show(principal, mailbox, message, _truths_by_message(principal, [message], now), now)
+    truths = _truths_by_message(principal, [message], now)
+    shown = _show(principal, mailbox, message, truths, colleagues_of(mailbox.organisation_id), now=now)
     shown.body = _body(principal, message, now)
     return shown
 
@@ -213,7 +214,8 @@ def _show_messages(
     principal: Principal, mailbox: Mailbox, messages: Sequence[Message], now: datetime
 ) -> list[ShownMessage]:
     truths = _truths_by_message(principal, messages, now)
-    shown = [_show(principal, mailbox, message, truths, now) for message in messages]
+    colleagues = colleagues_of(mailbox.organisation_id)
+    shown = [_show(principal, mailbox, message, truths, colleagues, now=now) for message in messages]
     unread = [one for one in shown if one.is_unread]
     for one in {id(one): one for one in [*shown[-OPENED:], *unread[-MAX_UNREAD_OPENED:]]}.values():
         one.body = _body(principal, one.message, now)
@@ -225,6 +227,8 @@ def _show(
     mailbox: Mailbox,
     message: Message,
     truths: dict[uuid.UUID, list[DeliveryTruth]],
+    colleagues: Mapping[str, str],
+    *,
     now: datetime,
 ) -> ShownMessage:
     entries = entries_in(mailbox, message)
@@ -240,7 +244,7 @@ def _show(
         recipients=_recipients_line(message),
         is_unread=any(not entry.is_read for entry in entries),
         original_url=_url(principal, ContentKind.ORIGINAL, message, now),
-        provenance=provenance_of(message),
+        provenance=provenance_of(message, colleagues),
         attachments=_attachments(principal, message, now),
         truths=truths.get(message.pk, []),
     )
