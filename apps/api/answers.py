@@ -27,7 +27,7 @@ from apps.outbound.selectors import attempts_of, deliveries_by_message, explain,
 from apps.outbound.submission.submit import Submitted
 from apps.tickets.intake import FILED
 from apps.tickets.models import Ticket
-from apps.tickets.selectors import messages_of, notes_of, ticket_ids_by_message, tickets_for
+from apps.tickets.selectors import messages_of, moves_of, notes_of, ticket_ids_by_message, tickets_for
 
 Answer = dict[str, Any]
 
@@ -159,6 +159,7 @@ def whole_ticket(request: Request, principal: Principal, ticket: Ticket, now: da
     return ticket_answer(ticket) | {
         "messages": whole_messages(request, principal, messages, now),
         "notes": notes_of(ticket),
+        "moves": moves_of(ticket),
         "acknowledgement": acknowledgement_of(ticket),
     }
 

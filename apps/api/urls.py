@@ -4,6 +4,7 @@ from django.urls import path, re_path
 from django.views.generic import RedirectView
 
 from apps.api.views import (
+    app_passwords,
     documentation,
     domains,
     errors,
@@ -11,6 +12,7 @@ from apps.api.views import (
     limits,
     mailboxes,
     messages,
+    moves,
     queue,
     relays,
     suppressions,
@@ -60,6 +62,20 @@ urlpatterns = [
     path("v1/tickets/<uuid:ticket_id>", tickets.TicketView.as_view(), name="ticket"),
     path("v1/tickets/<uuid:ticket_id>/replies", tickets.RepliesView.as_view(), name="replies"),
     path("v1/tickets/<uuid:ticket_id>/notes", tickets.NotesView.as_view(), name="notes"),
+    path("v1/tickets/<uuid:ticket_id>/merge", moves.MergeView.as_view(), name="merge"),
+    path("v1/tickets/<uuid:ticket_id>/split", moves.SplitView.as_view(), name="split"),
+    path("v1/tickets/<uuid:ticket_id>/move", moves.MoveView.as_view(), name="move-message"),
+    path(
+        "v1/tickets/<uuid:ticket_id>/moves/<uuid:move_id>/undo",
+        moves.UndoMoveView.as_view(),
+        name="undo-move",
+    ),
+    path("v1/app-passwords", app_passwords.AppPasswordsView.as_view(), name="app-passwords"),
+    path(
+        "v1/app-passwords/<uuid:app_password_id>",
+        app_passwords.AppPasswordView.as_view(),
+        name="app-password",
+    ),
     path("v1/queue", queue.QueueView.as_view(), name="queue"),
     path("v1/webhooks", webhooks.WebhooksView.as_view(), name="webhooks"),
     path("v1/webhooks/<uuid:webhook_id>", webhooks.WebhookView.as_view(), name="webhook"),

@@ -74,7 +74,8 @@ def _plan(events: Sequence[Event]) -> None:
     opened = {
         event.ticket_id: (event, event.message_id)
         for event in events
-        if event.ticket_id is not None and event.message_id is not None
+        # Nobody wrote just now who waits for a sign when a person splits a ticket.
+        if event.ticket_id is not None and event.message_id is not None and not event.data.get("split")
     }
     tickets = Ticket.objects.filter(pk__in=opened)
     by_mailbox = {

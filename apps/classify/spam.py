@@ -18,7 +18,7 @@ PRIOR_STRENGTH = 1.0
 UNKNOWN = 0.5
 # Clues this near to "cannot tell" are left out: they are most of a mail, and say nothing together.
 SILENT = 0.1
-TOLD = 8
+TOLD = 24
 
 
 @dataclass(frozen=True, slots=True)

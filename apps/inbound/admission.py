@@ -51,7 +51,7 @@ from apps.tickets.models import (
     SpamWish,
 )
 from apps.tickets.spam import score_of
-from apps.tickets.trust import names_of
+from apps.tickets.trust import names_of, proves_sender
 from apps.tickets.wishes import Wishes, wishes_of
 
 PATIENCE = timedelta(minutes=10)
@@ -59,6 +59,7 @@ PATIENCE = timedelta(minutes=10)
 SPAM_FROM = 0.995
 JUDGED_AGAIN_AT_ONCE = 50
 RECIPIENTS_TOLD = 50
+CLUES_KEPT = 12
 REFERENCES_ASKED = 20
 
 
@@ -109,26 +110,6 @@ def judge(
     )
 
 
-def proves_sender(address: str, found_out: dict[str, Any]) -> bool:
-    """Whether it is certain that a mail comes from the domain of its From."""
-    domain = address.lower().rpartition("@")[2]
-    dmarc = found_out.get("dmarc", {}).get("result", "none")
-    if not domain or dmarc not in {"pass", "none"}:
-        return False
-    if dmarc == "pass":
-        return True
-    spf = found_out.get("spf", {})
-    proven = [spf.get("domain", "")] if spf.get("result") == "pass" else []
-    signatures = found_out.get("dkim", {}).get("signatures", ())
-    proven += [one.get("domain", "") for one in signatures if one.get("result") == "pass"]
-    return any(_are_aligned(domain, one.lower()) for one in proven if one)
-
-
-def _are_aligned(domain: str, other: str) -> bool:
-    """One is the other, or lies in it (RFC 7489 §3.1, relaxed). Who can sign for `example` alone owns the registry."""
-    return domain == other or domain.endswith(f".{other}") or other.endswith(f".{domain}")
-
-
 def _worst(reasons: list[Hold], *, look_again: bool, says_trust_is_no_help: bool) -> Hold:
     worst, *others = reasons
     reason = worst.reason
@@ -165,7 +146,7 @@ def _spam(
         return None
     clues = told_clues(score.because)
     reason = _("It is much like mail that your team has marked as spam: %(clues)s.")
-    evidence = tuple(f"{clue} {share:.0%}" for clue, share in score.because)
+    evidence = tuple(f"{clue} {share:.0%}" for clue, share in score.because[:CLUES_KEPT])
     learned = _("Score %(score).4f, from %(spam)d mails of spam and %(ham)d of others.") % {
         "score": score.value,
         "spam": wishes.learned.spam,

@@ -9,24 +9,25 @@ from django.utils.translation import gettext_lazy as lazy
 from apps.mime.clean import clean_line
 
 TOLD = 3
+# What says most to a reader first; one of each kind is told, for a mail's twenty loudest are often the same few words.
 _WORDS: dict[str, str | Promise] = {
     "word": lazy("“%(what)s”"),
-    "pair": lazy("“%(what)s”"),
     "subject": lazy("“%(what)s” in the subject"),
-    "from": lazy("%(what)s as the sender"),
-    "from-domain": lazy("a sender at %(what)s"),
-    "from-name": lazy("“%(what)s” in the sender's name"),
     "link": lazy("a link to %(what)s"),
+    "from-domain": lazy("a sender at %(what)s"),
+    "pair": lazy("“%(what)s”"),
+    "from-name": lazy("“%(what)s” in the sender's name"),
+    "from": lazy("%(what)s as the sender"),
 }
+_NAMES = frozenset({"link", "from-domain"})
 
 
 def told_clues(because: Sequence[tuple[str, float]]) -> str:
     """The loudest clues that are words, names or links; the others say nothing to a reader."""
-    told = dict.fromkeys(filter(None, (_told(clue) for clue, _share in because)))
-    return ", ".join(list(told)[:TOLD]) or _("the way it is made")
-
-
-def _told(clue: str) -> str:
-    kind, _colon, what = clue.partition(":")
-    words = _WORDS.get(kind)
-    return str(words) % {"what": clean_line(what, 60)} if words is not None and what else ""
+    loudest: dict[str, str] = {}
+    for clue, _share in because:
+        kind, _colon, what = clue.partition(":")
+        if what and kind in _WORDS and not (kind in _NAMES and "." not in what):
+            loudest.setdefault(kind, clean_line(what, 60))
+    told = [str(words) % {"what": loudest[kind]} for kind, words in _WORDS.items() if kind in loudest]
+    return ", ".join(told[:TOLD]) or _("the way it is made")

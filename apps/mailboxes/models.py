@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import User
 from apps.blobs.models import Blob
+from apps.mailboxes.filing import Filed
 from apps.organisations.models import Organisation, TenantRow
 
 
@@ -61,6 +62,12 @@ class Mailbox(TenantRow):
     )
     kind = models.CharField(max_length=16, choices=MailboxKind.choices)
     members = models.ManyToManyField(User, related_name="mailboxes", through="Membership")
+    reply_tokens = models.BooleanField(
+        default=False,
+        help_text=_(
+            "Its answers ask to be answered at an address that names them: message_ids.reply_address"
+        ),
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:
@@ -195,13 +202,24 @@ class Message(TenantRow):
         blank=True,
         help_text=_("MAIL FROM; empty for <>, null for a message that came without an envelope"),
     )
+    filed = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text=_("The rule that chose its conversation, and what that went by: filing.Filed"),
+    )
     authentication = models.JSONField(
         null=True,
         blank=True,
         help_text=_("Who sent it, as far as that is proven: mailauth.results; null where nobody asked"),
     )
     filed_because = models.TextField(
-        blank=True, help_text=_("The rule that chose its conversation, in a sentence")
+        blank=True, help_text=_("The same in a sentence, for messages from before the rule was kept")
+    )
+    new_participant = models.BooleanField(
+        default=False, help_text=_("Its sender had no part in the conversation before it")
+    )
+    machine_turns = models.PositiveSmallIntegerField(
+        default=0, help_text=_("Mails in a row up to this one that programs wrote to each other: loops")
     )
     author = models.ForeignKey(User, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     tags = ArrayField(models.CharField(max_length=100), default=list, blank=True)
@@ -222,6 +240,23 @@ class Message(TenantRow):
     @property
     def has_attachments(self) -> bool:
         return any(not part.inline for part in self.parts.all())
+
+    @property
+    def filed_as(self) -> Filed | None:
+        """The rule that chose its conversation, where it was kept."""
+        return Filed.of(self.filed, new_participant=self.new_participant)
+
+    @property
+    def filed_rule(self) -> str:
+        """The rule's code, such as `answers_ours`."""
+        filed = self.filed_as
+        return filed.rule.value if filed is not None else ""
+
+    @property
+    def filed_sentence(self) -> str:
+        """Why it lies where it lies, in one sentence."""
+        filed = self.filed_as
+        return filed.sentence if filed is not None else self.filed_because
 
 
 def digest_of_message_id(message_id: str) -> uuid.UUID:

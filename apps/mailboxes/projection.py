@@ -15,6 +15,7 @@ from django.db.models import Model
 from apps.accounts.models import User
 from apps.blobs.models import Blob
 from apps.blobs.services import StagedBytes, put_all, stage
+from apps.mailboxes.filing import Filed
 from apps.mailboxes.models import Direction, Message, Part, Thread, digest_of_message_id
 from apps.mailboxes.search import vector_of
 from apps.mime.address import Address
@@ -66,8 +67,9 @@ def store(
     state: str,
     received_at: datetime,
     raw_blob: Blob | None = None,
-    filed_because: str = "",
+    filed_because: Filed | None = None,
     envelope_sender: str | None = None,
+    machine_turns: int = 0,
     authentication: dict[str, Any] | None = None,
 ) -> Message:
     """Write the message and its parts, in the caller's transaction. `raw_blob`: the row the raw bytes have already.
@@ -85,6 +87,7 @@ def store(
         raw_blob=raw_blob,
         filed_because=filed_because,
         envelope_sender=envelope_sender,
+        machine_turns=machine_turns,
         authentication=authentication,
     )
     insert(*rows)
@@ -102,10 +105,11 @@ def draft(
     raw_blob: Blob | None = None,
     bcc: Sequence[Address] = (),
     author: User | None = None,
-    filed_because: str = "",
+    filed_because: Filed | None = None,
     tags: Sequence[str] = (),
     metadata: dict[str, Any] | None = None,
     envelope_sender: str | None = None,
+    machine_turns: int = 0,
     authentication: dict[str, Any] | None = None,
 ) -> tuple[Message, list[Model]]:
     """Like `store`, but only the bytes are put: the caller writes the rows, with others of its own.
@@ -147,8 +151,10 @@ def draft(
         has_remote_images=parsed.has_remote_images,
         handling=dict(parsed.handling),
         envelope_sender=envelope_sender,
+        filed=filed_because.as_json() if filed_because is not None else {},
+        new_participant=filed_because is not None and filed_because.new_participant,
+        machine_turns=machine_turns,
         authentication=authentication,
-        filed_because=filed_because,
         author=author,
         tags=list(tags),
         metadata=metadata or {},

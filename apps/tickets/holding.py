@@ -164,11 +164,14 @@ def decide_several(
 ) -> list[HeldMessage]:
     """Release, discard or restore what of `held_ids` the caller may see and is not decided yet; those it was done to.
 
-    What only an admin may release stays for one. Raises ObjectStoreUnavailable; then some are done and some are not.
+    A virus is let in by itself and after a warning, never among others. Raises ObjectStoreUnavailable; then some are
+    done and some are not.
     """
     done = []
     for held in held_among(principal, held_ids):
         try:
+            if wish == "release" and held.only_admins_release:
+                continue
             if wish == "release":
                 release(principal, held, now=now)
             elif wish == "discard":

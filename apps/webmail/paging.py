@@ -33,18 +33,18 @@ class PlaceInList:
         return place
 
     @classmethod
-    def of(cls, row: Any) -> "PlaceInList":
-        return cls(row.created_at, row.pk)
+    def of(cls, row: Any, by: str = "created_at") -> "PlaceInList":
+        return cls(getattr(row, by), row.pk)
 
     def __str__(self) -> str:
         return f"{self.at.isoformat()}~{self.row_id}"
 
-    def before(self, rows: QuerySet[Any]) -> QuerySet[Any]:
-        """Those of a list that is newest first that come after this place."""
+    def before(self, rows: QuerySet[Any], by: str = "created_at") -> QuerySet[Any]:
+        """Those of a list that is newest first that come after this place. `by`: the time it goes by."""
         # The first condition repeats what the second implies, in a form an index range scan can use.
         return rows.filter(
-            Q(created_at__lte=self.at)
-            & (Q(created_at__lt=self.at) | Q(created_at=self.at, id__lt=self.row_id))
+            Q(**{f"{by}__lte": self.at})
+            & (Q(**{f"{by}__lt": self.at}) | Q(**{by: self.at, "id__lt": self.row_id}))
         )
 
     def after(self, rows: QuerySet[Any]) -> QuerySet[Any]:
@@ -55,7 +55,7 @@ class PlaceInList:
         )
 
 
-def cut(rows: Sequence[Any], size: int) -> tuple[Sequence[Any], str]:
+def cut(rows: Sequence[Any], size: int, by: str = "created_at") -> tuple[Sequence[Any], str]:
     """A page of rows of which one too many was asked for, and where the next page begins ("" for nowhere)."""
     shown = rows[:size]
-    return shown, str(PlaceInList.of(shown[-1])) if len(rows) > size else ""
+    return shown, str(PlaceInList.of(shown[-1], by)) if len(rows) > size else ""

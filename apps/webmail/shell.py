@@ -16,6 +16,8 @@ from apps.mailboxes.conversations import folder_counts
 from apps.mailboxes.models import Folder, Mailbox, MailboxKind
 from apps.mailboxes.selectors import visible_mailboxes
 from apps.outbound.selectors import errors_for, refused_for, waiting_for
+from apps.tickets.models import HeldState
+from apps.tickets.selectors import held_for
 from apps.webmail.words import browser_words
 
 COUNTED = 1000
@@ -58,6 +60,7 @@ class Rail:
     mailboxes: list[MailboxLink]
     place: Place
     errors: int
+    held: int
     queue: QueueInShort
 
     @property
@@ -67,7 +70,7 @@ class Rail:
 
 
 def rail_of(principal: Principal, place: Place) -> Rail:
-    """Five queries, however many mailboxes there are."""
+    """Six queries, however many mailboxes there are."""
     counts = folder_counts(principal)
     links = []
     for mailbox in team_first(visible_mailboxes(principal)):
@@ -78,6 +81,7 @@ def rail_of(principal: Principal, place: Place) -> Rail:
         mailboxes=links,
         place=place,
         errors=_counted(errors_for(principal)) + _counted(refused_for(principal)),
+        held=_counted(held_for(principal).filter(state=HeldState.WAITING)),
         queue=_queue_in_short(principal, timezone.now()),
     )
 

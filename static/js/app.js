@@ -11,6 +11,7 @@ import { defineConversationList } from "./list.js";
 import { startLive } from "./live.js";
 import { startPanes } from "./panes.js";
 import { startReading } from "./reading.js";
+import { startSelecting } from "./selecting.js";
 import { startZone } from "./zone.js";
 
 startZone();
@@ -20,5 +21,6 @@ startPanes();
 startActions();
 startCopying();
 startReading();
+startSelecting();
 startKeys();
 startLive();

@@ -8,13 +8,14 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from apps.inbound import admission, ingest
-from apps.inbound.admission import PATIENCE, judge_again, proves_sender
+from apps.inbound.admission import PATIENCE, judge_again
 from apps.inbound.ingest import ingest_due
 from apps.inbound.models import ReceivedMessage, ReceivedState
 from apps.mailboxes.models import Message
 from apps.organisations.models import Organisation
+from apps.screening.screen import screen_received
 from apps.tickets.models import DmarcWish, HeldMessage, HeldState, HoldCause, ReceivingPolicy, Ticket
-from apps.tickets.trust import trust_sender
+from apps.tickets.trust import proves_sender, trust_sender
 from tests.inbound.arriving import PROVEN, FoundOut, fails_dmarc, judged, receive, take
 from tests.mail import raw_mail
 from tests.people import House
@@ -270,7 +271,7 @@ def test_judging_holds_no_transaction_open(
     house: House, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inside: list[bool] = []
-    look = admission.screen_received
+    look = screen_received
 
     def watch(*args: object, **named: object) -> object:
         inside.append(connection.in_atomic_block)

@@ -281,7 +281,16 @@ class MessageSerializer(FreelyNamed):
     authentication = AuthenticationSerializer()
     thread = serializers.UUIDField(source="message.thread_id")
     ticket = serializers.UUIDField(allow_null=True)
-    filed_because = serializers.CharField(source="message.filed_because")
+    filed_because = serializers.CharField(
+        source="message.filed_sentence", help_text="Why it belongs to its conversation, in one sentence."
+    )
+    filed_rule = serializers.CharField(
+        source="message.filed_rule", help_text="The same as a code. An open list; empty for old messages."
+    )
+    new_participant = serializers.BooleanField(
+        source="message.new_participant",
+        help_text="Its sender had no part in the conversation before: somebody passed on a mail of ours.",
+    )
     tags = serializers.ListField(child=serializers.CharField())
     metadata = serializers.DictField()
     deliveries = DeliverySerializer(many=True, required=False)
@@ -296,7 +305,9 @@ class EventSerializer(FreelyNamed):
     id = serializers.IntegerField()
     kind = serializers.CharField()
     at = serializers.DateTimeField(source="created_at")
-    actor = serializers.CharField(help_text="`user:ID`, `key:ID`, or empty for the platform itself.")
+    actor = serializers.CharField(
+        help_text="`user:ID`, `key:ID`, `app-password:ID`, or empty for the platform itself."
+    )
     ticket = serializers.UUIDField(source="ticket_id", allow_null=True)
     delivery = serializers.UUIDField(source="delivery_id", allow_null=True)
     data_ = serializers.DictField()

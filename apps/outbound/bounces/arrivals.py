@@ -21,10 +21,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.utils.translation import gettext as _
-
 from apps.blobs.models import Blob
 from apps.events.services import publish
+from apps.mailboxes.filing import Filed, FiledRule
 from apps.mailboxes.models import Folder, Mailbox, MailboxEntry, Message, Side, Thread
 from apps.mailboxes.projection import PreparedMessage
 from apps.mailboxes.threads import ThreadChoice
@@ -80,7 +79,11 @@ def take_in(arrival: Arrival, report: Report, mailboxes: Sequence[Mailbox], now:
 
 def _file(arrival: Arrival, report: Report, matches: Sequence[Match]) -> Message:
     about = matches[0].delivery.message
-    because = _("It reports on “%(subject)s”.") % {"subject": about.subject or _("No subject")}
+    because = (
+        Filed(FiledRule.REPORTS_ON, {"subject": about.subject})
+        if about.subject
+        else Filed(FiledRule.REPORTS_ON_UNNAMED)
+    )
     senders_copies = MailboxEntry.objects.filter(message=about, side=Side.SENDER)
     return file_quietly(
         _as_report(arrival.prepared, kind_of(report)),
@@ -101,9 +104,7 @@ def _file_bounce_of_a_bounce(arrival: Arrival, mailboxes: Sequence[Mailbox]) -> 
     thread = Thread.objects.create(organisation_id=arrival.organisation_id, subject=parsed.subject)
     message = file_quietly(
         _as_report(arrival.prepared, MessageKind.BOUNCE),
-        choice=ThreadChoice(
-            thread, _("It is a bounce of an automatic mail, which nobody waits for."), begins=True
-        ),
+        choice=ThreadChoice(thread, Filed(FiledRule.AUTOMATIC_BOUNCED), begins=True),
         places=[QuietPlace(one.pk, Folder.ARCHIVE, arrival.received_at) for one in mailboxes],
         received_at=arrival.received_at,
         raw_blob=arrival.raw_blob,

@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     """What was found out about a received message's sender; null for those that came before anybody asked."""
 
-    dependencies = [("mailboxes", "0007_app_passwords")]
+    dependencies = [("mailboxes", "0008_messages_say_by_which_rule_they_were_filed")]
 
     operations = [
         migrations.AddField(
