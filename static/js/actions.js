@@ -111,6 +111,7 @@ async function tell(form, body) {
 
 /** What is open may have gone elsewhere: show it there. */
 function follow(answer) {
+  if (answer?.moved) document.getElementById(`message-${answer.moved}`)?.remove();
   const open = document.getElementById("conversation");
   if (!answer?.left || open?.dataset.thread !== answer.left) return;
   window.htmx.ajax("GET", answer.next_url, { target: "#reading", swap: "innerHTML", push: "true" });

@@ -95,7 +95,8 @@ async function refreshRail() {
 async function refreshConversation(mailbox) {
   const open = openConversation();
   if (!open || (mailbox && mailbox !== open.dataset.mailbox)) return;
-  const page = await fragment(open.dataset.url);
+  const unfolded = open.querySelector("details.middle[open]")?.dataset.before;
+  const page = await fragment(unfolded ? `${open.dataset.url}?unfolded=${unfolded}` : open.dataset.url);
   const fresh = page.getElementById("conversation");
   if (openConversation() !== open || !fresh) return;
   if (fresh.dataset.thread !== open.dataset.thread) {

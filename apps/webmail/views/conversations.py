@@ -71,7 +71,9 @@ def conversation(
 ) -> HttpResponse:
     mailbox = mailbox_for(principal, mailbox_id)
     try:
-        shown = show_conversation(principal, mailbox, folder, thread_id, timezone.now())
+        shown = show_conversation(
+            principal, mailbox, folder, thread_id, timezone.now(), unfolded=_unfolded(request)
+        )
     except NotVisible:
         ticket = ticket_of(mailbox, thread_id)
         if ticket is None or ticket.merged_into is None:
@@ -97,7 +99,8 @@ def message_body(
     mailbox = mailbox_for(principal, mailbox_id)
     message = message_for(principal, message_id)
     shown = show_message(principal, mailbox, message, timezone.now())
-    return render(request, "webmail/body.html", {"shown": shown})
+    context = {"shown": shown, "mailbox": mailbox, "ticket": ticket_of(mailbox, message.thread_id)}
+    return render(request, "webmail/opened.html", context)
 
 
 @require_safe
@@ -164,6 +167,14 @@ def star(
     star_conversation(principal, mailbox, thread_id, starred=request.POST.get("starred") == "1")
     shown = show_conversation(principal, mailbox, folder, thread_id, timezone.now())
     return render(request, "webmail/bar.html", _conversation_context(shown, folder))
+
+
+def _unfolded(request: HttpRequest) -> uuid.UUID | None:
+    """The message before which the browser has unfolded the conversation already."""
+    try:
+        return uuid.UUID(request.GET.get("unfolded", ""))
+    except ValueError:
+        return None
 
 
 def folder_url(mailbox: Mailbox, folder: Folder) -> str:

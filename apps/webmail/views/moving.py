@@ -93,7 +93,9 @@ def _told(made: TicketMove) -> JsonResponse:
         "sentence": sentences[MoveKind(made.kind)] % numbers,
         "undo_url": reverse("webmail:undo-move", kwargs={"move_id": made.pk}),
     }
-    if made.kind == MoveKind.MERGED:
+    if made.kind != MoveKind.MERGED:
+        answer["moved"] = str(made.message_ids[0])
+    else:
         answer |= {"left": str(made.source.thread_id), "next_url": _url(made.target)}
     return JsonResponse(answer)
 
