@@ -254,6 +254,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "DeliveryState": "apps.outbound.models.DeliveryState",
         "TicketState": "apps.tickets.models.TicketState",
+        "HeldState": "apps.tickets.models.HeldState",
         "ErrorKind": "apps.api.serializers.queue.ErrorKind",
         "MailboxKind": "apps.mailboxes.models.MailboxKind",
         "MessageKind": "apps.mailboxes.models.MessageKind",
