@@ -29,7 +29,7 @@ from apps.accounts.errors import AdminsOnly, FieldInvalid, ReadOnly
 from apps.blobs.errors import ObjectStoreUnavailable
 from apps.mailboxes.errors import DomainClaimed, DomainInUse, NotVisible
 from apps.outbound.errors import IdempotencyConflict, NotPossibleNow, QuotaReached, SubmissionInvalid
-from apps.tickets.errors import NotHeld
+from apps.tickets.errors import MoveNotPossible, NotHeld
 from apps.webhooks.errors import WebhookNotActive
 
 log = structlog.get_logger(__name__)
@@ -166,7 +166,10 @@ _FORESEEN: tuple[tuple[tuple[type[Exception], ...], Callable[[Any], Problem]], .
     ((AdminsOnly,), lambda error: Problem(403, "admins_only", str(error))),
     ((ReadOnly,), lambda error: Problem(409, "read_only", str(error))),
     ((IdempotencyConflict,), lambda error: Problem(409, "idempotency_conflict", str(error))),
-    ((NotPossibleNow, NotHeld, WebhookNotActive), lambda error: Problem(409, "not_possible_now", str(error))),
+    (
+        (NotPossibleNow, NotHeld, WebhookNotActive, MoveNotPossible),
+        lambda error: Problem(409, "not_possible_now", str(error)),
+    ),
     ((DomainClaimed,), lambda error: Problem(409, "domain_claimed", str(error))),
     ((DomainInUse,), lambda error: Problem(409, "domain_in_use", str(error))),
     ((RequestDataTooBig,), lambda _error: too_large()),

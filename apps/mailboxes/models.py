@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import User
 from apps.blobs.models import Blob
+from apps.mailboxes.filing import Filed
 from apps.organisations.models import Organisation, TenantRow
 
 
@@ -28,6 +29,16 @@ class Domain(TenantRow):
     name = models.CharField(max_length=255)
     proof = models.CharField(max_length=64, blank=True, help_text=_("The token its TXT record must show"))
     verified_at = models.DateTimeField(null=True, blank=True)
+    catch_all = models.ForeignKey(
+        "Mailbox",
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        help_text=_(
+            "Takes what is sent to addresses of the domain that nobody has; without it they are refused"
+        ),
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -61,6 +72,12 @@ class Mailbox(TenantRow):
     )
     kind = models.CharField(max_length=16, choices=MailboxKind.choices)
     members = models.ManyToManyField(User, related_name="mailboxes", through="Membership")
+    reply_tokens = models.BooleanField(
+        default=False,
+        help_text=_(
+            "Its answers ask to be answered at an address that names them: message_ids.reply_address"
+        ),
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:
@@ -190,13 +207,34 @@ class Message(TenantRow):
         blank=True,
         help_text=_("{name: value} of the header fields that say how it wants to be treated: mime.handling"),
     )
+    contents = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text=_("What stands within it besides text and files, where there is any: mailboxes.contents"),
+    )
     envelope_sender = models.TextField(  # noqa: DJ001  "" and null differ: `<>`, and no envelope at all
         null=True,
         blank=True,
         help_text=_("MAIL FROM; empty for <>, null for a message that came without an envelope"),
     )
+    filed = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text=_("The rule that chose its conversation, and what that went by: filing.Filed"),
+    )
+    authentication = models.JSONField(
+        null=True,
+        blank=True,
+        help_text=_("Who sent it, as far as that is proven: mailauth.results; null where nobody asked"),
+    )
     filed_because = models.TextField(
-        blank=True, help_text=_("The rule that chose its conversation, in a sentence")
+        blank=True, help_text=_("The same in a sentence, for messages from before the rule was kept")
+    )
+    new_participant = models.BooleanField(
+        default=False, help_text=_("Its sender had no part in the conversation before it")
+    )
+    machine_turns = models.PositiveSmallIntegerField(
+        default=0, help_text=_("Mails in a row up to this one that programs wrote to each other: loops")
     )
     author = models.ForeignKey(User, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     tags = ArrayField(models.CharField(max_length=100), default=list, blank=True)
@@ -218,6 +256,23 @@ class Message(TenantRow):
     def has_attachments(self) -> bool:
         return any(not part.inline for part in self.parts.all())
 
+    @property
+    def filed_as(self) -> Filed | None:
+        """The rule that chose its conversation, where it was kept."""
+        return Filed.of(self.filed, new_participant=self.new_participant)
+
+    @property
+    def filed_rule(self) -> str:
+        """The rule's code, such as `answers_ours`."""
+        filed = self.filed_as
+        return filed.rule.value if filed is not None else ""
+
+    @property
+    def filed_sentence(self) -> str:
+        """Why it lies where it lies, in one sentence."""
+        filed = self.filed_as
+        return filed.sentence if filed is not None else self.filed_because
+
 
 def digest_of_message_id(message_id: str) -> uuid.UUID:
     """128 bits of SHA-256 of a Message-ID: real ones outgrow what a B-tree page can index."""
@@ -230,9 +285,18 @@ class Part(models.Model):
     message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="parts")
     n = models.PositiveIntegerField()
     filename = models.CharField(max_length=255)
-    content_type = models.CharField(max_length=255)
+    content_type = models.CharField(max_length=255, help_text=_("As the mail says"))
+    detected_type = models.CharField(  # noqa: DJ001  "" and null differ: nothing recognised, and not looked at
+        max_length=255,
+        null=True,
+        blank=True,
+        help_text=_("As its own bytes say, empty where they do not; null: not looked at yet"),
+    )
     content_id = models.TextField(blank=True)
     inline = models.BooleanField(default=False)
+    within = models.PositiveIntegerField(
+        default=0, help_text=_("The part it was found in, such as a winmail.dat or a forwarded message")
+    )
     blob = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="+")
 
     class Meta:

@@ -32,6 +32,7 @@ TITLES = {
     "scanner_unavailable": _("The scanner does not answer"),
     "reply_lost": _("Nobody can tell whether they arrived"),
     "uncertain_retried": _("Tried once more after a lost answer"),
+    "loop": _("Programs answer each other in circles"),
     "no_such_address": _("Nobody here has this address"),
     "recipient_refused": _("The server refused the recipient"),
     "message_refused": _("The server refused the message"),

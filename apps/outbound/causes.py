@@ -42,6 +42,7 @@ class Cause(StrEnum):
 
     # at rest
     REPLY_LOST = "reply_lost"
+    LOOP = "loop"
     NO_SUCH_ADDRESS = "no_such_address"
     RECIPIENT_REFUSED = "recipient_refused"
     MESSAGE_REFUSED = "message_refused"

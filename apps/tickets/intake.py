@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db import connection, transaction
 
@@ -22,7 +23,8 @@ from apps.blobs.models import Blob
 from apps.classify.priority import MailFacts, classify
 from apps.events.notices import announce
 from apps.events.services import publish
-from apps.mailboxes.models import Direction, Folder, Mailbox, Message, MessageKind, Side
+from apps.mailboxes.loops import turn_after
+from apps.mailboxes.models import Direction, Folder, Mailbox, Message, MessageKind, Side, Thread
 from apps.mailboxes.projection import PreparedMessage, store
 from apps.mailboxes.services import add_entry
 from apps.mailboxes.threads import ThreadChoice, choose_thread
@@ -58,8 +60,11 @@ def file_message(
     received_at: datetime,
     raw_blob: Blob | None = None,
     envelope_sender: str | None = None,
+    authentication: dict[str, Any] | None = None,
 ) -> Message:
-    """File a received message into the mailboxes of one organisation. `envelope_sender` is MAIL FROM, "" for `<>`."""
+    """File a received message into the mailboxes of one organisation. `envelope_sender` is MAIL FROM, "" for `<>`;
+    `authentication` what was found out about who sent it.
+    """
     choice = choose_thread(organisation_id, prepared.parsed)
     message = store(
         prepared,
@@ -71,6 +76,10 @@ def file_message(
         raw_blob=raw_blob,
         filed_because=choice.because,
         envelope_sender=envelope_sender,
+        machine_turns=turn_after(
+            choice.answers, received_at, by_machine=prepared.parsed.kind.value == MessageKind.AUTO_REPLY
+        ),
+        authentication=authentication,
     )
     publish(organisation_id, "message.received", message_id=message.pk, message_kind=message.kind)
     deliver_locally(message, mailboxes, received_at, begins=choice.begins)
@@ -85,6 +94,7 @@ def file_quietly(
     places: Sequence[QuietPlace],
     received_at: datetime,
     raw_blob: Blob | None = None,
+    authentication: dict[str, Any] | None = None,
 ) -> Message:
     """File a received message that asks nobody for anything, such as a report on a mail of ours: it is there and can be
     read, it counts as read, and no ticket is opened or taken up by it.
@@ -99,6 +109,7 @@ def file_quietly(
         received_at=received_at,
         raw_blob=raw_blob,
         filed_because=choice.because,
+        authentication=authentication,
     )
     publish(organisation_id, "message.received", message_id=message.pk, message_kind=message.kind)
     for place in sorted(places, key=lambda one: one.mailbox_id):
@@ -127,7 +138,7 @@ def deliver_locally(
             _bring_back(message, mailbox)
     for _mailbox_id, mailbox in unique:
         if mailbox.opens_tickets and (begins or not _continue(message, mailbox, now)):
-            _open(message, mailbox, now)
+            open_ticket(message, mailbox, now)
 
 
 def _bring_back(message: Message, mailbox: Mailbox) -> None:
@@ -160,23 +171,43 @@ def _continue(message: Message, mailbox: Mailbox, now: datetime) -> bool:
     return True
 
 
-def _open(message: Message, mailbox: Mailbox, now: datetime) -> None:
+def open_ticket(
+    message: Message,
+    mailbox: Mailbox,
+    now: datetime,
+    *,
+    thread: Thread | None = None,
+    split_from: Ticket | None = None,
+) -> Ticket:
+    """A ticket in a shared mailbox, in the caller's transaction. `thread`: where the message is going to be moved, out
+    of a ticket it was part of; then nobody wrote just now, and the event says so (`split`).
+    """
     priority = classify(MailFacts(message.kind, message.subject, message.handling))
+    requester = _requester(message, split_from)
     ticket = Ticket.objects.create(
         organisation_id=message.organisation_id,
         number=_next_number(message.organisation_id),
         mailbox=mailbox,
-        thread_id=message.thread_id,
+        thread_id=thread.pk if thread is not None else message.thread_id,
         subject=message.subject,
         priority=priority.level.value,
         priority_because=priority.because.value,
-        requester_name=message.sender_name,
-        requester_address=message.sender_address,
+        requester_name=requester["name"],
+        requester_address=requester["address"],
         opened_at=now,
         last_activity_at=now,
     )
-    publish(ticket.organisation_id, "ticket.opened", ticket_id=ticket.pk, message_id=message.pk)
+    split: dict[str, Any] = {"split": True} if thread is not None else {}
+    publish(ticket.organisation_id, "ticket.opened", ticket_id=ticket.pk, message_id=message.pk, **split)
     announce([mailbox.pk], "tickets")
+    return ticket
+
+
+def _requester(message: Message, split_from: Ticket | None) -> dict[str, str]:
+    """Who asks: the writer; of what we wrote ourselves, whom the ticket was with that it was split off."""
+    if split_from is not None and message.direction == Direction.OUT:
+        return {"name": split_from.requester_name, "address": split_from.requester_address}
+    return {"name": message.sender_name, "address": message.sender_address}
 
 
 def _next_number(organisation_id: uuid.UUID) -> int:

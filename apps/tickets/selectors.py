@@ -13,14 +13,15 @@ from apps.mailboxes.errors import NotVisible
 from apps.mailboxes.models import Mailbox, Message
 from apps.mailboxes.search import query_of
 from apps.mailboxes.selectors import visible_mailboxes
-from apps.tickets.models import HeldMessage, Note, Ticket
+from apps.mime.address import comparable_address
+from apps.tickets.models import HeldMessage, Note, Ticket, TicketMove
 
 
 def tickets_for(principal: Principal) -> QuerySet[Ticket]:
     """Every ticket the caller may see, with mailbox and assignee at hand."""
     return Ticket.objects.filter(
         organisation_id=principal.organisation_id, mailbox__in=visible_mailboxes(principal).order_by()
-    ).select_related("mailbox", "assignee")
+    ).select_related("mailbox", "assignee", "merged_into")
 
 
 def ticket_for(principal: Principal, ticket_id: uuid.UUID | str) -> Ticket:
@@ -29,6 +30,33 @@ def ticket_for(principal: Principal, ticket_id: uuid.UUID | str) -> Ticket:
         return tickets_for(principal).get(pk=ticket_id)
     except (Ticket.DoesNotExist, ValidationError, ValueError) as error:
         raise NotVisible(str(ticket_id)) from error
+
+
+def tickets_of(principal: Principal, address: str) -> QuerySet[Ticket]:
+    """The tickets that somebody asked for, by their address, newest first. What was merged counts where it went."""
+    return (
+        tickets_for(principal)
+        .filter(requester_address__iexact=comparable_address(address), merged_into=None)
+        .order_by("-opened_at", "-id")
+    )
+
+
+def moves_of(ticket: Ticket) -> list[TicketMove]:
+    """What was moved into a ticket and out of it, oldest first."""
+    return list(
+        TicketMove.objects.filter(Q(source=ticket) | Q(target=ticket)).select_related("source", "target")
+    )
+
+
+def move_for(principal: Principal, move_id: uuid.UUID | str) -> TicketMove:
+    """One move between tickets the caller may see. Raises NotVisible."""
+    visible = tickets_for(principal).order_by().values("pk")
+    try:
+        return TicketMove.objects.select_related("source__mailbox", "target__mailbox").get(
+            pk=move_id, organisation_id=principal.organisation_id, source__in=visible, target__in=visible
+        )
+    except (TicketMove.DoesNotExist, ValidationError, ValueError) as error:
+        raise NotVisible(str(move_id)) from error
 
 
 def search_tickets(tickets: QuerySet[Ticket], text: str) -> QuerySet[Ticket]:
@@ -47,7 +75,9 @@ def search_tickets(tickets: QuerySet[Ticket], text: str) -> QuerySet[Ticket]:
 def ticket_of(mailbox: Mailbox, thread_id: uuid.UUID) -> Ticket | None:
     """The ticket of a conversation in a shared mailbox, if it is one."""
     return (
-        Ticket.objects.select_related("mailbox", "assignee").filter(mailbox=mailbox, thread=thread_id).first()
+        Ticket.objects.select_related("mailbox", "assignee", "merged_into")
+        .filter(mailbox=mailbox, thread=thread_id)
+        .first()
     )
 
 

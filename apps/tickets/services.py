@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from apps.accounts.principal import Principal
 from apps.classify.priority import Because
@@ -41,6 +42,8 @@ def change_ticket(
     now: datetime,
 ) -> Ticket:
     """Change what is given and leave the rest. Raises TicketInvalid naming the field."""
+    if ticket.merged_into_id is not None and state is not None:
+        raise TicketInvalid("state", _("It was merged into another ticket: change that one."))
     changes: dict[str, Any] = {}
     if state is not None:
         changes |= _state_change(_choice("state", state, TicketState), now)
@@ -77,7 +80,7 @@ def add_note(principal: Principal, ticket: Ticket, text: str, *, now: datetime) 
             organisation_id=ticket.organisation_id,
             ticket=ticket,
             author=principal.user,
-            author_name=_name_of(principal),
+            author_name=name_of(principal),
             text=text,
         )
         Ticket.objects.filter(pk=ticket.pk).update(last_activity_at=now)
@@ -97,6 +100,7 @@ def record_reply(
 ) -> None:
     """Note an answer, in the submission's transaction. The ticket is pending unless told otherwise."""
     new_state = _choice("state", state or TicketState.PENDING, TicketState)
+    ticket = _where_it_went(ticket)
     changes: dict[str, Any] = _state_change(new_state, now) | {"last_activity_at": now}
     if ticket.assignee_id is None and principal.user is not None:
         changes["assignee_id"] = principal.user.pk
@@ -124,6 +128,12 @@ def record_answer(principal: Principal, message: Message, now: datetime) -> None
         record_reply(principal, ticket, message, state=None, now=now)
 
 
+def _where_it_went(ticket: Ticket) -> Ticket:
+    """The ticket itself, or the one it was merged into while the answer to it was on its way."""
+    merged_into = Ticket.objects.filter(pk=ticket.pk).values_list("merged_into", flat=True).first()
+    return Ticket.objects.get(pk=merged_into) if merged_into is not None else ticket
+
+
 def _state_change(state: str, now: datetime) -> dict[str, Any]:
     return {"state": state, "solved_at": now if state == TicketState.SOLVED else None}
 
@@ -147,7 +157,8 @@ def _tags(tags: Sequence[str]) -> list[str]:
     return cleaned
 
 
-def _name_of(principal: Principal) -> str:
+def name_of(principal: Principal) -> str:
+    """Who did something, as the team reads it."""
     if principal.user is not None:
         return principal.user.name
     return principal.api_key.name if principal.api_key else ""

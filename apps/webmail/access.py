@@ -23,7 +23,7 @@ from apps.accounts.principal import Principal
 from apps.blobs.errors import BlobError
 from apps.mailboxes.errors import NotVisible
 from apps.outbound.errors import NotPossibleNow, SubmissionInvalid
-from apps.tickets.errors import NotHeld
+from apps.tickets.errors import MoveNotPossible, NotHeld
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, Principal, P], HttpResponse]
@@ -54,7 +54,7 @@ def for_people(view: View[P]) -> Callable[Concatenate[HttpRequest, P], HttpRespo
                 response = JsonResponse({"detail": error.reason}, status=422)
             except AdminsOnly as error:
                 response = JsonResponse({"detail": str(error)}, status=403)
-            except (ReadOnly, NotPossibleNow, NotHeld) as error:
+            except (ReadOnly, NotPossibleNow, NotHeld, MoveNotPossible) as error:
                 response = JsonResponse({"detail": str(error)}, status=409)
             except BlobError:
                 response = _unavailable(request)

@@ -17,7 +17,8 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.accounts.principal import Principal
-from apps.mailboxes.models import Domain, Folder, Message
+from apps.mailboxes.app_passwords import create_app_password
+from apps.mailboxes.models import AppPassword, Domain, Folder, Message
 from apps.outbound.bounces.suppressions import add_suppression
 from apps.outbound.errors import SubmissionInvalid
 from apps.outbound.limits.services import make_limit
@@ -35,7 +36,8 @@ from apps.outbound.models import (
 from apps.outbound.signing.rotation import create_keys
 from apps.outbound.submission.replies import Reply, reply_to_ticket
 from apps.outbound.submission.submit import SubmittedAttachment
-from apps.tickets.models import HeldMessage, Ticket, TrustedSender
+from apps.tickets.models import HeldMessage, Ticket, TicketMove, TrustedSender
+from apps.tickets.moving import split_message
 from apps.tickets.services import add_note
 from apps.tickets.trust import trust_sender
 from apps.webhooks.models import Webhook
@@ -70,9 +72,11 @@ class Belongings:
     limit: SendingLimit
     refused: RefusedSubmission
     key: SigningKey
+    app_password: AppPassword
     suppression: Suppression
     held: HeldMessage
     trusted: TrustedSender
+    move: TicketMove
 
     def values(self, reader: User) -> dict[str, Callable[[Address], object]]:
         """What each parameter of an address is filled with. `reader` is whom tokens are made for."""
@@ -87,9 +91,11 @@ class Belongings:
             "error_id": lambda _address: self.refused.pk,
             "refused_id": lambda _address: self.refused.pk,
             "folder": lambda _address: Folder.INBOX,
+            "move_id": lambda _address: self.move.pk,
             "limit_id": lambda _address: self.limit.pk,
             "n": lambda _address: 1,
             "domain_id": lambda _address: self.key.domain_id,
+            "app_password_id": lambda _address: self.app_password.pk,
             "key_id": lambda _address: self.key.pk,
             "suppression_id": lambda _address: self.suppression.pk,
             "held_id": lambda _address: self.held.pk,
@@ -110,8 +116,8 @@ class Belongings:
         """What no answer to the outsider may contain."""
         house = self.house
         rows = (house.organisation, house.support, house.alice, self.ticket, self.ticket.thread, self.answer)
-        going_out = (self.waiting, self.failed, self.webhook, self.relay, self.refused)
-        listed = (self.suppression, self.held, self.trusted)
+        going_out = (self.waiting, self.failed, self.webhook, self.relay, self.refused, self.move)
+        listed = (self.suppression, self.held, self.trusted, self.app_password)
         ids = [str(row.pk) for row in (*rows, *going_out, self.key, self.key.domain, *listed)]
         return [text.encode() for text in (*ids, MARK, "house.test", "customer.example")]
 
@@ -120,6 +126,12 @@ class Belongings:
 def belongings(house: House) -> Belongings:
     arrive(house.support, subject=f"The ferry to {MARK}", at=ARRIVED_AT)
     ticket = Ticket.objects.select_related("mailbox").get()
+    second = arrive(
+        house.support,
+        message_id="second@customer.example",
+        headers={"In-Reply-To": "<first@customer.example>"},
+        at=ARRIVED_AT,
+    )
     add_note(house.as_alice, ticket, f"{MARK} is sold out.", now=ARRIVED_AT)
     reply = Reply(
         text=f"No ferry to {MARK}.",
@@ -178,11 +190,13 @@ def belongings(house: House) -> Belongings:
         key=create_keys(Domain.objects.get(name=house.domain), ARRIVED_AT, algorithms=[KeyAlgorithm.ED25519])[
             0
         ],
+        app_password=create_app_password(house.as_alice, house.support, name=MARK, now=timezone.now())[0],
         suppression=add_suppression(
             house.as_key, f"gone@{MARK.lower()}.example", evidence=MARK, now=timezone.now()
         ),
         held=held,
         trusted=trust_sender(house.as_key, f"{MARK.lower()}.example", now=timezone.now()),
+        move=split_message(house.as_alice, ticket, second.pk, now=timezone.now()),
     )
 
 

@@ -31,7 +31,13 @@ NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 
 def fill(house: House, count: int) -> list[Message]:
     return [
-        arrive(house.support, message_id=f"{n}@x.example", subject=f"Mail {n}", at=NOW + timedelta(minutes=n))
+        arrive(
+            house.support,
+            message_id=f"{n}@x.example",
+            subject=f"Mail {n}",
+            headers={"Cc": "tomas@x.example"},
+            at=NOW + timedelta(minutes=n),
+        )
         for n in range(count)
     ]
 

@@ -34,7 +34,7 @@ def test_an_answer_goes_to_the_customer_from_the_tickets_mailbox(house: House, t
     assert recipients(submitted) == ["elena@customer.example"]
     assert submitted.message.sender_address == "support@house.test"
     assert submitted.message.thread == ticket.thread
-    assert submitted.message.filed_because == "It is the answer to ticket #1."
+    assert submitted.message.filed_sentence == "It is the answer to ticket #1."
 
 
 def test_an_answer_goes_where_the_customer_asked_for_answers(house: House, ticket: Ticket) -> None:

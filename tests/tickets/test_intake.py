@@ -94,7 +94,10 @@ def test_an_answer_continues_the_ticket_and_reopens_it(house: House) -> None:
     assert ticket.solved_at is None
     assert ticket.last_activity_at == NOW + timedelta(hours=1)
     assert message.thread_id == ticket.thread_id
-    assert message.filed_because == "It answers <first@customer.example>, which we know."
+    assert message.filed_rule == "answers_known"
+    assert message.filed_sentence == (
+        "It answers <first@customer.example>, and its sender takes part in that conversation."
+    )
 
 
 def test_references_are_tried_from_the_newest(house: House) -> None:
@@ -106,17 +109,6 @@ def test_references_are_tried_from_the_newest(house: House) -> None:
         headers={"References": "<a@x.example> <b@x.example> <q@x.example>"},
     )
     assert answer.thread_id == newer.thread_id
-
-
-def test_a_new_sender_in_a_conversation_is_told_of(house: House) -> None:
-    arrive(house.support)
-    message = arrive(
-        house.support,
-        sender="someone@else.example",
-        message_id="z@else.example",
-        headers={"References": "<first@customer.example>"},
-    )
-    assert message.filed_because.endswith("Its sender is new to this conversation.")
 
 
 def test_the_same_subject_alone_joins_nothing(house: House) -> None:

@@ -8,6 +8,7 @@ from django.test import Client
 from django.urls import URLPattern, reverse
 from django.utils import timezone
 
+from apps.mailboxes.app_passwords import create_app_password
 from apps.mailboxes.models import Domain, Message
 from apps.outbound.bounces.suppressions import add_suppression
 from apps.outbound.errors import SubmissionInvalid
@@ -33,6 +34,7 @@ OF_ONESELF = {
     "stop",
     "domains",
     "acknowledgements",
+    "app-passwords",
     "suppressions",
     "relays",
     "add-relay",
@@ -50,7 +52,7 @@ POSTED = {"read", "move", "star", "answer", "change-ticket", "note", "answer-tic
           "rewrite", "send-unsuppressed", "retry-recipient",
           "discard-refused", "restore-refused", "add-domain", "check-domain", "remove-domain", "rotate-keys",
           "change-key", "change-acknowledgement", "unsuppress", "test-relay",
-          "pause-relay", "resume-relay", "remove-relay",
+          "pause-relay", "resume-relay", "remove-relay", "revoke-app-password",
           "several-held", "release", "discard-held", "restore-held", "distrust"}  # fmt: skip
 
 
@@ -81,6 +83,9 @@ def things_of(house: House) -> dict[str, object]:
         "domain_id": domain.pk,
         "key_id": key.pk,
         "suppression_id": add_suppression(house.as_key, "gone@customer.example", now=timezone.now()).pk,
+        "app_password_id": create_app_password(
+            house.as_alice, house.support, name="Laptop", now=timezone.now()
+        )[0].pk,
         "relay_id": Relay.objects.create(
             organisation=house.organisation, name="Relay of house.test", host="127.0.0.1", port=9
         ).pk,

@@ -60,4 +60,5 @@ class TicketsQuery(PageQuery):
     assignee = AssigneeField(required=False, help_text="A person's id, or `none`.")
     mailbox = serializers.UUIDField(required=False)
     tag = TextField(required=False, max_length=100)
+    requester = TextField(required=False, max_length=1000, help_text="The address of whoever asked.")
     q = TextField(required=False, max_length=1000, help_text="A ticket's number, or words of its messages.")

@@ -7,7 +7,7 @@ from rest_framework import serializers
 from apps.api.fields import AddressList, StrictSerializer, TextField
 from apps.api.serializers.automation import AcknowledgementSerializer
 from apps.api.serializers.messages import AddressSerializer, MessageSerializer, NewAttachmentSerializer
-from apps.tickets.models import TicketPriority, TicketState
+from apps.tickets.models import MoveKind, TicketPriority, TicketState
 
 
 class TicketChangeSerializer(StrictSerializer):
@@ -45,6 +45,23 @@ class NewNoteSerializer(StrictSerializer):
     text = TextField()
 
 
+class MergeSerializer(StrictSerializer):
+    into = serializers.UUIDField(
+        help_text="The ticket that gets everything of this one; of the same mailbox."
+    )
+
+
+class SplitSerializer(StrictSerializer):
+    message = serializers.UUIDField(help_text="The message that gets a ticket of its own.")
+
+
+class MoveSerializer(SplitSerializer):
+    """One message into another ticket."""
+
+    message = serializers.UUIDField()
+    into = serializers.UUIDField(help_text="A ticket of the same mailbox.")
+
+
 class PersonSerializer(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     name = serializers.CharField()
@@ -59,6 +76,19 @@ class NoteSerializer(serializers.Serializer[Any]):
     author_name = serializers.CharField()
     text = serializers.CharField()
     created_at = serializers.DateTimeField()
+
+
+class TicketMoveSerializer(serializers.Serializer[Any]):
+    """What a person moved from one ticket to another. `…/moves/{id}/undo` takes it back."""
+
+    id = serializers.UUIDField()
+    kind = serializers.ChoiceField(choices=MoveKind.choices)
+    from_ticket = serializers.UUIDField(source="source_id", help_text="It had it.")
+    to_ticket = serializers.UUIDField(source="target_id", help_text="It has it.")
+    messages = serializers.ListField(source="message_ids", child=serializers.UUIDField())
+    by = serializers.CharField(source="mover_name")
+    moved_at = serializers.DateTimeField()
+    undone_at = serializers.DateTimeField(allow_null=True)
 
 
 class TicketSerializer(serializers.Serializer[Any]):
@@ -78,6 +108,9 @@ class TicketSerializer(serializers.Serializer[Any]):
     requester = AddressSerializer()
     mailbox = serializers.UUIDField(source="ticket.mailbox_id")
     thread = serializers.UUIDField(source="ticket.thread_id")
+    merged_into = serializers.UUIDField(
+        source="ticket.merged_into_id", allow_null=True, help_text="The ticket that has all of it now."
+    )
     tags = serializers.ListField(source="ticket.tags", child=serializers.CharField())
     opened_at = serializers.DateTimeField(source="ticket.opened_at")
     last_activity_at = serializers.DateTimeField(source="ticket.last_activity_at")
@@ -92,3 +125,4 @@ class WholeTicketSerializer(TicketSerializer):
     )
     messages = MessageSerializer(many=True)
     notes = NoteSerializer(many=True)
+    moves = TicketMoveSerializer(many=True, help_text="In and out, oldest first.")

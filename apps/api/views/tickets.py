@@ -25,6 +25,7 @@ from apps.api.serializers.tickets import (
 from apps.api.views.base import ApiView
 from apps.api.views.messages import attachments_of
 from apps.mailboxes.selectors import mailbox_for
+from apps.mime.address import comparable_address
 from apps.outbound.submission.replies import Reply, reply_to_ticket
 from apps.tickets.models import Ticket
 from apps.tickets.selectors import search_tickets, ticket_for, tickets_for
@@ -139,6 +140,8 @@ def filtered_tickets(principal: Principal, query: dict[str, Any]) -> QuerySet[Ti
         tickets = tickets.filter(assignee=None if assignee == NOBODY else assignee)
     if tag := query.get("tag"):
         tickets = tickets.filter(tags__contains=[tag])
+    if requester := query.get("requester"):
+        tickets = tickets.filter(requester_address__iexact=comparable_address(requester))
     if text := query.get("q"):
         tickets = search_tickets(tickets, text)
     return tickets

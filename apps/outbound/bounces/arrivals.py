@@ -19,11 +19,11 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-
-from django.utils.translation import gettext as _
+from typing import Any
 
 from apps.blobs.models import Blob
 from apps.events.services import publish
+from apps.mailboxes.filing import Filed, FiledRule
 from apps.mailboxes.models import Folder, Mailbox, MailboxEntry, Message, Side, Thread
 from apps.mailboxes.projection import PreparedMessage
 from apps.mailboxes.threads import ThreadChoice
@@ -49,6 +49,7 @@ class Arrival:
     prepared: PreparedMessage
     raw_blob: Blob
     received_at: datetime
+    authentication: dict[str, Any] | None = None
 
 
 def recognise(prepared: PreparedMessage, raw: bytes, *, envelope_sender: str) -> Report | None:
@@ -78,10 +79,14 @@ def take_in(arrival: Arrival, report: Report, mailboxes: Sequence[Mailbox], now:
 
 def _file(arrival: Arrival, report: Report, matches: Sequence[Match]) -> Message:
     about = matches[0].delivery.message
-    because = _("It reports on “%(subject)s”.") % {"subject": about.subject or _("No subject")}
+    because = (
+        Filed(FiledRule.REPORTS_ON, {"subject": about.subject})
+        if about.subject
+        else Filed(FiledRule.REPORTS_ON_UNNAMED)
+    )
     senders_copies = MailboxEntry.objects.filter(message=about, side=Side.SENDER)
     return file_quietly(
-        _as_report(arrival.prepared, kind_of(report)),
+        as_kind(arrival.prepared, kind_of(report)),
         choice=ThreadChoice(about.thread, because),
         # Just beneath the mail it is about, so that lists go on showing that one.
         places=[
@@ -90,6 +95,7 @@ def _file(arrival: Arrival, report: Report, matches: Sequence[Match]) -> Message
         ],
         received_at=arrival.received_at,
         raw_blob=arrival.raw_blob,
+        authentication=arrival.authentication,
     )
 
 
@@ -97,19 +103,19 @@ def _file_bounce_of_a_bounce(arrival: Arrival, mailboxes: Sequence[Mailbox]) -> 
     parsed = arrival.prepared.parsed
     thread = Thread.objects.create(organisation_id=arrival.organisation_id, subject=parsed.subject)
     message = file_quietly(
-        _as_report(arrival.prepared, MessageKind.BOUNCE),
-        choice=ThreadChoice(
-            thread, _("It is a bounce of an automatic mail, which nobody waits for."), begins=True
-        ),
+        as_kind(arrival.prepared, MessageKind.BOUNCE),
+        choice=ThreadChoice(thread, Filed(FiledRule.AUTOMATIC_BOUNCED), begins=True),
         places=[QuietPlace(one.pk, Folder.ARCHIVE, arrival.received_at) for one in mailboxes],
         received_at=arrival.received_at,
         raw_blob=arrival.raw_blob,
+        authentication=arrival.authentication,
     )
     publish(arrival.organisation_id, "report.ignored", message_id=message.pk, why="bounce_of_a_bounce")
     return message
 
 
-def _as_report(prepared: PreparedMessage, kind: MessageKind) -> PreparedMessage:
+def as_kind(prepared: PreparedMessage, kind: MessageKind) -> PreparedMessage:
+    """The same message, known to be of this kind by more than its own headers."""
     return replace(prepared, parsed=replace(prepared.parsed, kind=kind))
 
 

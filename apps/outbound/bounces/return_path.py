@@ -4,9 +4,7 @@
 
 Mail that cannot be delivered goes back to MAIL FROM (RFC 5321 §4.4), and whoever reports a failure may quote as little
 of the mail as they like: the address alone tells (VERP, D. J. Bernstein 1997). The signature keeps strangers from
-inventing failures: 80 bits of HMAC-SHA256 over the delivery's id, under a key derived from SECRET_KEY. Base32 in lower
-case, because servers on the way may change the case of a local part; 49 octets of the 64 that RFC 5321 §4.5.3.1.1
-allows.
+inventing failures (`organisations.signed_ids`). 49 octets of the 64 that RFC 5321 §4.5.3.1.1 allows.
 
 The domain is the From's own, so that SPF aligns with it (RFC 7489 §3.1.2); RETURN_PATH_DOMAIN puts another in its place
 where one MX for bounces is wanted. It must lead to our listener.
@@ -18,11 +16,7 @@ Limits: a return path is good until `ReturnPaths.good_for` after the delivery's 
 is refused like an unknown address.
 """
 
-import base64
-import binascii
 import functools
-import hashlib
-import hmac
 import re
 import uuid
 from collections.abc import Sequence
@@ -33,12 +27,12 @@ from django.conf import settings
 
 from apps.mailboxes.models import MessageKind
 from apps.mime.address import InvalidAddress, normalise_address
+from apps.organisations.signed_ids import TOKEN, known_secrets, read_id, sign_id
 
 PREFIX = "bounce+"
 NULL_PATH = ""
-_SIGNATURE_OCTETS = 10
-_TOKEN = re.compile(r"[a-z2-7]{42}")
-_KEY_LABEL = b"mailplatform.outbound.return-path.v1:"
+_TOKEN = re.compile(TOKEN)
+_PURPOSE = "outbound.return-path.v1"
 
 # RFC 3834 §3.3 and RFC 3464 §2: answers of machines, and reports of any kind.
 _FROM_THE_NULL_PATH = frozenset({MessageKind.AUTO_REPLY, MessageKind.BOUNCE, MessageKind.RECEIPT})
@@ -46,8 +40,7 @@ _FROM_THE_NULL_PATH = frozenset({MessageKind.AUTO_REPLY, MessageKind.BOUNCE, Mes
 
 def return_path_of(delivery_id: uuid.UUID, domain: str, secret: str) -> str:
     """The signed return path of a delivery."""
-    octets = delivery_id.bytes
-    return f"{PREFIX}{_letters(octets)}{_letters(_signature(octets, secret))}@{domain}"
+    return f"{PREFIX}{sign_id(delivery_id, _PURPOSE, secret)}@{domain}"
 
 
 def looks_like_return_path(address: str) -> bool:
@@ -60,12 +53,7 @@ def delivery_of(address: str, secrets: Sequence[str]) -> uuid.UUID | None:
     """Whose return path this is; None for what we did not sign with any of `secrets`."""
     if not looks_like_return_path(address):
         return None
-    token = address.rpartition("@")[0].lower().removeprefix(PREFIX)
-    octets, signature = _octets(token[:26]), _octets(token[26:])
-    if octets is None or signature is None:
-        return None
-    genuine = [hmac.compare_digest(signature, _signature(octets, secret)) for secret in secrets]
-    return uuid.UUID(bytes=octets) if any(genuine) else None
+    return read_id(address.rpartition("@")[0].lower().removeprefix(PREFIX), _PURPOSE, secrets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +84,7 @@ class ReturnPaths:
 
 def return_paths() -> ReturnPaths:
     """The platform's, as its settings have them."""
-    return ReturnPaths(
-        secrets=(settings.SECRET_KEY, *map(str, settings.SECRET_KEY_FALLBACKS)),
-        domain=settings.RETURN_PATH_DOMAIN,
-    )
+    return ReturnPaths(secrets=known_secrets(), domain=settings.RETURN_PATH_DOMAIN)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -109,28 +94,3 @@ def _domain_of(sender: str) -> str:
         return normalise_address(sender).rpartition("@")[2]
     except InvalidAddress:
         return ""
-
-
-def _signature(octets: bytes, secret: str) -> bytes:
-    # Not `hmac.digest`: it lets go of the interpreter for a microsecond's work, and has to wait to get it back.
-    mac = _keyed(secret).copy()
-    mac.update(octets)
-    return mac.digest()[:_SIGNATURE_OCTETS]
-
-
-@functools.lru_cache(maxsize=8)
-def _keyed(secret: str) -> hmac.HMAC:
-    return hmac.new(hashlib.sha256(_KEY_LABEL + secret.encode()).digest(), digestmod="sha256")
-
-
-def _letters(octets: bytes) -> str:
-    return base64.b32encode(octets).decode().rstrip("=").lower()
-
-
-def _octets(letters: str) -> bytes | None:
-    try:
-        octets = base64.b32decode(letters.upper() + "=" * (-len(letters) % 8))
-    except binascii.Error:
-        return None
-    # 26 letters hold two bits more than an id: only one spelling of them is ours.
-    return octets if _letters(octets) == letters else None

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from apps.accounts.principal import Principal
 from apps.mailboxes.errors import NotVisible
+from apps.mailboxes.filing import Filed, FiledRule
 from apps.mailboxes.models import Message, digest_of_message_id
 from apps.mailboxes.selectors import message_for
 from apps.mailboxes.threads import ThreadChoice
@@ -21,6 +22,7 @@ class Ancestry:
     in_reply_to: str = ""
     references: tuple[str, ...] = ()
     thread: ThreadChoice | None = None
+    answers: Message | None = None
 
 
 def ancestry_named(principal: Principal, in_reply_to: str) -> Ancestry:
@@ -49,5 +51,5 @@ def ancestry_of(parent: Message) -> Ancestry:
     chain = list(dict.fromkeys(chain))
     kept = chain if len(chain) <= MAX_REFERENCES else [chain[0], *chain[1 - MAX_REFERENCES :]]
     in_reply_to = parent.rfc_message_id if can_be_referred_to(parent.rfc_message_id) else ""
-    choice = ThreadChoice(parent.thread, "It answers a message of this conversation.")
-    return Ancestry(in_reply_to, tuple(kept), choice)
+    choice = ThreadChoice(parent.thread, Filed(FiledRule.ANSWERS_MESSAGE, {"message": str(parent.pk)}))
+    return Ancestry(in_reply_to, tuple(kept), choice, parent)

@@ -25,7 +25,8 @@ class Submission:
     `in_reply_to` is a Message-ID or the id of a message the caller may see. `hold_seconds` is the undo window.
     `priority` is "", high, normal, low or bulk; the last two go the slow lane. `cancel_if_replied`: whoever still waits
     for it does not get it once somebody has answered in the conversation. `auto_submitted` is RFC 3834's keyword for
-    what no person wrote; no edge takes it from a caller.
+    what no person wrote; no edge takes it from a caller. `reply_token`: answers are asked for at an address that names
+    this mail (`mailboxes.message_ids`), unless `reply_to` says where.
     """
 
     sender: str
@@ -47,6 +48,7 @@ class Submission:
     cancel_if_replied: bool = False
     unsubscribe: Unsubscribe | None = None
     auto_submitted: str = ""
+    reply_token: bool = False
 
     @property
     def recipients_asked(self) -> int:

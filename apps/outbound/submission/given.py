@@ -8,18 +8,22 @@ in any case, one for each recipient, so that a bounce finds its delivery.
 What says of itself that it went to many (`Precedence`) takes the slow lane.
 """
 
+import uuid
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from apps.accounts.principal import Principal
 from apps.mailboxes.addresses import look_up
-from apps.mailboxes.models import OwnedAddress
+from apps.mailboxes.loops import turn_after
+from apps.mailboxes.models import Message, OwnedAddress, digest_of_message_id
 from apps.mailboxes.projection import prepare
 from apps.mime.address import Address, comparable_address, normalise_address
 from apps.mime.message import ParsedMessage
 from apps.mime.sendable import Sendable, Unsendable, make_sendable
 from apps.outbound.errors import Fault, SubmissionInvalid
 from apps.outbound.models import Lane, RecipientField
+from apps.outbound.submission.ancestry import Ancestry, ancestry_of
 from apps.outbound.submission.faults import Faults
 from apps.outbound.submission.planning import Plan, new_message_id, signature_on, verdict_on
 from apps.outbound.submission.quotas import check_quota
@@ -51,11 +55,12 @@ def plan_given(principal: Principal, envelope: GivenEnvelope, raw: bytes, now: d
     ObjectStoreUnavailable."""
     quotas = check_quota(principal, len(envelope.recipients), now)
     given = _recipients(envelope)
-    sendable = _sendable(raw, now)
+    sendable = _sendable(principal.organisation_id, raw, now)
     prepared = prepare(sendable.raw)
     if len(prepared.parts) > MAX_ATTACHMENTS:
         raise SubmissionInvalid("message", f"It has more than {MAX_ATTACHMENTS} files.", Fault.TOO_MANY)
     people = _people(principal, envelope, sendable, prepared.parsed, given)
+    ancestry = _ancestry(principal, prepared.parsed)
     return Plan(
         people=people,
         prepared=prepared,
@@ -64,6 +69,9 @@ def plan_given(principal: Principal, envelope: GivenEnvelope, raw: bytes, now: d
         quotas=quotas,
         verdict=verdict_on(principal, people, sendable.raw),
         signature=signature_on(people, sendable.raw, now, now),
+        thread=ancestry.thread,
+        answers=ancestry.answers,
+        turn=turn_after(ancestry.answers, now, by_machine=principal.user is None),
     )
 
 
@@ -100,19 +108,19 @@ def _recipients(envelope: GivenEnvelope) -> list[Address]:
     return [read_address(f"rcpt[{n}]", one) for n, one in enumerate(envelope.recipients)]
 
 
-def _sendable(raw: bytes, now: datetime) -> Sendable:
+def _sendable(organisation_id: uuid.UUID, raw: bytes, now: datetime) -> Sendable:
     lines = with_wire_line_ends(raw)
     if len(lines) + _ROOM_FOR_FIELDS > MAX_MESSAGE_BYTES:
         raise SubmissionInvalid("message", too_large(len(lines)), Fault.TOO_LARGE)
     try:
-        return make_sendable(lines, message_id_of=_message_id, date=now)
+        return make_sendable(lines, message_id_of=partial(_message_id, organisation_id), date=now)
     except Unsendable as error:
         field = error.field if error.field == "message" else f"headers.{error.field}"
         raise SubmissionInvalid(field, f"{error.reason}.", Fault.HEADER_INVALID) from error
 
 
-def _message_id(author: Address) -> str:
-    return new_message_id(read_address(_FROM, author.address).address)
+def _message_id(organisation_id: uuid.UUID, author: Address) -> str:
+    return new_message_id(organisation_id, read_address(_FROM, author.address).address)
 
 
 def _check_owned(principal: Principal, written: list[tuple[str, str]]) -> list[OwnedAddress]:
@@ -151,6 +159,17 @@ def _people(
         reply_to=parsed.reply_to,
         recipients=recipients,
     )
+
+
+def _ancestry(principal: Principal, parsed: ParsedMessage) -> Ancestry:
+    """What it answers, in its own words: one of ours may answer any message we know, as over REST."""
+    named = [*parsed.in_reply_to, *reversed(parsed.references)]
+    known = Message.objects.select_related("thread").filter(
+        organisation_id=principal.organisation_id,
+        rfc_message_id_digest__in=[digest_of_message_id(one) for one in named],
+    )
+    nearest = min(known, key=lambda one: named.index(one.rfc_message_id), default=None)
+    return ancestry_of(nearest) if nearest is not None else Ancestry()
 
 
 def _lane(parsed: ParsedMessage) -> Lane:

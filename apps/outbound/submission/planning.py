@@ -9,18 +9,21 @@
 Nothing is written yet. A crash leaves at most objects in S3 that no row names, which are removed after a day.
 """
 
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from apps.accounts.principal import Principal
+from apps.mailboxes.loops import turn_after
+from apps.mailboxes.message_ids import message_ids, reply_address
+from apps.mailboxes.models import Message
 from apps.mailboxes.projection import PreparedMessage, prepare
 from apps.mailboxes.threads import ThreadChoice
-from apps.mime.address import normalise_address
+from apps.mime.address import Address, normalise_address
 from apps.mime.clean import clean_filename, clean_line, clean_text
-from apps.mime.compose import Composition, InvalidHeader, OutgoingAttachment, compose, make_message_id
-from apps.organisations.models import new_id
+from apps.mime.compose import Composition, InvalidHeader, OutgoingAttachment, compose
 from apps.outbound.errors import Fault, SubmissionInvalid
 from apps.outbound.models import Lane, Route
 from apps.outbound.screening import screen_submission
@@ -49,8 +52,9 @@ _FIELDS = {
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be committed. `thread` is None where the message's own references decide; `held_by` names the wish
-    that decides when it is due: "hold_seconds", "send_at" or ""."""
+    """What is to be committed. `thread` is None where the message's own references decide, `answers` the message it
+    answers and `turn` its turn among programs (`mailboxes.loops`); `held_by` names the wish that decides when it is
+    due: "hold_seconds", "send_at" or ""."""
 
     people: People
     prepared: PreparedMessage
@@ -60,6 +64,8 @@ class Plan:
     verdict: Verdict | None
     signature: Signature | None
     thread: ThreadChoice | None = None
+    answers: Message | None = None
+    turn: int = 0
     held_by: str = ""
     cancel_if_replied: bool = False
     tags: tuple[str, ...] = ()
@@ -80,7 +86,7 @@ def plan_composed(
     found = ancestry or faults.of(ancestry_named, principal, submission.in_reply_to)
     checked = check(principal, submission, faults, now)
     ancestry = found or Ancestry()
-    raw = _compose(submission, checked.people, ancestry, now)
+    raw = _compose(principal.organisation_id, submission, checked.people, ancestry, now)
     return Plan(
         people=checked.people,
         prepared=prepare(raw),
@@ -90,6 +96,8 @@ def plan_composed(
         verdict=verdict_on(principal, checked.people, raw) if not checked.held_by else None,
         signature=signature_on(checked.people, raw, checked.due_at, now),
         thread=ancestry.thread,
+        answers=ancestry.answers,
+        turn=turn_after(ancestry.answers, now, by_machine=principal.user is None),
         held_by=checked.held_by,
         cancel_if_replied=submission.cancel_if_replied,
         tags=submission.tags,
@@ -116,22 +124,25 @@ def signature_on(people: People, raw: bytes, due_at: datetime, now: datetime) ->
     return signature_on_submission(people.sender.address, raw, due_at, now)
 
 
-def new_message_id(sender: str) -> str:
+def new_message_id(organisation_id: uuid.UUID, sender: str) -> str:
     """A Message-ID in the domain of a checked address, without its brackets."""
-    return make_message_id(normalise_address(sender).rpartition("@")[2], new_id().hex)
+    return message_ids().make(organisation_id, normalise_address(sender).rpartition("@")[2])
 
 
-def _compose(submission: Submission, people: People, ancestry: Ancestry, now: datetime) -> bytes:
+def _compose(
+    organisation_id: uuid.UUID, submission: Submission, people: People, ancestry: Ancestry, now: datetime
+) -> bytes:
+    message_id = new_message_id(organisation_id, people.sender.address)
     composition = Composition(
         sender=people.sender,
         to=people.to,
         cc=people.cc,
-        reply_to=people.reply_to,
+        reply_to=people.reply_to or _reply_to(submission, people.sender, message_id),
         subject=clean_line(submission.subject),
         text=clean_text(submission.text),
         # As the integrator wrote it: what we show of it is sanitised like any stranger's.
         html=clean_text(submission.html),
-        message_id=new_message_id(people.sender.address),
+        message_id=message_id,
         date=now,
         in_reply_to=ancestry.in_reply_to,
         references=ancestry.references,
@@ -155,3 +166,8 @@ def _compose(submission: Submission, people: People, ancestry: Ancestry, now: da
         field_name = "attachments" if submission.attachments else "text"
         raise SubmissionInvalid(field_name, too_large(len(raw)), Fault.TOO_LARGE)
     return raw
+
+
+def _reply_to(submission: Submission, sender: Address, message_id: str) -> tuple[Address, ...]:
+    tagged = reply_address(message_id, sender.address) if submission.reply_token else ""
+    return (Address(sender.name, tagged),) if tagged else ()

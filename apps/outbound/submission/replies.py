@@ -12,9 +12,10 @@ from django.db.models import Exists, OuterRef
 
 from apps.accounts.principal import Principal
 from apps.mailboxes.conversations import REPORTS
+from apps.mailboxes.filing import Filed, FiledRule
 from apps.mailboxes.models import MailboxEntry, Message, Side
 from apps.mailboxes.threads import ThreadChoice
-from apps.outbound.errors import Fault, SubmissionInvalid
+from apps.outbound.errors import Fault, NotPossibleNow, SubmissionInvalid
 from apps.outbound.models import RefusedSubmission
 from apps.outbound.submission.ancestry import Ancestry, ancestry_of
 from apps.outbound.submission.asked import Submission, SubmittedAttachment
@@ -70,6 +71,9 @@ def _reply(
     mends: RefusedSubmission | None,
     now: datetime,
 ) -> Submitted:
+    if ticket.merged_into is not None:
+        msg = f"It was merged into #{ticket.merged_into.number}: answer there."
+        raise NotPossibleNow(msg)
     if not (reply.text.strip() or reply.html.strip() or reply.attachments):
         raise SubmissionInvalid("text", "An answer needs some text or a file.", Fault.NOTHING_WRITTEN)
     if reply.state is not None and reply.state not in TicketState.values:
@@ -108,6 +112,7 @@ def _submission(ticket: Ticket, reply: Reply) -> Submission:
         hold_seconds=reply.hold_seconds,
         send_at=reply.send_at,
         cancel_if_replied=reply.cancel_if_replied,
+        reply_token=ticket.mailbox.reply_tokens,
     )
 
 
@@ -129,12 +134,12 @@ def _as_asked(reply: Reply) -> dict[str, Any]:
 
 
 def _received(ticket: Ticket) -> Message | None:
-    """The newest message of the conversation that came into the ticket's mailbox."""
+    """The newest message of the conversation that came into the ticket's mailbox from somebody who was part of it."""
     entry = MailboxEntry.objects.filter(
         message=OuterRef("pk"), mailbox=ticket.mailbox_id, side=Side.RECIPIENT
     )
     return (
-        Message.objects.filter(Exists(entry), thread=ticket.thread_id)
+        Message.objects.filter(Exists(entry), thread=ticket.thread_id, new_participant=False)
         .exclude(kind__in=REPORTS)
         .order_by("-received_at", "-id")
         .first()
@@ -142,6 +147,7 @@ def _received(ticket: Ticket) -> Message | None:
 
 
 def _customer_of(ticket: Ticket) -> tuple[str, ...]:
+    """Who wrote last of those who were in it: a newcomer is answered only when somebody names them."""
     message = _received(ticket)
     wanted = [one["address"] for one in message.reply_to] if message is not None else []
     if not wanted and message is not None and message.sender_address:
@@ -156,13 +162,13 @@ def _customer_of(ticket: Ticket) -> tuple[str, ...]:
 
 
 def _ancestry_in(ticket: Ticket) -> Ancestry:
-    because = f"It is the answer to ticket #{ticket.number}."
+    because = Filed(FiledRule.ANSWERS_TICKET, {"ticket": ticket.number})
     said = Message.objects.filter(thread=ticket.thread_id).exclude(kind__in=REPORTS)
     parent = said.order_by("-received_at", "-id").first()
     if parent is None:
         return Ancestry(thread=ThreadChoice(ticket.thread, because))
     known = ancestry_of(parent)
-    return Ancestry(known.in_reply_to, known.references, ThreadChoice(ticket.thread, because))
+    return Ancestry(known.in_reply_to, known.references, ThreadChoice(ticket.thread, because), parent)
 
 
 def _answer_subject(subject: str) -> str:

@@ -25,10 +25,11 @@ from django.db.models import Model
 from apps.accounts.principal import Principal
 from apps.events.notices import announce
 from apps.events.services import NewEvent, publish_all
+from apps.mailboxes.loops import goes_in_circles, told_of_a_loop
 from apps.mailboxes.models import Direction, Folder, Message, Side, Thread
 from apps.mailboxes.projection import draft
 from apps.mailboxes.services import entry_of
-from apps.mailboxes.threads import ThreadChoice, choose_thread
+from apps.mailboxes.threads import ThreadChoice, choose_thread, locked_thread_of
 from apps.mime.address import normalise_address
 from apps.organisations.inserting import insert
 from apps.outbound.bounces.suppressions import suppressed_among
@@ -231,6 +232,7 @@ def _draft(
         received_at=now,
         bcc=plan.people.bcc,
         author=principal.user,
+        machine_turns=plan.turn,
         filed_because=choice.because,
         tags=plan.tags,
         metadata=dict(plan.metadata),
@@ -251,12 +253,19 @@ def _thread(principal: Principal, plan: Plan) -> ThreadChoice:
     known = plan.thread
     if known is None:
         return choose_thread(principal.organisation_id, plan.prepared.parsed)
-    # Locked like `choose_thread` does: two answers at the same time share one ticket.
-    thread = Thread.objects.select_for_update().get(pk=known.thread.pk)
+    # Locked like `choose_thread` does: two answers at the same time share one ticket, and a move is waited for.
+    answered = plan.answers
+    thread = (
+        locked_thread_of(answered)
+        if answered is not None
+        else Thread.objects.select_for_update().get(pk=known.thread.pk)
+    )
     return ThreadChoice(thread, known.because)
 
 
 def _first_state(recipient: Recipient, plan: Plan, now: datetime) -> Change:
+    if goes_in_circles(plan.turn):
+        return Change(DeliveryState.FAILED, Cause.LOOP, told_of_a_loop())
     if recipient.exists_nowhere:
         return no_such_address(recipient.address)
     screened = first_change(plan.verdict, now) if plan.verdict is not None else None

@@ -2,6 +2,7 @@
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models.functions import Upper
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import User
@@ -99,6 +100,9 @@ class Ticket(TenantRow):
     opened_at = models.DateTimeField()
     last_activity_at = models.DateTimeField()
     solved_at = models.DateTimeField(null=True, blank=True)
+    merged_into = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="+", db_index=False
+    )
 
     class Meta:
         constraints = [
@@ -114,6 +118,8 @@ class Ticket(TenantRow):
             models.Index(fields=["organisation", "-last_activity_at", "-id"], name="ticket_latest_first"),
             models.Index(fields=["mailbox", "state", "-last_activity_at"], name="ticket_by_state"),
             models.Index(fields=["thread"], name="ticket_by_thread"),
+            # `iexact` asks for the upper case.
+            models.Index("organisation", Upper("requester_address"), name="ticket_by_requester"),
             models.Index(
                 fields=["organisation", "priority", "-last_activity_at", "-id"], name="ticket_by_priority"
             ),
@@ -147,3 +153,38 @@ class Note(TenantRow):
 
     def __str__(self) -> str:
         return f"note on {self.ticket_id}"
+
+
+class MoveKind(models.TextChoices):
+    MOVED = "moved", _("Moved")
+    SPLIT = "split", _("Split off")
+    MERGED = "merged", _("Merged")
+
+
+class TicketMove(TenantRow):
+    """What a person moved from one ticket to another, and what must be known to take it back.
+
+    `source` had it. Split off, `target` was made for it; merged, `source` has nothing left and points to `target`.
+    """
+
+    kind = models.CharField(max_length=8, choices=MoveKind.choices)
+    source = models.ForeignKey(Ticket, on_delete=models.CASCADE, related_name="moves_from")
+    target = models.ForeignKey(Ticket, on_delete=models.CASCADE, related_name="moves_to")
+    message_ids = ArrayField(models.UUIDField())
+    note_ids = ArrayField(models.UUIDField(), default=list, blank=True)
+    source_state = models.CharField(max_length=16, choices=TicketState.choices)
+    source_solved_at = models.DateTimeField(null=True, blank=True)
+    target_solved_at = models.DateTimeField(
+        null=True, blank=True, help_text=_("Set when the target was solved and was opened for what came")
+    )
+    mover = models.ForeignKey(User, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    mover_name = models.CharField(max_length=200)
+    moved_at = models.DateTimeField()
+    undone_at = models.DateTimeField(null=True, blank=True)
+    undone_by_name = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        ordering = ["moved_at", "id"]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.source_id} to {self.target_id}"
