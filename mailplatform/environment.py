@@ -95,6 +95,8 @@ class Environment(BaseSettings):
         IPv6Network("::1/128"),
     )
 
+    smtp_connections_per_minute: Annotated[int, Field(ge=0)] = 120
+    smtp_messages_per_minute: Annotated[int, Field(ge=0)] = 600
     smtp_proxy_networks: Annotated[tuple[Network, ...], NoDecode] = ()
     smtp_tls_certificate: Path | None = None
     smtp_tls_key: Path | None = None

@@ -33,6 +33,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from apps.blobs.selectors import read
+from apps.blobs.services import StagedBytes, staged_before
 from apps.inbound.admission import judge
 from apps.inbound.authenticity import NOT_EVALUATED, authenticate
 from apps.inbound.errors import LeaseLost, NowhereToFile, VerdictTooEarly
@@ -40,11 +41,12 @@ from apps.inbound.leases import LEASE_SECONDS, leases
 from apps.inbound.models import ReceivedMessage, ReceivedState
 from apps.inbound.outages import is_outage
 from apps.mailauth.results import TEMPERROR, Authentication, unchecked
-from apps.mailboxes.addresses import find_owned
-from apps.mailboxes.models import Mailbox, MailboxKind, Message
+from apps.mailboxes.addresses import fallback_mailbox, look_up
+from apps.mailboxes.models import Mailbox, Message
 from apps.mailboxes.projection import PreparedMessage, prepare
 from apps.mime.parse import parse_as_text
-from apps.outbound.bounces.arrivals import Arrival, recognise, take_in, writers_mailboxes
+from apps.outbound.bounces.arrivals import Arrival, as_kind, recognise, take_in, writers_mailboxes
+from apps.outbound.bounces.reading import kind_of
 from apps.outbound.bounces.report import Report
 from apps.outbound.errors import ReportTooEarly
 from apps.tickets.holding import Hold, hold_message
@@ -125,8 +127,11 @@ def ingest_claim(claim: Claim) -> None:
         try:
             received = ReceivedMessage.objects.select_related("raw").get(pk=claim.received_id)
             raw = read(received.raw)
-            prepared = _prepare(claim, raw)
+            prepared = _prepare(claim, staged_before(received.raw, raw))
             report = _report_in(claim, received, prepared, raw)
+            if report is not None:
+                # Also a report about nothing we know is one, and nobody answers it.
+                prepared = as_kind(prepared, kind_of(report))
             authentication = _authenticate(claim, received, prepared, raw)
             hold = _judge(claim, received, prepared, raw, authentication)
             _file(claim, _Mail(received, prepared, authentication), report, hold)
@@ -148,11 +153,11 @@ def ingest_claim(claim: Claim) -> None:
                 _give_back(claim, error, delay_seconds=_backoff_seconds(claim.attempts), counts=True)
 
 
-def _prepare(claim: Claim, raw: bytes) -> PreparedMessage:
+def _prepare(claim: Claim, raw: StagedBytes) -> PreparedMessage:
     if claim.attempts > ATTEMPTS_BEFORE_TEXT:
         # Three workers failed or died on it. Nothing in it is interpreted any more, and all of it stays readable.
-        return prepare(raw, parsed=parse_as_text(raw))
-    return prepare(raw)
+        return prepare(raw.content, parsed=parse_as_text(raw.content), staged=raw)
+    return prepare(raw.content, staged=raw)
 
 
 def _report_in(
@@ -268,26 +273,21 @@ def _hold(mail: _Mail, hold: Hold, mailboxes: list[Mailbox]) -> HeldMessage:
 
 def mailboxes_for(received: ReceivedMessage) -> list[Mailbox]:
     """Where the message belongs now; what came to a return path, with whoever wrote the mail it answers. Addresses may
-    have gone since it was accepted: then the oldest shared mailbox.
+    have gone since it was accepted: then the organisation's fallback.
 
     Raises NowhereToFile when there is none; the message then waits until there is.
     """
-    owned = find_owned(received.recipients).values()
-    mailboxes = {
-        row.mailbox_id: row.mailbox for row in owned if row.organisation_id == received.organisation_id
-    }
+    ours = look_up(received.organisation_id, received.recipients)
+    found = (ours.mailbox_for(recipient) for recipient in received.recipients)
+    mailboxes = {mailbox.pk: mailbox for mailbox in found if mailbox is not None}
     mailboxes |= {one.pk: one for one in writers_mailboxes(received.organisation_id, received.recipients)}
     if mailboxes:
         return list(mailboxes.values())
-    oldest = (
-        Mailbox.objects.filter(organisation_id=received.organisation_id, kind=MailboxKind.SHARED)
-        .order_by("created_at")
-        .first()
-    )
-    if oldest is None:
+    fallback = fallback_mailbox(received.organisation_id)
+    if fallback is None:
         raise NowhereToFile(str(received.pk))
-    log.warning("ingest_recipient_gone", received=str(received.pk), mailbox=str(oldest.pk))
-    return [oldest]
+    log.warning("ingest_recipient_gone", received=str(received.pk), mailbox=str(fallback.pk))
+    return [fallback]
 
 
 def _backoff_seconds(attempts: int) -> int:

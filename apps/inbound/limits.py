@@ -23,6 +23,8 @@ class Limits:
     max_challenge_bytes: int = 12288  # RFC 4954 §4
     max_connections: int = 400
     max_connections_per_address: int = 20
+    max_connections_per_minute: int = 120  # of one address, over all listeners; 0: any number
+    max_messages_per_minute: int = 600
     max_errors: int = 40  # refused commands in one connection between two accepted messages
     max_idle_commands: int = 100  # NOOP, RSET and their like, likewise
 
@@ -67,7 +69,7 @@ class Gate:
 
     def enter(self, address: str) -> str:
         """Count a new connection; the reply that refuses it, or "". Call `leave` in either case."""
-        group = _group(address)
+        group = group_of(address)
         self.connections += 1
         self.by_address[group] = self.by_address.get(group, 0) + 1
         if self.connections > self.limits.max_connections:
@@ -79,7 +81,7 @@ class Gate:
         return ""
 
     def leave(self, address: str) -> None:
-        group = _group(address)
+        group = group_of(address)
         self.connections -= 1
         self.by_address[group] -= 1
         if not self.by_address[group]:
@@ -115,7 +117,7 @@ def _is_in(address: str, networks: tuple[Network, ...]) -> bool:
     return ip is not None and any(ip in network for network in networks)
 
 
-def _group(address: str) -> str:
-    """Whoever has one IPv6 address has the 2^64 around it too."""
+def group_of(address: str) -> str:
+    """What counts as one address: whoever has one IPv6 address has the 2^64 around it too."""
     ip = _ip(address)
     return str(IPv6Network((ip, 64), strict=False)) if isinstance(ip, IPv6Address) else address

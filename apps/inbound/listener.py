@@ -57,6 +57,8 @@ class Listener:
         await asyncio.to_thread(self._kind.service.close)
         if self._conversations:
             await asyncio.wait(list(self._conversations))
+        if self._kind.rates is not None:
+            await self._kind.rates.close()
 
     def _converse(self, wire: Wire) -> None:
         session = SmtpSession(self._kind, wire)

@@ -1,5 +1,8 @@
 """Mail we took custody of, until it is filed."""
 
+import re
+from email.utils import format_datetime
+
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -25,9 +28,16 @@ class ReceivedMessage(TenantRow):
     recipients = ArrayField(
         models.TextField(), help_text=_("RCPT TO, normalised, all owned by this organisation")
     )
-    envelope_digest = models.UUIDField(help_text=_("Of sender, recipients and content: recognises a resend"))
+    envelope_digest = models.UUIDField(help_text=_("Of sender and content: recognises a resend"))
     peer = models.GenericIPAddressField(null=True, blank=True)
     helo = models.TextField(blank=True)
+    protocol = models.CharField(
+        max_length=16, blank=True, default="", help_text=_("As RFC 3848 names it: ESMTPS")
+    )
+    tls = models.CharField(
+        max_length=100, blank=True, default="", help_text=_("Protocol and cipher; empty in the clear")
+    )
+    host = models.CharField(max_length=255, blank=True, default="", help_text=_("Who of us took it"))
     received_at = models.DateTimeField()
     state = models.CharField(max_length=16, choices=ReceivedState.choices, default=ReceivedState.ACCEPTED)
     attempts = models.PositiveSmallIntegerField(default=0)
@@ -62,3 +72,14 @@ class ReceivedMessage(TenantRow):
 
     def __str__(self) -> str:
         return str(self.pk)
+
+    @property
+    def trace(self) -> str:
+        """The value of the Received: line that RFC 5321 §4.4 asks for. The raw bytes stay those that came, so it stands
+        here; and it names no recipient (§7.6)."""
+        date = format_datetime(self.received_at)
+        # What a client calls itself may be anything, and must neither end the line nor open a comment.
+        helo = re.sub(r"[^\w.:\[\]-]", "?", self.helo, flags=re.ASCII)
+        tls = f" ({self.tls})" if self.tls else ""
+        peer = f"from {helo} ([{self.peer or 'unknown'}])"
+        return f"{peer} by {self.host} with {self.protocol} id {self.pk.hex}{tls}; {date}"

@@ -10,6 +10,7 @@ from apps.blobs.errors import ObjectStoreUnavailable
 
 # Connection lost, transaction rolled back (deadlock), out of resources, shut down by an operator, system error.
 _OUTAGE_CLASSES = ("08", "40", "53", "57", "58")
+_ROLLED_BACK = "40"
 
 
 def is_outage(error: BaseException) -> bool:
@@ -23,3 +24,9 @@ def is_outage(error: BaseException) -> bool:
         # No answer from PostgreSQL at all: the connection, or the wait for one.
         return isinstance(error, OperationalError)
     return str(state).startswith(_OUTAGE_CLASSES)
+
+
+def is_away(error: Exception) -> bool:
+    """Whether PostgreSQL or S3 is away, rather than a transaction taken back, which may be tried again at once."""
+    state = getattr(error.__cause__, "sqlstate", None)
+    return is_outage(error) and not str(state).startswith(_ROLLED_BACK)

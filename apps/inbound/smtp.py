@@ -29,6 +29,7 @@ from apps.inbound.errors import (
 from apps.inbound.grammar import check_mail_parameters, parse_path, refuse_any
 from apps.inbound.limits import Gate, plain_address
 from apps.inbound.proxied import read_client_address
+from apps.inbound.rates import Counted, Rates
 from apps.inbound.service import Client, Service, Transaction
 from apps.inbound.wire import Wire
 from apps.mime.clean import clean_line
@@ -50,6 +51,7 @@ class ListenerKind:
 
     service: Service
     gate: Gate
+    rates: Rates | None = None
     name: str = "smtp"
     hostname: str = field(default_factory=socket.gethostname)
     certificates: Certificates | None = None
@@ -153,12 +155,16 @@ class SmtpSession:
         self.client.address = plain_address((address,))
         self._must_end_at = asyncio.get_running_loop().time() + self._limits.session_seconds
         self._entered = self.client.address or "?"
-        refusal = gate.enter(self._entered)
+        refusal = gate.enter(self._entered) or await self._too_often(Counted.CONNECTIONS)
         if refusal:
             self._ending = True
             await self.reply(refusal)
             return
         self._wire.write(f"220 {self.kind.hostname} ESMTP\r\n".encode())
+
+    async def _too_often(self, counted: Counted) -> str:
+        rates = self.kind.rates
+        return await rates.refusal(counted, self.client.address) if rates is not None else ""
 
     def _allow_command(self) -> None:
         left = self._must_end_at - asyncio.get_running_loop().time()
@@ -281,7 +287,8 @@ class SmtpSession:
         added = self._service.mail_parameters
         known = {name: value for name, value in path.parameters.items() if name not in added}
         check_mail_parameters(known, max_size_bytes=self._limits.max_size_bytes)
-        if refusal := await self._service.sender(self.client, path.address):
+        refusal = await self._too_often(Counted.MESSAGES)
+        if refusal := refusal or await self._service.sender(self.client, path.address):
             await self.reply(refusal)
             return
         self._transaction = Transaction(path.address, utf8="SMTPUTF8" in path.parameters)

@@ -19,7 +19,6 @@ again is taken to repeat it.
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -29,11 +28,11 @@ from django.utils import timezone
 from apps.accounts.principal import Principal
 from apps.accounts.request_rate import REQUESTS_PER_MINUTE, may_ask, seconds_to_wait
 from apps.inbound.credentials import Barred, renewed, sign_in
-from apps.inbound.database_threads import DatabaseThreads
 from apps.inbound.limits import Limits
 from apps.inbound.refusals import no_room_yet, refusal_of
 from apps.inbound.sasl import MECHANISMS, Credentials, hear_credentials
 from apps.inbound.service import Client, Command, RecipientAnswer, Transaction
+from apps.organisations.database_threads import DatabaseThreads
 from apps.outbound.errors import QuotaReached, SubmissionInvalid
 from apps.outbound.submission.given import check_recipient, check_return_path
 from apps.outbound.submission.idempotency import digest_of_mail
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+THREADS = 8
 MAX_FAILURES_OF_A_CONNECTION = 3
 REMEMBERED = 10_000
 NOT_SIGNED_IN = "530 5.7.0 Sign in first, with AUTH"
@@ -69,7 +69,7 @@ class SubmissionDesk:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._threads = DatabaseThreads("submission")
+        self._threads = DatabaseThreads(THREADS)
         self.commands: Mapping[str, Command] = MappingProxyType({"AUTH": self._auth})
 
     def extensions(self, client: Client) -> tuple[str, ...]:
@@ -79,24 +79,24 @@ class SubmissionDesk:
         who = client.identity
         if not isinstance(who, SignedIn):
             return NOT_SIGNED_IN
-        principal = await self._threads.ask(partial(renewed, who.principal))
+        principal = await self._threads(renewed, who.principal)
         if principal is None:
             client.identity = None
             return TAKEN_BACK
         who.principal = principal
-        return await self._threads.ask(partial(_answer_sender, principal, address))
+        return await self._threads(_answer_sender, principal, address)
 
     async def recipient(self, client: Client, address: str) -> RecipientAnswer:
-        return await self._threads.ask(partial(_answer_recipient, _signed_in(client).principal, address))
+        return await self._threads(_answer_recipient, _signed_in(client).principal, address)
 
     async def accept(self, client: Client, transaction: Transaction, content: bytes) -> str:
         who = _signed_in(client)
         recipients = transaction.recipients[who.principal.organisation_id]
         envelope = GivenEnvelope(transaction.sender, tuple(recipients))
-        return await self._threads.ask(partial(_submit, who, envelope, content))
+        return await self._threads(_submit, who, envelope, content)
 
     def close(self) -> None:
-        self._threads.close()
+        self._threads.close(wait=True)
 
     async def _auth(self, session: "SmtpSession", argument: str) -> None:
         client = session.client
@@ -113,15 +113,14 @@ class SubmissionDesk:
                 session.end()
 
     async def _sign_in(self, client: Client, credentials: Credentials) -> str:
-        question = partial(
-            sign_in,
-            credentials,
-            network_address=client.address,
-            counts_address=not self._limits.trusts(client.address),
-            now=timezone.now(),
-        )
         try:
-            principal = await self._threads.ask(question)
+            principal = await self._threads(
+                sign_in,
+                credentials,
+                network_address=client.address,
+                counts_address=not self._limits.trusts(client.address),
+                now=timezone.now(),
+            )
         except Barred:
             client.failures = MAX_FAILURES_OF_A_CONNECTION
             log.warning("submission_barred", peer=client.address)

@@ -94,6 +94,11 @@ class Wire(asyncio.BufferedProtocol):
     def peername(self) -> object:
         return self._transport.get_extra_info("peername")
 
+    @property
+    def buffered_bytes(self) -> int:
+        """What has arrived and nobody has taken."""
+        return len(self._arrived)
+
     async def line(self, max_bytes: int) -> bytes:
         """The next command, without its CRLF.
 

@@ -214,7 +214,7 @@ def conversation(
     return list(
         messages.select_related("raw", "text", "html", "author")
         .prefetch_related(
-            "parts__blob",
+            "parts__blob__thumbnail",
             Prefetch(
                 "entries",
                 queryset=entries_for(principal).select_related("mailbox"),

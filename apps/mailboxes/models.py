@@ -29,6 +29,16 @@ class Domain(TenantRow):
     name = models.CharField(max_length=255)
     proof = models.CharField(max_length=64, blank=True, help_text=_("The token its TXT record must show"))
     verified_at = models.DateTimeField(null=True, blank=True)
+    catch_all = models.ForeignKey(
+        "Mailbox",
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        help_text=_(
+            "Takes what is sent to addresses of the domain that nobody has; without it they are refused"
+        ),
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -197,6 +207,11 @@ class Message(TenantRow):
         blank=True,
         help_text=_("{name: value} of the header fields that say how it wants to be treated: mime.handling"),
     )
+    contents = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text=_("What stands within it besides text and files, where there is any: mailboxes.contents"),
+    )
     envelope_sender = models.TextField(  # noqa: DJ001  "" and null differ: `<>`, and no envelope at all
         null=True,
         blank=True,
@@ -270,9 +285,18 @@ class Part(models.Model):
     message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="parts")
     n = models.PositiveIntegerField()
     filename = models.CharField(max_length=255)
-    content_type = models.CharField(max_length=255)
+    content_type = models.CharField(max_length=255, help_text=_("As the mail says"))
+    detected_type = models.CharField(  # noqa: DJ001  "" and null differ: nothing recognised, and not looked at
+        max_length=255,
+        null=True,
+        blank=True,
+        help_text=_("As its own bytes say, empty where they do not; null: not looked at yet"),
+    )
     content_id = models.TextField(blank=True)
     inline = models.BooleanField(default=False)
+    within = models.PositiveIntegerField(
+        default=0, help_text=_("The part it was found in, such as a winmail.dat or a forwarded message")
+    )
     blob = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="+")
 
     class Meta:

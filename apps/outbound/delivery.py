@@ -21,7 +21,7 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from apps.mailboxes.addresses import find_owned
+from apps.mailboxes.addresses import look_up
 from apps.mailboxes.models import Mailbox, Message, MessageKind
 from apps.mime.address import normalise_address
 from apps.outbound import transitions
@@ -242,8 +242,7 @@ def deliver_here(claim: Claim, now: datetime) -> None:
 
 def _owner_of(claim: Claim) -> Mailbox | None:
     normal = normalise_address(claim.recipient)
-    owned = find_owned([normal]).get(normal)
-    return owned.mailbox if owned is not None and owned.organisation_id == claim.organisation_id else None
+    return look_up(claim.organisation_id, [normal]).mailbox_for(normal)
 
 
 def no_such_address(recipient: str) -> Change:

@@ -19,30 +19,26 @@ from apps.automation.selectors import acknowledgement_of
 from apps.blobs.errors import BlobError
 from apps.mailboxes.conversations import Outlined, conversation, outline
 from apps.mailboxes.errors import NotVisible
-from apps.mailboxes.models import Folder, Mailbox, MailboxEntry, Message, Part, Side
+from apps.mailboxes.models import Folder, Mailbox, MailboxEntry, Message, Side
 from apps.mailboxes.provenance import Provenance, colleagues_of, provenance_of
 from apps.mailboxes.selectors import text_of
 from apps.outbound.bounces.notices import sentence_of
-from apps.outbound.bounces.selectors import notices_of, reports_among, reports_by_delivery
-from apps.outbound.bounces.words import told_by
+from apps.outbound.bounces.selectors import notices_of, reports_among
 from apps.outbound.models import (
-    WAITING,
-    Delivery,
     DeliveryNotice,
-    DeliveryReport,
     DeliveryState,
     NoticeKind,
-    ReportAction,
 )
-from apps.outbound.selectors import Explanation, deliveries_by_message, explain
 from apps.tickets.models import Note, Ticket
 from apps.tickets.selectors import assignable_people, notes_of, ticket_of
-from apps.webmail.content_tokens import ContentClaim, ContentKind, content_url
+from apps.webmail.content_tokens import ContentKind, content_url_for
 from apps.webmail.customers import count_other_tickets
 from apps.webmail.folding import Fold, fold_before
 from apps.webmail.folding import fold as fold_of
 from apps.webmail.history import ShownMove, ShownRemark, hints_for, moves_shown, withheld_shown
 from apps.webmail.plain_text import ShownText, show_text
+from apps.webmail.truths import DeliveryTruth, truths_by_message
+from apps.webmail.within import Within, show_within
 
 log = structlog.get_logger(__name__)
 
@@ -51,47 +47,6 @@ OPENED = 3
 
 # Upper bounds in bytes of HTML for the frame's estimated heights; see .paper in reading.css.
 _FRAME_STEPS = (600, 2_000, 6_000, 16_000)
-
-
-@dataclass(frozen=True, slots=True)
-class Attachment:
-    part: Part
-    url: str
-
-
-@dataclass(frozen=True, slots=True)
-class ShownReport:
-    """What came back about one recipient, and where the mail that said so can be had."""
-
-    report: DeliveryReport
-    sentence: str
-    url: str
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveryTruth:
-    """One recipient of a message we sent, and what is known about it."""
-
-    delivery: Delivery
-    explanation: Explanation
-    reports: tuple["ShownReport", ...] = ()
-
-    @property
-    def can_be_stopped(self) -> bool:
-        """No worker has it yet. Others may be quicker than the click; the answer is then 409."""
-        return self.delivery.state in WAITING
-
-    @property
-    def can_be_hurried(self) -> bool:
-        return self.delivery.state == DeliveryState.DEFERRED
-
-    @property
-    def is_scheduled(self) -> bool:
-        return self.delivery.state == DeliveryState.SCHEDULED
-
-    @property
-    def needs_decision(self) -> bool:
-        return self.delivery.state == DeliveryState.UNCERTAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +72,7 @@ class ShownMessage:
     original_url: str
     provenance: Provenance
     body: Body | None = None
-    attachments: list[Attachment] = field(default_factory=list)
+    within: Within = field(default_factory=Within)
     truths: list[DeliveryTruth] = field(default_factory=list)
     belongs_to: Ticket | None = None
 
@@ -264,7 +219,7 @@ def _notices(principal: Principal, messages: Sequence[Message], now: datetime) -
 
 def show_message(principal: Principal, mailbox: Mailbox, message: Message, now: datetime) -> ShownMessage:
     """One message, opened."""
-    truths = _truths_by_message(principal, [message], now)
+    truths = truths_by_message(principal, [message], now)
     shown = _show(principal, mailbox, message, truths, colleagues_of(mailbox.organisation_id), now=now)
     shown.body = _body(principal, message, now)
     return shown
@@ -279,7 +234,7 @@ def entries_in(mailbox: Mailbox, message: Message) -> list[MailboxEntry]:
 def _show_messages(
     principal: Principal, mailbox: Mailbox, ticket: Ticket | None, messages: Sequence[Message], now: datetime
 ) -> list[ShownMessage]:
-    truths = _truths_by_message(principal, messages, now)
+    truths = truths_by_message(principal, messages, now)
     hints = hints_for(ticket, messages)
     colleagues = colleagues_of(mailbox.organisation_id)
     shown = [_show(principal, mailbox, message, truths, colleagues, now=now) for message in messages]
@@ -311,9 +266,9 @@ def _show(
         person=colleague,
         recipients=_recipients_line(message),
         is_unread=any(not entry.is_read for entry in entries),
-        original_url=_url(principal, ContentKind.ORIGINAL, message, now),
+        original_url=content_url_for(principal, ContentKind.ORIGINAL, message, now),
         provenance=provenance_of(message, colleagues),
-        attachments=_attachments(principal, message, now),
+        within=show_within(message, lambda kind, n: content_url_for(principal, kind, message, now, n)),
         truths=truths.get(message.pk, []),
     )
 
@@ -338,46 +293,11 @@ def _knows_bcc(message: Message) -> bool:
     return any(entry.side == Side.SENDER for entry in entries)
 
 
-def _truths_by_message(
-    principal: Principal, messages: Sequence[Message], now: datetime
-) -> dict[uuid.UUID, list[DeliveryTruth]]:
-    found = deliveries_by_message(principal, messages)
-    reports = reports_by_delivery(principal, [one for deliveries in found.values() for one in deliveries])
-    return {
-        message_id: [
-            DeliveryTruth(
-                delivery,
-                explain(delivery, now),
-                tuple(_show_report(principal, delivery, one, now) for one in reports.get(delivery.pk, ())),
-            )
-            for delivery in deliveries
-        ]
-        for message_id, deliveries in found.items()
-    }
-
-
-def _show_report(
-    principal: Principal, delivery: Delivery, report: DeliveryReport, now: datetime
-) -> ShownReport:
-    # What a bounced delivery says of itself is what its report said.
-    is_said = delivery.state == DeliveryState.BOUNCED and report.action == ReportAction.FAILED
-    url = _url(principal, ContentKind.ORIGINAL, report.message, now)
-    return ShownReport(report, "" if is_said else told_by(report), url)
-
-
-def _attachments(principal: Principal, message: Message, now: datetime) -> list[Attachment]:
-    return [
-        Attachment(part, _url(principal, ContentKind.ATTACHMENT, message, now, part.n))
-        for part in message.parts.all()
-        if not part.inline
-    ]
-
-
 def _body(principal: Principal, message: Message, now: datetime) -> Body:
     size = message.html.size_bytes if message.html is not None else len(message.short_html)
     if size:
         step = 1 + sum(size > bound for bound in _FRAME_STEPS)
-        return Body(frame_url=_url(principal, ContentKind.BODY, message, now), frame_step=step)
+        return Body(frame_url=content_url_for(principal, ContentKind.BODY, message, now), frame_step=step)
     try:
         return Body(text=show_text(text_of(message)))
     except BlobError as error:
@@ -386,10 +306,3 @@ def _body(principal: Principal, message: Message, now: datetime) -> Body:
         return Body(
             problem=_("The text cannot be read right now. It is not lost; please try again in a minute.")
         )
-
-
-def _url(principal: Principal, kind: ContentKind, message: Message, now: datetime, n: int = 0) -> str:
-    if principal.user is None:
-        msg = "content tokens are for people"
-        raise ValueError(msg)
-    return content_url(kind, ContentClaim(message.pk, principal.user.pk, n), now)

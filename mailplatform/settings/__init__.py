@@ -44,6 +44,7 @@ INSTALLED_APPS = [
     "apps.automation",
     "apps.inbound",
     "apps.monitoring",
+    "apps.erasure",
     "apps.live",
     "apps.api",
     "apps.webmail",
@@ -156,6 +157,8 @@ SMTP_PORT = ENVIRONMENT.smtp_port
 SUBMISSION_PORT = ENVIRONMENT.submission_port
 SINK_PORT = ENVIRONMENT.sink_port
 SMTP_MAX_SIZE_BYTES = ENVIRONMENT.smtp_max_size_bytes
+SMTP_CONNECTIONS_PER_MINUTE = ENVIRONMENT.smtp_connections_per_minute
+SMTP_MESSAGES_PER_MINUTE = ENVIRONMENT.smtp_messages_per_minute
 SMTP_PROXY_NETWORKS = ENVIRONMENT.smtp_proxy_networks
 SMTP_TLS_CERTIFICATE: Path = ENVIRONMENT.smtp_tls_certificate or ENVIRONMENT.data_dir / CERTIFICATE_FILE_NAME
 # One file may hold both, as programs that renew certificates can be told to write it.
@@ -201,7 +204,8 @@ CONTENT_SECURITY_POLICY = {
         "default-src": ["'none'"],
         "script-src": [NONCE],
         "style-src": ["'self'"],
-        "img-src": ["'self'", "data:"],
+        # Thumbnails; bodies have a frame and a policy of their own.
+        "img-src": ["'self'", "data:", CONTENT_ORIGIN],
         "font-src": ["'self'"],
         "connect-src": ["'self'", WEB_ORIGIN.replace("http", "ws", 1)],
         "frame-src": [CONTENT_ORIGIN],
@@ -255,6 +259,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "DeliveryState": "apps.outbound.models.DeliveryState",
         "TicketState": "apps.tickets.models.TicketState",
+        "ErasureState": "apps.erasure.models.ErasureState",
         "ErrorKind": "apps.api.serializers.queue.ErrorKind",
         "MailboxKind": "apps.mailboxes.models.MailboxKind",
         "MessageKind": "apps.mailboxes.models.MessageKind",
@@ -270,3 +275,15 @@ SPECTACULAR_SETTINGS = {
 LOGGING = logging_config(ENVIRONMENT.log_level)
 LOGGING_CONFIG = "logging.config.dictConfig"
 DATA_DIR = ENVIRONMENT.data_dir
+
+# What forgetting a customer removes, in this order; every other table is rewritten after them (apps/erasure/walk.py).
+ERASURE_STEPS = [
+    "apps.inbound.erasing.Arrivals",
+    "apps.inbound.erasing.ReceivedMail",
+    "apps.tickets.erasing.HeldMail",
+    "apps.outbound.erasing.Refused",
+    "apps.outbound.erasing.Messages",
+    "apps.mailboxes.erasing.SharedMessages",
+    "apps.tickets.erasing.Requesters",
+    "apps.tickets.erasing.Trust",
+]

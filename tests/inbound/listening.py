@@ -4,10 +4,13 @@ import asyncio
 import threading
 from concurrent.futures import Future
 
+import uvloop
+
 from apps.inbound.certificates import Certificates
 from apps.inbound.desk import Desk
 from apps.inbound.limits import Gate, Limits
 from apps.inbound.listener import Listener
+from apps.inbound.rates import Rates
 from apps.inbound.service import Service
 from apps.inbound.smtp import ListenerKind
 
@@ -27,14 +30,15 @@ class Listening:
     ) -> None:
         self.gate = Gate(limits)
         kind = ListenerKind(
-            service=service or Desk(),
+            service=service or Desk("mx.house.test"),
             gate=self.gate,
+            rates=Rates(limits),
             hostname="mx.house.test",
             certificates=certificates,
             requires_tls=requires_tls,
         )
         self._listener = Listener(kind, host="127.0.0.1", port=0)
-        self._loop = asyncio.new_event_loop()
+        self._loop = uvloop.new_event_loop()  # the process's own
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self._stopped = False

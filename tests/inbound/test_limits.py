@@ -6,10 +6,10 @@ from ipaddress import ip_network
 import psutil
 import pytest
 
-from apps.inbound import desk
+from apps.inbound import custody
 from apps.inbound.limits import Gate, Limits, plain_address
 from apps.inbound.models import ReceivedMessage
-from apps.inbound.receiving import accept_message
+from apps.inbound.receiving import accept_all
 from tests.inbound.conftest import Listen
 from tests.inbound.wire import RawClient, send, stuffed
 from tests.mail import raw_mail
@@ -113,9 +113,9 @@ def test_the_timer_stands_still_while_we_commit(
 ) -> None:
     def slow(*args: object, **named: object) -> object:
         time.sleep(0.6)
-        return accept_message(*args, **named)  # type: ignore[arg-type]
+        return accept_all(*args, **named)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(desk, "accept_message", slow)
+    monkeypatch.setattr(custody, "accept_all", slow)
     assert send(listen(command_seconds=0.2, data_block_seconds=0.2).port).startswith("250")
 
 

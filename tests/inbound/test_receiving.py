@@ -11,10 +11,10 @@ from django.utils import timezone
 from apps.blobs.errors import ObjectStoreUnavailable
 from apps.blobs.models import Blob
 from apps.blobs.selectors import read
-from apps.blobs.services import put
-from apps.inbound import desk, receiving
+from apps.blobs.services import put_all
+from apps.inbound import custody, desk, receiving
 from apps.inbound.models import ReceivedMessage
-from apps.inbound.receiving import Accepted, Envelope, accept_message
+from apps.inbound.receiving import Accepted, Envelope, accept_all, accept_message
 from tests.inbound.wire import RawClient, send
 from tests.mail import raw_mail
 from tests.people import House
@@ -59,13 +59,35 @@ def test_the_same_again_in_one_conversation_is_a_second_message(port: int, house
     assert ReceivedMessage.objects.count() == 3
 
 
-def test_another_sender_recipient_or_content_is_another_message(house: House) -> None:
+def recipients_by_row() -> list[list[str]]:
+    return [row.recipients for row in ReceivedMessage.objects.order_by("received_at", "pk")]
+
+
+def test_another_sender_or_content_is_another_message(house: House) -> None:
     accept(house)
-    accept(house, None, "alice@house.test")
-    accept(house, None, "support@house.test", "alice@house.test")
     accept(house, raw_mail(message_id="second@customer.example"))
     accept(house, sender="other@customer.example")
-    assert ReceivedMessage.objects.count() == 5
+    assert ReceivedMessage.objects.count() == 3
+
+
+def test_one_mail_to_two_of_our_addresses_reaches_both(house: House) -> None:
+    """As mailing lists and exploders send it: each recipient in a transaction, or a connection, of its own."""
+    accept(house)
+    accept(house, None, "alice@house.test")
+    assert recipients_by_row() == [["support@house.test"], ["alice@house.test"]]
+
+
+def test_a_resend_with_more_recipients_is_for_those_who_do_not_have_it(house: House) -> None:
+    one = accept(house, None, "support@house.test", "alice@house.test")
+    two = accept(house, None, "alice@house.test", "bob@house.test", "support@house.test")
+    assert recipients_by_row() == [["support@house.test", "alice@house.test"], ["bob@house.test"]]
+    assert one.received_ids != two.received_ids
+
+
+def test_a_resend_with_fewer_recipients_is_nothing_new(house: House) -> None:
+    one = accept(house, None, "support@house.test", "alice@house.test")
+    assert accept(house, None, "alice@house.test").received_ids == one.received_ids
+    assert ReceivedMessage.objects.count() == 1
 
 
 def test_the_order_of_recipients_makes_no_other_message(house: House) -> None:
@@ -132,10 +154,10 @@ def test_a_failure_of_ours_is_451_and_the_next_try_is_taken(
 
     with RawClient(port) as client:
         with monkeypatch.context() as broken:
-            broken.setattr(desk, "accept_message", fail)
+            broken.setattr(custody, "accept_all", fail)
             assert client.sends(raw_mail(), "support@house.test").startswith("451 4.3.0")
         with monkeypatch.context() as broken:
-            broken.setattr(desk, "recognise_recipient", fail)
+            broken.setattr(desk, "recognise_recipients", fail)
             assert client.addresses("support@house.test")[0].startswith("451 4.3.0")
         assert client.asks(b"RSET").startswith("250")
         assert client.sends(raw_mail(), "support@house.test").startswith("250")
@@ -146,11 +168,11 @@ def test_a_commit_whose_answer_was_lost_is_found_by_the_next_try(
     port: int, house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def commit_and_lose_the_answer(*args: object, **named: object) -> object:
-        accept_message(*args, **named)  # type: ignore[arg-type]
+        accept_all(*args, **named)  # type: ignore[arg-type]
         raise OperationalError("server closed the connection unexpectedly")
 
     with monkeypatch.context() as broken:
-        broken.setattr(desk, "accept_message", commit_and_lose_the_answer)
+        broken.setattr(custody, "accept_all", commit_and_lose_the_answer)
         assert send(port).startswith("451 4.3.0")
     assert send(port).startswith("250")
     assert ReceivedMessage.objects.count() == 1
@@ -175,9 +197,9 @@ def test_nothing_is_kept_of_a_message_that_was_not_accepted(
         calls.append(args)
         if len(calls) == 2:
             raise OperationalError
-        return put(*args)  # type: ignore[arg-type]
+        return put_all(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(receiving, "put", fail_second)
+    monkeypatch.setattr(receiving, "put_all", fail_second)
     with pytest.raises(OperationalError):
         accept_message(both, raw_mail(), now=timezone.now())
     assert len(calls) == 2

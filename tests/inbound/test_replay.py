@@ -12,11 +12,11 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from apps.blobs.selectors import read
-from apps.inbound import desk
+from apps.inbound import custody
 from apps.inbound.errors import ReplayImpossible
 from apps.inbound.ingest import ingest_due
 from apps.inbound.progress import Progress
-from apps.inbound.receiving import Accepted, accept_message
+from apps.inbound.receiving import Accepted, accept_all
 from apps.inbound.replay import find_mails, read_mail
 from apps.inbound.replay_check import wait_until_filed
 from apps.mailboxes.models import Message
@@ -105,14 +105,14 @@ def test_a_mail_refused_for_now_is_sent_again_and_filed_once(
 ) -> None:
     calls: list[str] = []
 
-    def commit_and_fail_at_first(*args: Any, **named: Any) -> Accepted:
-        accepted = accept_message(*args, **named)
+    def commit_and_fail_at_first(*args: Any, **named: Any) -> list[Accepted]:
+        accepted = accept_all(*args, **named)
         calls.append("called")
         if len(calls) == 1:
             raise ConnectionError
         return accepted
 
-    monkeypatch.setattr(desk, "accept_message", commit_and_fail_at_first)
+    monkeypatch.setattr(custody, "accept_all", commit_and_fail_at_first)
     assert "accepted   3" in replay(folder, port, sessions=1)
     assert len(calls) == 4
     assert Message.objects.count() == 3

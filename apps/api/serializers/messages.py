@@ -190,13 +190,28 @@ class EntrySerializer(serializers.Serializer[Any]):
     flags = serializers.ListField(child=serializers.CharField())
 
 
+class AttachmentWarningSerializer(serializers.Serializer[Any]):
+    """Why to think twice before opening a file."""
+
+    code = serializers.CharField(help_text="`disguised_program`, `type_mismatch`, `program`… An open list.")
+    reason = serializers.CharField(help_text="The same in a sentence.")
+
+
 class AttachmentSerializer(serializers.Serializer[Any]):
     n = serializers.IntegerField()
     filename = serializers.CharField()
-    content_type = serializers.CharField()
+    content_type = serializers.CharField(help_text="As the mail says.")
+    detected_type = serializers.CharField(
+        allow_null=True,
+        help_text="As its bytes say; empty where they do not, null for what nobody looked at.",
+    )
+    warning = AttachmentWarningSerializer(allow_null=True)
     size_bytes = serializers.IntegerField()
     inline = serializers.BooleanField()
     content_id = serializers.CharField()
+    within = serializers.IntegerField(
+        allow_null=True, help_text="`n` of the file it was found in: a winmail.dat, a forwarded message."
+    )
     sha256 = serializers.CharField(help_text="Hexadecimal.")
     url = serializers.URLField()
 
@@ -240,6 +255,36 @@ class ArcSerializer(ProofSerializer):
     )
 
 
+class EnclosedSerializer(FreelyNamed):
+    """A message within the message, such as one forwarded as an attachment."""
+
+    n = serializers.IntegerField(help_text="Of the attachment that holds its bytes.")
+    from_ = AddressSerializer()
+    to = AddressSerializer(many=True)
+    subject = serializers.CharField()
+    date = serializers.DateTimeField(allow_null=True)
+    snippet = serializers.CharField()
+
+
+class InvitationSerializer(serializers.Serializer[Any]):
+    """What its calendar part says of the first event. Nothing acts on it."""
+
+    method = serializers.CharField(help_text="REQUEST, CANCEL, REPLY, …; empty for none.")
+    summary = serializers.CharField()
+    starts = serializers.CharField(
+        help_text="ISO 8601: a date for whole days; a time without offset where its zone is not known."
+    )
+    ends = serializers.CharField(help_text="Of whole days the last one.")
+    time_zone = serializers.CharField(help_text="As the mail names it.")
+    location = serializers.CharField()
+    organiser = AddressSerializer(allow_null=True)
+    people = AddressSerializer(many=True, help_text="At most 50.")
+    people_count = serializers.IntegerField()
+    repeats = serializers.BooleanField()
+    uid = serializers.CharField()
+    answer = serializers.CharField(help_text="PARTSTAT of who replies: ACCEPTED, DECLINED, TENTATIVE, …")
+
+
 class AuthenticationSerializer(serializers.Serializer[Any]):
     """Who sent it, as far as that could be proven when it came."""
 
@@ -278,6 +323,13 @@ class MessageSerializer(FreelyNamed):
     html = serializers.CharField(help_text="Sanitised; empty when the message has none.")
     snippet = serializers.CharField(source="message.snippet")
     attachments = AttachmentSerializer(many=True)
+    enclosed = EnclosedSerializer(many=True)
+    invitation = InvitationSerializer(allow_null=True)
+    remarks = serializers.ListField(
+        child=serializers.CharField(),
+        help_text="`smime_encrypted`, `smime_signed`, `pgp_encrypted`, `pgp_signed`, `partial_message`, "
+        "`external_body`; more may come.",
+    )
     authentication = AuthenticationSerializer()
     thread = serializers.UUIDField(source="message.thread_id")
     ticket = serializers.UUIDField(allow_null=True)

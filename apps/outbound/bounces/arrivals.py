@@ -86,7 +86,7 @@ def _file(arrival: Arrival, report: Report, matches: Sequence[Match]) -> Message
     )
     senders_copies = MailboxEntry.objects.filter(message=about, side=Side.SENDER)
     return file_quietly(
-        _as_report(arrival.prepared, kind_of(report)),
+        as_kind(arrival.prepared, kind_of(report)),
         choice=ThreadChoice(about.thread, because),
         # Just beneath the mail it is about, so that lists go on showing that one.
         places=[
@@ -103,7 +103,7 @@ def _file_bounce_of_a_bounce(arrival: Arrival, mailboxes: Sequence[Mailbox]) -> 
     parsed = arrival.prepared.parsed
     thread = Thread.objects.create(organisation_id=arrival.organisation_id, subject=parsed.subject)
     message = file_quietly(
-        _as_report(arrival.prepared, MessageKind.BOUNCE),
+        as_kind(arrival.prepared, MessageKind.BOUNCE),
         choice=ThreadChoice(thread, Filed(FiledRule.AUTOMATIC_BOUNCED), begins=True),
         places=[QuietPlace(one.pk, Folder.ARCHIVE, arrival.received_at) for one in mailboxes],
         received_at=arrival.received_at,
@@ -114,7 +114,8 @@ def _file_bounce_of_a_bounce(arrival: Arrival, mailboxes: Sequence[Mailbox]) -> 
     return message
 
 
-def _as_report(prepared: PreparedMessage, kind: MessageKind) -> PreparedMessage:
+def as_kind(prepared: PreparedMessage, kind: MessageKind) -> PreparedMessage:
+    """The same message, known to be of this kind by more than its own headers."""
     return replace(prepared, parsed=replace(prepared.parsed, kind=kind))
 
 

@@ -4,7 +4,6 @@ drain           one lane in one process; `policy`: its bounds; `places`: each de
 carrying        one claim, from its preparation to its recorded result
 preparations    who is prepared with whom, who waits for what; `bodies`: the bytes in flight, bounded
 preparing       a batch of claims in a database thread: leave (`before_sending`), look (`looking`), scan, signature
-group_commit    what many ask at once, asked once; `database_threads`: where PostgreSQL is asked
 
 What a claim is, and what holds when a worker dies, stands above, in `apps/outbound/delivery.py`; how a mail reaches a
 server, in `relay.py`.

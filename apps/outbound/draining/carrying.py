@@ -19,6 +19,8 @@ import structlog
 from django.utils import timezone
 
 from apps.blobs.errors import BlobMissing, ObjectStoreUnavailable
+from apps.organisations.database_threads import DATABASE_AWAY, DatabaseThreads
+from apps.organisations.group_commit import GroupCommit
 from apps.outbound.causes import Cause
 from apps.outbound.delivery import (
     Claim,
@@ -29,8 +31,6 @@ from apps.outbound.delivery import (
     record_results,
 )
 from apps.outbound.draining.bodies import Bodies
-from apps.outbound.draining.database_threads import DATABASE_AWAY, DatabaseThreads
-from apps.outbound.draining.group_commit import GroupCommit
 from apps.outbound.draining.policy import DrainPolicy
 from apps.outbound.draining.preparations import Preparations
 from apps.outbound.errors import LeaseLost

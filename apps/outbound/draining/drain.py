@@ -25,9 +25,9 @@ import structlog
 from django.db import transaction
 from django.utils import timezone
 
+from apps.organisations.database_threads import DATABASE_AWAY, DatabaseThreads
 from apps.outbound.delivery import Claims, claim_within, keep_alive, next_due_at
 from apps.outbound.draining.carrying import Carried, Carrier
-from apps.outbound.draining.database_threads import DATABASE_AWAY, DatabaseThreads
 from apps.outbound.draining.places import Places
 from apps.outbound.draining.policy import DrainPolicy
 from apps.outbound.models import Lane, Relay

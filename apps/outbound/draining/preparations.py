@@ -22,9 +22,9 @@ from dataclasses import dataclass
 
 from django.utils import timezone
 
+from apps.organisations.database_threads import DatabaseThreads, run_in_daemon_thread
 from apps.outbound.delivery import Claim
 from apps.outbound.draining.bodies import Bodies
-from apps.outbound.draining.database_threads import DatabaseThreads, run_in_daemon_thread
 from apps.outbound.draining.preparing import SMALL_BYTES, Answer, Instead, prepare
 from apps.outbound.transitions import Change
 from apps.outbound.wire.payload import Payload

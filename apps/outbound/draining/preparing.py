@@ -27,9 +27,9 @@ from django.db import connection, transaction
 
 from apps.blobs.selectors import read_many
 from apps.mailboxes.services import take_out_of_outbox
+from apps.organisations.database_threads import DATABASE_AWAY
 from apps.outbound.delivery import Claim
 from apps.outbound.draining.before_sending import outcome_before
-from apps.outbound.draining.database_threads import DATABASE_AWAY
 from apps.outbound.draining.looking import Seen, look_at
 from apps.outbound.models import Route
 from apps.outbound.screening import Screened, keep_verdicts, screen_for_sending, some_recipients_of

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
-from apps.outbound.draining.database_threads import DatabaseThreads
+from apps.organisations.database_threads import DatabaseThreads
 from apps.outbound.errors import ConversationError, RelayRefused
 from apps.outbound.limits.bounds import Demands, Granted
 from apps.outbound.limits.limiter import Limiter, open_limiter

@@ -159,11 +159,11 @@ def _each_once(
 
 def _take_roads(unique: Mapping[str, tuple[RecipientField, Address]], ours: Ours) -> Iterator[Recipient]:
     for normal, (recipient_field, address) in unique.items():
-        row = ours.owner_of(normal)
-        local = row is not None or ours.has_domain_of(normal)
+        mailbox = ours.mailbox_for(normal)
+        local = mailbox is not None or ours.has_domain_of(normal)
         yield Recipient(
             address=address.address,
             field=recipient_field,
             route=Route.LOCAL if local else Route.RELAY,
-            mailbox=row.mailbox if row is not None else None,
+            mailbox=mailbox,
         )

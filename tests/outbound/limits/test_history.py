@@ -9,8 +9,8 @@ import pytest
 from django.utils import timezone
 
 from apps.mailboxes.models import Message
+from apps.organisations.database_threads import DatabaseThreads
 from apps.organisations.models import new_id
-from apps.outbound.draining.database_threads import DatabaseThreads
 from apps.outbound.limits.history import accepted_lately, recall
 from apps.outbound.limits.limiter import Limiter
 from apps.outbound.limits.rules import demands_for, load_rules

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.utils import timezone
 
+from apps.organisations.database_threads import DatabaseThreads
 from apps.organisations.models import new_id
 from apps.outbound.delivery import Claim
-from apps.outbound.draining.database_threads import DatabaseThreads
 from apps.outbound.limits.gate import LimitGate
 from apps.outbound.limits.limiter import Limiter
 from apps.outbound.limits.script import ScriptCalls

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import structlog
+import uvloop
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
@@ -16,6 +17,7 @@ from apps.inbound.desk import Desk
 from apps.inbound.errors import CannotListen
 from apps.inbound.limits import Gate, Limits, plain_address
 from apps.inbound.listener import Listener
+from apps.inbound.rates import Rates, connect
 from apps.inbound.smtp import ListenerKind
 from apps.inbound.submission import SubmissionDesk
 from apps.monitoring.heartbeat import Heartbeat
@@ -32,7 +34,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            asyncio.run(_receive())
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(_receive())
         except CannotListen as error:
             raise CommandError(str(error), returncode=1) from error
 
@@ -42,6 +45,8 @@ async def _receive() -> None:
         max_size_bytes=settings.SMTP_MAX_SIZE_BYTES,
         trusted_networks=tuple(settings.SMTP_TRUSTED_NETWORKS),
         proxy_networks=tuple(settings.SMTP_PROXY_NETWORKS),
+        max_connections_per_minute=settings.SMTP_CONNECTIONS_PER_MINUTE,
+        max_messages_per_minute=settings.SMTP_MESSAGES_PER_MINUTE,
     )
     listeners = _listeners(limits, _certificates())
     for listener in listeners:
@@ -65,12 +70,18 @@ def _listeners(limits: Limits, certificates: Certificates) -> list[Listener]:
     """Each counts for itself: strangers who fill the one port do not keep those with an account from the other."""
     hostname = settings.MAIL_HOSTNAME or socket.gethostname()
     from_the_world = ListenerKind(
-        service=Desk(), gate=Gate(limits), hostname=hostname, certificates=certificates
+        service=Desk(hostname),
+        gate=Gate(limits),
+        rates=Rates(limits, connect(settings.REDIS_URL)),
+        hostname=hostname,
+        certificates=certificates,
     )
-    of_submissions = replace(limits, max_recipients=MAX_RECIPIENTS)
+    # How many messages is decided by who sends them, not by where they sit.
+    of_submissions = replace(limits, max_recipients=MAX_RECIPIENTS, max_messages_per_minute=0)
     submission = ListenerKind(
         service=SubmissionDesk(of_submissions),
         gate=Gate(of_submissions),
+        rates=Rates(of_submissions, connect(settings.REDIS_URL), name="submission"),
         name="submission",
         hostname=hostname,
         certificates=certificates,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 from django.db import OperationalError
 
-from apps.outbound.draining.group_commit import GroupCommit
+from apps.organisations.group_commit import GroupCommit
 
 
 class Oracle:

@@ -1,4 +1,4 @@
-"""Database work of an asyncio drain: a few threads that give their connection back after every unit of work."""
+"""Database work of an event loop: a few threads that give their connection back after every unit of work."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ class DatabaseThreads:
     """Runs blocking functions off the event loop."""
 
     def __init__(self, threads: int) -> None:
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="outbound-db")
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="database")
 
     async def __call__(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """`work`'s answer. A caller that is cancelled meanwhile does not stop the thread: the work is done or not."""
@@ -33,8 +33,9 @@ class DatabaseThreads:
 
         return await asyncio.get_running_loop().run_in_executor(self._pool, unit)
 
-    def close(self) -> None:
-        self._pool.shutdown(wait=False)
+    def close(self, *, wait: bool = False) -> None:
+        """Take no more work. `wait` for what is under way; what has not begun is dropped then."""
+        self._pool.shutdown(wait=wait, cancel_futures=wait)
 
 
 async def run_in_daemon_thread(work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:

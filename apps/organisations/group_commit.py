@@ -5,7 +5,8 @@ batch is on its way is gathered, and goes as the next one: the busier it is, the
 alone hardly waits.
 
 A batch that fails is asked again one by one, so that one bad row harms nobody else. Only when PostgreSQL is away does
-the whole batch get that answer at once: one by one it would be away just as well.
+the whole batch get that answer at once: one by one it would be away just as well, and what became of a commit whose
+answer was lost nobody can say.
 
 Limits: a batch or two at a time for each kind of question; what is asked meanwhile waits for one of them.
 """
@@ -14,7 +15,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-from apps.outbound.draining.database_threads import DATABASE_AWAY
+from apps.organisations.database_threads import DATABASE_AWAY
 
 Q = TypeVar("Q")
 A = TypeVar("A")
@@ -24,7 +25,7 @@ class GroupCommit(Generic[Q, A]):
     """Gathers questions and lets `answer` have them together. Made and used on one event loop.
 
     `answer` gives for each question, in their order, its answer or the exception that is to be raised for it.
-    `linger_seconds` is how long the first one waits for company.
+    `linger_seconds` is how long the first one waits for company; `is_away` tells which failures mean an absent server.
     """
 
     def __init__(
@@ -34,10 +35,12 @@ class GroupCommit(Generic[Q, A]):
         most: int,
         at_once: int = 1,
         linger_seconds: float = 0,
+        is_away: Callable[[Exception], bool] = lambda error: isinstance(error, DATABASE_AWAY),
     ) -> None:
         self._answer = answer
         self._most = most
         self._linger_seconds = linger_seconds
+        self._is_away = is_away
         self._asked: list[tuple[Q, asyncio.Future[A]]] = []
         self._at_once = at_once
         self._running = 0
@@ -70,14 +73,12 @@ class GroupCommit(Generic[Q, A]):
             return
         try:
             answers = await self._answer([question for question, _future in batch])
-        except DATABASE_AWAY as error:
-            answers = [error] * len(batch)
         except Exception as error:  # noqa: BLE001 - whatever it was, it is told to whom it concerns
-            if len(batch) > 1:
+            if len(batch) > 1 and not self._is_away(error):
                 for one in batch:
                     await self._settle([one])
                 return
-            answers = [error]
+            answers = [error] * len(batch)
         for (_question, future), answer in zip(batch, answers, strict=True):
             if future.done():
                 continue
