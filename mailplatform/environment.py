@@ -104,6 +104,7 @@ class Environment(BaseSettings):
     webhook_allowed_networks: Annotated[tuple[Network, ...], NoDecode] = ()
     mail_hostname: str = ""
     dns_servers: Annotated[tuple[tuple[str, int], ...], NoDecode] = ()
+    arc_trusted_sealers: Annotated[tuple[str, ...], NoDecode] = ()
 
     sink_port: Port = 2526
     relay_url: str = Field(default="", repr=False)
@@ -165,6 +166,16 @@ class Environment(BaseSettings):
         if name and not _HOST_NAME.fullmatch(name):
             raise ValueError("must be a host name of DNS, such as mail.example.org")
         return name
+
+    @field_validator("arc_trusted_sealers", mode="before")
+    @classmethod
+    def _parse_sealers(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        names = tuple(one.rstrip(".").lower() for one in _split_list(value))
+        if not all(_HOST_NAME.fullmatch(one) for one in names):
+            raise ValueError("must be domains, such as lists.example.org")
+        return names
 
     @field_validator("log_level", mode="before")
     @classmethod

@@ -17,7 +17,9 @@ from apps.accounts.principal import Principal
 from apps.automation.selectors import acknowledgement_of
 from apps.events.models import Event
 from apps.events.selectors import events_of_message
+from apps.mailboxes.attachments import warning_of
 from apps.mailboxes.models import MailboxEntry, Message, Part, Side
+from apps.mailboxes.provenance import authentication_of
 from apps.mailboxes.selectors import bodies_of, entries_by_message, is_on_senders_side
 from apps.mime.quotes import split_quotes
 from apps.outbound.bounces.selectors import reports_by_delivery
@@ -29,8 +31,6 @@ from apps.tickets.models import Ticket
 from apps.tickets.selectors import messages_of, moves_of, notes_of, ticket_ids_by_message, tickets_for
 
 Answer = dict[str, Any]
-
-UNCHECKED = {"result": "unchecked", "reason": "This version does not check it yet."}
 
 
 def whole_messages(
@@ -55,7 +55,10 @@ def whole_messages(
             "text": text,
             "new_text": split_quotes(text).new_text,
             "html": html,
-            "authentication": dict.fromkeys(("spf", "dkim", "dmarc", "arc"), UNCHECKED),
+            "enclosed": message.contents.get("enclosed", []),
+            "invitation": message.contents.get("invitation"),
+            "remarks": message.contents.get("remarks", []),
+            "authentication": authentication_of(message),
             "state": FILED,
             "tags": [],
             "metadata": {},
@@ -179,13 +182,17 @@ def _on_senders_side(entries: Sequence[MailboxEntry]) -> bool:
 
 
 def _attachment(request: Request, part: Part) -> Answer:
+    warning = warning_of(part)
     return {
         "n": part.n,
         "filename": part.filename,
         "content_type": part.content_type,
+        "detected_type": part.detected_type,
+        "warning": {"code": warning.code, "reason": warning.sentence} if warning else None,
         "size_bytes": part.blob.size_bytes,
         "inline": part.inline,
         "content_id": part.content_id,
+        "within": part.within or None,
         "sha256": part.blob.hex_digest,
         "url": reverse("api:attachment", args=[part.message_id, part.n], request=request),
     }

@@ -4,8 +4,10 @@ from django.urls import path, re_path
 from django.views.generic import RedirectView
 
 from apps.api.views import (
+    app_passwords,
     documentation,
     domains,
+    erasures,
     errors,
     held,
     limits,
@@ -69,6 +71,12 @@ urlpatterns = [
         moves.UndoMoveView.as_view(),
         name="undo-move",
     ),
+    path("v1/app-passwords", app_passwords.AppPasswordsView.as_view(), name="app-passwords"),
+    path(
+        "v1/app-passwords/<uuid:app_password_id>",
+        app_passwords.AppPasswordView.as_view(),
+        name="app-password",
+    ),
     path("v1/queue", queue.QueueView.as_view(), name="queue"),
     path("v1/webhooks", webhooks.WebhooksView.as_view(), name="webhooks"),
     path("v1/webhooks/<uuid:webhook_id>", webhooks.WebhookView.as_view(), name="webhook"),
@@ -78,6 +86,8 @@ urlpatterns = [
         webhooks.WebhookDeliveriesView.as_view(),
         name="webhook-deliveries",
     ),
+    path("v1/erasures", erasures.ErasuresView.as_view(), name="erasures"),
+    path("v1/erasures/<uuid:erasure_id>", erasures.ErasureView.as_view(), name="erasure"),
     path("v1/errors", errors.ErrorsView.as_view(), name="errors"),
     path("v1/errors/<uuid:error_id>", errors.OneErrorView.as_view(), name="error"),
     path("v1/errors/<uuid:error_id>/resubmit", errors.ResubmitErrorView.as_view(), name="resubmit"),

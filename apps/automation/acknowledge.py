@@ -12,7 +12,8 @@ try within the day for which the idempotency key is good.
 
 The answer marks itself `Auto-Submitted: auto-replied` (RFC 3834 §5), answers the customer's mail, goes the slow lane
 and contains no word of the customer's: a stranger could otherwise have us deliver a text of theirs to anybody. For the
-same reason it goes to one address only, and one sender gets at most `PER_SENDER_PER_DAY`.
+same reason it goes to one address only, one sender gets at most `PER_SENDER_PER_DAY`, and a mailbox sends at most
+`PER_MAILBOX_PER_DAY`: whoever writes under ten thousand forged names has ten thousand people answered otherwise.
 
 Limits: workers that decide about one sender's mails at the very same moment may go one over the bound each. Until
 senders are authenticated a forged From gets the acknowledgement; this is why the rule is off by default.
@@ -50,6 +51,7 @@ OPENED = "ticket.opened"
 EVENTS_AT_ONCE = 500
 LEASE_SECONDS = 60
 PER_SENDER_PER_DAY = 3
+PER_MAILBOX_PER_DAY = 2000
 DAY = timedelta(days=1)
 
 _CLAIM = """
@@ -175,9 +177,16 @@ def _why_withheld(row: Acknowledgement, recipient: str, now: datetime) -> Becaus
         is_ours=message.direction != Direction.IN or _is_ours(row.organisation_id, recipient),
     )
     because = why_unanswered(mail)
-    if because is None and _sent_within_a_day(row.organisation_id, recipient, now) >= PER_SENDER_PER_DAY:
+    if because is not None:
+        return because
+    within_a_day = Acknowledgement.objects.filter(
+        organisation_id=row.organisation_id, state=AcknowledgementState.SENT, finished_at__gt=now - DAY
+    )
+    if within_a_day.filter(recipient=recipient).count() >= PER_SENDER_PER_DAY:
         return Because.TOO_MANY
-    return because
+    if within_a_day.filter(ticket__mailbox=row.ticket.mailbox_id).count() >= PER_MAILBOX_PER_DAY:
+        return Because.TOO_MANY_TODAY
+    return None
 
 
 def _answer_to(message: Message) -> str:
@@ -195,15 +204,6 @@ def _is_ours(organisation_id: uuid.UUID, address: str) -> bool:
     if owner is not None and owner.organisation_id == organisation_id:
         return True
     return bool(address) and is_our_domain(organisation_id, address.rpartition("@")[2])
-
-
-def _sent_within_a_day(organisation_id: uuid.UUID, recipient: str, now: datetime) -> int:
-    return Acknowledgement.objects.filter(
-        organisation_id=organisation_id,
-        recipient=recipient,
-        state=AcknowledgementState.SENT,
-        finished_at__gt=now - DAY,
-    ).count()
 
 
 # note

@@ -28,6 +28,7 @@ class Because(models.TextChoices):
     SENDER_IS_A_ROLE = "sender_is_a_role", _("Its sender is a program’s address, such as no-reply.")
     NO_ADDRESS = "no_address", _("It names no address that an answer could go to.")
     TOO_MANY = "too_many", _("Its sender got enough acknowledgements within a day.")
+    TOO_MANY_TODAY = "too_many_today", _("The mailbox sent enough acknowledgements within a day.")
     TOO_LATE = "too_late", _("It could not be sent within a day of the mail.")
     SWITCHED_OFF = "switched_off", _("Acknowledgements were switched off before it could be sent.")
 

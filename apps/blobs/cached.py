@@ -53,6 +53,16 @@ def remember(contents: Mapping[uuid.UUID, bytes]) -> None:
         log.warning("blob_cache_unavailable", error=type(error).__name__)
 
 
+def forget(blob_ids: Iterable[uuid.UUID]) -> None:
+    """Remember these contents no longer."""
+    keys = [f"blob:{pk}" for pk in blob_ids]
+    try:
+        if keys:
+            cache.delete_many(keys)
+    except RedisError as error:
+        log.warning("blob_cache_unavailable", error=type(error).__name__)
+
+
 def _have_room(size_bytes: int) -> bool:
     """Take so much of this window's share. What does not fit stays counted: the bound errs on the safe side."""
     window = f"blobs:remembered:{int(time() // KEPT_SECONDS)}"

@@ -1,6 +1,7 @@
 """Rows about bytes. The bytes themselves rest in S3; until they are there, they stand in the spool."""
 
 from django.db import models
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from apps.organisations.models import TenantRow
@@ -38,6 +39,43 @@ class SpooledBytes(models.Model):
 
     blob = models.OneToOneField(Blob, primary_key=True, on_delete=models.CASCADE, related_name="spooled")
     content = models.BinaryField()
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
+class Thumbnail(TenantRow):
+    """The small picture of a picture, or the reason why there is none. It goes with the content it shows."""
+
+    source = models.OneToOneField(Blob, on_delete=models.CASCADE, related_name="thumbnail")
+    image = models.ForeignKey(
+        Blob, null=True, blank=True, on_delete=models.PROTECT, related_name="+", help_text=_("WebP")
+    )
+    width = models.PositiveSmallIntegerField(default=0)
+    height = models.PositiveSmallIntegerField(default=0)
+    refused_because = models.CharField(
+        max_length=32, blank=True, help_text=_("A code; empty when there is an image")
+    )
+    made_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="thumbnail_image_or_reason",
+                condition=models.Q(image__isnull=False, refused_because="")
+                | (models.Q(image__isnull=True) & ~models.Q(refused_because="")),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
+class DiscardedObject(models.Model):
+    """An object that no row needs, until S3 has deleted it. `id` is the one that its blob had, or would have had."""
+
+    id = models.UUIDField(primary_key=True)
+    delete_after = models.DateTimeField(default=timezone.now)
 
     def __str__(self) -> str:
         return str(self.pk)

@@ -30,6 +30,7 @@ log = structlog.get_logger(__name__)
 MAX_CONNECTIONS = 32
 PUT_THREADS = 8
 LEAN_CONNECTIONS = 16
+PIECE_BYTES = 1024 * 1024
 REGION = "us-east-1"
 
 
@@ -37,6 +38,7 @@ REGION = "us-east-1"
 class StoredObject:
     key: str
     modified_at: datetime
+    size_bytes: int
 
 
 class ObjectStore:
@@ -105,9 +107,28 @@ class ObjectStore:
         try:
             return self._client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
         except ClientError as error:
-            if error.response.get("Error", {}).get("Code") in {"NoSuchKey", "404"}:
-                raise BlobMissing(key) from error
+            raise _named(error, key) from error
+        except BotoCoreError as error:
             raise ObjectStoreUnavailable(str(error)) from error
+
+    def pieces(self, key: str) -> Iterator[bytes]:
+        """The bytes of an object as they come, for who must not hold all of them. Raises what `get` raises."""
+        try:
+            yield from self._client.get_object(Bucket=self.bucket, Key=key)["Body"].iter_chunks(PIECE_BYTES)
+        except ClientError as error:
+            raise _named(error, key) from error
+        except BotoCoreError as error:
+            raise ObjectStoreUnavailable(str(error)) from error
+
+    def size_of(self, key: str) -> int | None:
+        """How many bytes an object has; None when there is none of that name."""
+        try:
+            return self._client.head_object(Bucket=self.bucket, Key=key)["ContentLength"]
+        except ClientError as error:
+            failure = _named(error, key)
+            if isinstance(failure, BlobMissing):
+                return None
+            raise failure from error
         except BotoCoreError as error:
             raise ObjectStoreUnavailable(str(error)) from error
 
@@ -123,13 +144,13 @@ class ObjectStore:
             raise ObjectStoreUnavailable(str(error)) from error
 
     def objects(self, prefix: str) -> Iterator[StoredObject]:
-        """Every object under a prefix, in pages of a thousand."""
+        """Every object under a prefix, in pages of a thousand and in the order of their names."""
         try:
             for page in self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self.bucket, Prefix=prefix
             ):
                 for entry in page.get("Contents", []):
-                    yield StoredObject(key=entry["Key"], modified_at=entry["LastModified"])
+                    yield StoredObject(entry["Key"], entry["LastModified"], entry["Size"])
         except (BotoCoreError, ClientError) as error:
             raise ObjectStoreUnavailable(str(error)) from error
 
@@ -151,6 +172,13 @@ class ObjectStore:
             self._client.head_bucket(Bucket=self.bucket)
         except (BotoCoreError, ClientError) as error:
             raise ObjectStoreUnavailable(str(error)) from error
+
+
+def _named(error: ClientError, key: str) -> BlobMissing | ObjectStoreUnavailable:
+    """The store's refusal as one of ours."""
+    if error.response.get("Error", {}).get("Code") in {"NoSuchKey", "404"}:
+        return BlobMissing(key)
+    return ObjectStoreUnavailable(str(error))
 
 
 _lock = threading.Lock()

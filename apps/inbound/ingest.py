@@ -6,8 +6,8 @@
 
 A claim leases a row for `LEASE_SECONDS` by PostgreSQL's clock, under a new token, and counts an attempt; `LeaseKeeper`
 renews it while its process lives. Until the lease lapses `due_at` lies in the future, so "due" means the same in both
-states. Parsing and S3 happen with no transaction open; then one transaction files the message and marks the row,
-provided that the token is still ours.
+states. Parsing, asking who sent it (`authenticity`) and S3 happen with no transaction open; then one transaction files
+the message and marks the row, provided that the token is still ours.
 
 A worker killed before that commit leaves a lease, which lapses, and the row is claimed again. One killed after it has
 filed the message exactly once. What fails three times is filed as text with the raw message attached; what fails even
@@ -33,16 +33,20 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from apps.blobs.selectors import read
-from apps.inbound.admission import Authenticated, judge
+from apps.blobs.services import StagedBytes, staged_before
+from apps.inbound.admission import judge
+from apps.inbound.authenticity import NOT_EVALUATED, authenticate
 from apps.inbound.errors import LeaseLost, NowhereToFile, VerdictTooEarly
 from apps.inbound.leases import LEASE_SECONDS, leases
 from apps.inbound.models import ReceivedMessage, ReceivedState
 from apps.inbound.outages import is_outage
+from apps.mailauth.results import TEMPERROR, Authentication, unchecked
 from apps.mailboxes.addresses import fallback_mailbox, look_up
 from apps.mailboxes.models import Mailbox, Message
 from apps.mailboxes.projection import PreparedMessage, prepare
 from apps.mime.parse import parse_as_text
-from apps.outbound.bounces.arrivals import Arrival, recognise, take_in, writers_mailboxes
+from apps.outbound.bounces.arrivals import Arrival, as_kind, recognise, take_in, writers_mailboxes
+from apps.outbound.bounces.reading import kind_of
 from apps.outbound.bounces.report import Report
 from apps.outbound.errors import ReportTooEarly
 from apps.tickets.holding import Hold, hold_message
@@ -123,9 +127,12 @@ def ingest_claim(claim: Claim) -> None:
         try:
             received = ReceivedMessage.objects.select_related("raw").get(pk=claim.received_id)
             raw = read(received.raw)
-            prepared = _prepare(claim, raw)
+            prepared = _prepare(claim, staged_before(received.raw, raw))
             report = _report_in(claim, received, prepared, raw)
-            authentication: Authenticated | None = None
+            if report is not None:
+                # Also a report about nothing we know is one, and nobody answers it.
+                prepared = as_kind(prepared, kind_of(report))
+            authentication = _authenticate(claim, received, prepared, raw)
             hold = _judge(claim, received, prepared, raw, authentication)
             _file(claim, _Mail(received, prepared, authentication), report, hold)
         except VerdictTooEarly as error:
@@ -146,11 +153,11 @@ def ingest_claim(claim: Claim) -> None:
                 _give_back(claim, error, delay_seconds=_backoff_seconds(claim.attempts), counts=True)
 
 
-def _prepare(claim: Claim, raw: bytes) -> PreparedMessage:
+def _prepare(claim: Claim, raw: StagedBytes) -> PreparedMessage:
     if claim.attempts > ATTEMPTS_BEFORE_TEXT:
         # Three workers failed or died on it. Nothing in it is interpreted any more, and all of it stays readable.
-        return prepare(raw, parsed=parse_as_text(raw))
-    return prepare(raw)
+        return prepare(raw.content, parsed=parse_as_text(raw.content), staged=raw)
+    return prepare(raw.content, staged=raw)
 
 
 def _report_in(
@@ -162,12 +169,20 @@ def _report_in(
     return recognise(prepared, raw, envelope_sender=received.envelope_sender)
 
 
+def _authenticate(
+    claim: Claim, received: ReceivedMessage, prepared: PreparedMessage, raw: bytes
+) -> Authentication:
+    if claim.attempts > ATTEMPTS_BEFORE_TEXT:
+        return unchecked(TEMPERROR, NOT_EVALUATED)
+    return authenticate(received, raw, prepared.parsed)
+
+
 def _judge(
     claim: Claim,
     received: ReceivedMessage,
     prepared: PreparedMessage,
     raw: bytes,
-    authentication: Authenticated | None,
+    authentication: Authentication,
 ) -> Hold | None:
     """Why it is held, if it is. A mail that workers die on while they judge it is held too, and not let in unjudged."""
     try:
@@ -185,11 +200,11 @@ class _Mail:
 
     received: ReceivedMessage
     prepared: PreparedMessage
-    authentication: Authenticated | None
+    authentication: Authentication
 
     @property
-    def found_out(self) -> dict[str, Any] | None:
-        return self.authentication.as_json() if self.authentication is not None else None
+    def found_out(self) -> dict[str, Any]:
+        return self.authentication.as_json()
 
 
 def _file(claim: Claim, mail: _Mail, report: Report | None, hold: Hold | None) -> None:
@@ -218,7 +233,12 @@ def _finish(claim: Claim, **changes: Any) -> None:
 def _take_in(mail: _Mail, report: Report, mailboxes: list[Mailbox]) -> Message | None:
     received = mail.received
     arrival = Arrival(
-        received.organisation_id, received.recipients, mail.prepared, received.raw, received.received_at
+        received.organisation_id,
+        received.recipients,
+        mail.prepared,
+        received.raw,
+        received.received_at,
+        mail.found_out,
     )
     return take_in(arrival, report, mailboxes, timezone.now())
 
@@ -232,6 +252,7 @@ def _file_now(mail: _Mail, mailboxes: list[Mailbox]) -> Message:
         received_at=received.received_at,
         raw_blob=received.raw,
         envelope_sender=received.envelope_sender,
+        authentication=mail.found_out,
     )
 
 

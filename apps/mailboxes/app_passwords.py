@@ -78,8 +78,9 @@ def app_password_for(principal: Principal, password_id: uuid.UUID | str) -> AppP
 
 @transaction.atomic
 def revoke_app_password(principal: Principal, password: AppPassword, now: datetime) -> None:
-    """Take it back, at once and for good; one that was taken back meanwhile stays so."""
-    app_passwords_for(principal).filter(pk=password.pk).update(revoked_at=now)
+    """Take it back, at once and for good. Raises NotVisible, also when somebody has meanwhile."""
+    if not app_passwords_for(principal).filter(pk=password.pk).update(revoked_at=now):
+        raise NotVisible(str(password.pk))
     _tell(principal, password, "app_password.revoked")
 
 

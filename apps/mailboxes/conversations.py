@@ -6,7 +6,7 @@ entry counts only when its thread has no newer one in the same folder. A page ta
 
 import uuid
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -171,17 +171,50 @@ def _add(names: list[str], name: str) -> None:
         names.append(name)
 
 
-def conversation(principal: Principal, mailbox: Mailbox, thread_id: uuid.UUID) -> list[Message]:
-    """A thread's messages in one mailbox, oldest first, each once, with parts and the caller's entries at hand.
+@dataclass(frozen=True, slots=True)
+class Outlined:
+    """One message of a conversation in a mailbox, as little as is needed to decide whether it is shown."""
 
-    Empty when the mailbox holds nothing of that thread.
+    message_id: uuid.UUID
+    received_at: datetime
+    state: str
+    side: str
+    folder: str
+    is_read: bool
+    is_starred: bool
+
+
+def outline(mailbox: Mailbox, thread_id: uuid.UUID) -> list[Outlined]:
+    """A thread's entries in one mailbox, oldest message first; a mail to oneself has two. One query, however many."""
+    entries = MailboxEntry.objects.filter(mailbox=mailbox, thread_id=thread_id)
+    fields = (
+        "message_id",
+        "message__received_at",
+        "message__state",
+        "side",
+        "folder",
+        "is_read",
+        "is_starred",
+    )
+    return [
+        Outlined(*row) for row in entries.order_by("message__received_at", "message_id").values_list(*fields)
+    ]
+
+
+def conversation(
+    principal: Principal, mailbox: Mailbox, thread_id: uuid.UUID, only: Collection[uuid.UUID] | None = None
+) -> list[Message]:
+    """A thread's messages in one mailbox, oldest first, each once, with parts and the caller's entries at hand; of them
+    `only` those named. Empty when the mailbox holds nothing of that thread.
     """
     in_mailbox = MailboxEntry.objects.filter(mailbox=mailbox, thread_id=thread_id, message=OuterRef("pk"))
+    messages = Message.objects.filter(Exists(in_mailbox), thread_id=thread_id)
+    if only is not None:
+        messages = messages.filter(pk__in=only)
     return list(
-        Message.objects.filter(Exists(in_mailbox), thread_id=thread_id)
-        .select_related("raw", "text", "html", "author")
+        messages.select_related("raw", "text", "html", "author")
         .prefetch_related(
-            "parts__blob",
+            "parts__blob__thumbnail",
             Prefetch(
                 "entries",
                 queryset=entries_for(principal).select_related("mailbox"),

@@ -207,6 +207,11 @@ class Message(TenantRow):
         blank=True,
         help_text=_("{name: value} of the header fields that say how it wants to be treated: mime.handling"),
     )
+    contents = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text=_("What stands within it besides text and files, where there is any: mailboxes.contents"),
+    )
     envelope_sender = models.TextField(  # noqa: DJ001  "" and null differ: `<>`, and no envelope at all
         null=True,
         blank=True,
@@ -216,6 +221,11 @@ class Message(TenantRow):
         default=dict,
         blank=True,
         help_text=_("The rule that chose its conversation, and what that went by: filing.Filed"),
+    )
+    authentication = models.JSONField(
+        null=True,
+        blank=True,
+        help_text=_("Who sent it, as far as that is proven: mailauth.results; null where nobody asked"),
     )
     filed_because = models.TextField(
         blank=True, help_text=_("The same in a sentence, for messages from before the rule was kept")
@@ -275,9 +285,18 @@ class Part(models.Model):
     message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="parts")
     n = models.PositiveIntegerField()
     filename = models.CharField(max_length=255)
-    content_type = models.CharField(max_length=255)
+    content_type = models.CharField(max_length=255, help_text=_("As the mail says"))
+    detected_type = models.CharField(  # noqa: DJ001  "" and null differ: nothing recognised, and not looked at
+        max_length=255,
+        null=True,
+        blank=True,
+        help_text=_("As its own bytes say, empty where they do not; null: not looked at yet"),
+    )
     content_id = models.TextField(blank=True)
     inline = models.BooleanField(default=False)
+    within = models.PositiveIntegerField(
+        default=0, help_text=_("The part it was found in, such as a winmail.dat or a forwarded message")
+    )
     blob = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="+")
 
     class Meta:

@@ -55,7 +55,7 @@ def messages_for(principal: Principal) -> QuerySet[Message]:
     messages = (
         Message.objects.filter(organisation_id=principal.organisation_id)
         .select_related("raw", "text", "html", "author")
-        .prefetch_related("parts__blob")
+        .prefetch_related("parts__blob__thumbnail")
     )
     if principal.sees_everything:
         # Asking every message for a mailbox that sees it would cost more with each message there is.

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from apps.mime.charset import decode_text
 from apps.mime.clean import clean_text
+from apps.mime.encoded_files import EncodedFile, take_out_files
 from apps.mime.flowed import unflow
 from apps.mime.structure import Entity, Structure
 from apps.mime.transfer import decode_transfer
@@ -28,10 +29,13 @@ class Body:
 
 @dataclass(slots=True)
 class Choice:
-    """The bodies in reading order, the entities kept as parts, and what was wrong on the way."""
+    """The bodies in reading order, the entities kept as parts, the files that stood encoded in a text, and what was
+    wrong on the way.
+    """
 
     bodies: list[Body] = field(default_factory=list)
     kept: list[Entity] = field(default_factory=list)
+    encoded: list[EncodedFile] = field(default_factory=list)
     defects: list[str] = field(default_factory=list)
 
 
@@ -114,6 +118,9 @@ class _Chooser:
 
     def _decode(self, entity: Entity) -> str:
         data, defect = decode_body(self.raw, entity)
+        if entity.content_type == "text/plain":
+            data, files = take_out_files(data)
+            self.choice.encoded += files
         text, charset_defect = decode_text(data, entity.parameters.get("charset", ""))
         self.choice.defects += [each for each in (defect, charset_defect) if each]
         text = clean_text(text.replace("\r\n", "\n").replace("\r", "\n"))

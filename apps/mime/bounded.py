@@ -30,6 +30,8 @@ class _AnswerUnpickler(AnswerUnpickler):
         {
             ("apps.mime.message", "ParsedMessage"),
             ("apps.mime.message", "ParsedPart"),
+            ("apps.mime.message", "Enclosed"),
+            ("apps.mime.invitation", "Invitation"),
             ("apps.mime.message", "MessageKind"),
             ("apps.mime.address", "Address"),
             ("datetime", "datetime"),

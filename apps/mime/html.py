@@ -215,7 +215,8 @@ def _filter_attribute(tag: str, attribute: str, value: str) -> str | None:
 
 
 def _clean(html: str) -> str:
-    cleaned = _IMAGE_OR_LINK.sub(_finish_tag, _cleaner.clean(html))
+    # A control character may have come as a reference, `&#1`.
+    cleaned = _IMAGE_OR_LINK.sub(_finish_tag, clean_text(_cleaner.clean(html)))
     # HTML §13.2.6.4.7: a parser drops the first line end in <pre>. nh3 writes it but once, so the next
     # reader loses it.
     return _PRE_LINE_END.sub(r"\1\n\n", cleaned)

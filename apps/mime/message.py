@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from apps.mime.address import Address
+from apps.mime.invitation import Invitation
 
 
 class MessageKind(StrEnum):
@@ -27,9 +28,10 @@ class MessageKind(StrEnum):
 class ParsedPart:
     """An attachment or an inline image: everything of a message that is not the body chosen for reading.
 
-    `n` counts from 1 in the order of the message and is stable for the same bytes. `filename` is never
-    empty. `inline` means that the HTML shows it by its `content_id`. `data` is decoded; a forwarded message
-    keeps its own bytes.
+    `n` counts from 1 in the order of the message and is stable for the same bytes. What was found inside a part (a file
+    in a winmail.dat, an attachment of a forwarded message) comes after all others, and `within` is the `n` of that
+    part. `filename` is never empty. `inline` means that the HTML shows it by its `content_id`. `data` is decoded; a
+    forwarded message keeps its own bytes.
     """
 
     n: int
@@ -38,6 +40,21 @@ class ParsedPart:
     content_id: str
     inline: bool
     data: bytes
+    within: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Enclosed:
+    """A message within the message, forwarded as an attachment or part of a digest. `n` is the part that holds its
+    bytes, `text` the bounded beginning of its text.
+    """
+
+    n: int
+    sender: Address
+    to: tuple[Address, ...]
+    subject: str
+    date: datetime | None
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +64,8 @@ class ParsedMessage:
     Message ids stand without their brackets. `text` is the whole readable text, `new_text` the same without
     what the writer only quoted, `html` is sanitised, `date` is UTC. `defects` are short reasons for what
     had to be repaired. `handling` are the header fields that say how a mail wants to be treated, by
-    lower-case name (`handling.py`).
+    lower-case name (`handling.py`). `enclosed` are the messages within it, `invitation` what its calendar part
+    says, and `remarks` codes for what a reader should be told of it (`protection.py`, `unwrap.py`).
     """
 
     message_id: str
@@ -70,3 +88,6 @@ class ParsedMessage:
     defects: tuple[str, ...]
     has_remote_images: bool
     handling: tuple[tuple[str, str], ...] = ()
+    enclosed: tuple[Enclosed, ...] = ()
+    invitation: Invitation | None = None
+    remarks: tuple[str, ...] = ()

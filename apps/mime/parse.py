@@ -10,44 +10,60 @@ a part.
 """
 
 import html as entities
-import mimetypes
+from itertools import islice
 
 from apps.mime.address import Address, parse_addresses
-from apps.mime.bodies import Body, Choice, choose_bodies, content_id, decode_body
-from apps.mime.clean import clean_filename, clean_line, clean_text
+from apps.mime.bodies import Body, Choice, choose_bodies
+from apps.mime.charset import decode_text
+from apps.mime.clean import clean_line, clean_text
+from apps.mime.files import files_of
 from apps.mime.handling import read_handling
 from apps.mime.headers import Headers, message_ids, parse_date, read_headers
 from apps.mime.html import MAX_HTML_CHARS, has_remote_images, sanitise_html, shown_cids
+from apps.mime.invitation import Invitation, is_calendar, read_invitation
 from apps.mime.kind import read_auto_submitted, recognise_kind
-from apps.mime.message import MessageKind, ParsedMessage, ParsedPart
+from apps.mime.message import Enclosed, MessageKind, ParsedMessage, ParsedPart
+from apps.mime.protection import protection_of_text
 from apps.mime.quotes import split_quotes
-from apps.mime.structure import Entity, Structure, read_structure
+from apps.mime.structure import Entity, read_structure
 from apps.mime.text import MAX_TEXT_CHARS, html_to_text
-from apps.mime.words import decode_words
+from apps.mime.unwrap import Unwrapped, sender_of, subject_of, unwrap
 
 TEXT_CUT = "text cut at its limit"
 HTML_CUT = "html cut at its limit"
 READ_AS_TEXT = "read as plain text"
 
 MAX_SNIPPET_CHARS = 200
-_MAX_CONTENT_ID_CHARS = 998
 _FALLBACK_TEXT_BYTES = 200_000
+_MAX_CALENDARS = 5
+_REPORTS = frozenset({MessageKind.BOUNCE, MessageKind.COMPLAINT, MessageKind.RECEIPT})
 
 
 def parse(raw: bytes) -> ParsedMessage:
     """Read a message (RFC 5322, MIME) of any quality. Never raises; repairs are named in `defects`."""
     structure = read_structure(raw)
     choice = choose_bodies(structure)
+    kind = _kind(structure.root)
+    unwrapped = unwrap(
+        structure,
+        files_of(structure, choice),
+        wants_body=not any((body.text or body.html or "").strip() for body in choice.bodies),
+        is_report=kind in _REPORTS,
+    )
+    choice.bodies += unwrapped.bodies
     html = _join_html(choice)
     text = _join_text(choice, html)
-    parts = _keep_parts(structure, choice, html)
+    unwrapped.remarks |= dict.fromkeys(filter(None, [protection_of_text(text)]))
     return _message(
         structure.root.headers,
         text=text,
         html=html,
-        parts=parts,
-        kind=_kind(structure.root),
-        defects=dict.fromkeys([*structure.defects, *choice.defects]),
+        parts=_parts(unwrapped, html),
+        kind=unwrapped.kind if unwrapped.kind and kind == MessageKind.MAIL else kind,
+        defects=dict.fromkeys([*structure.defects, *choice.defects, *unwrapped.defects]),
+        enclosed=tuple(unwrapped.enclosed),
+        invitation=_invitation(unwrapped),
+        remarks=tuple(unwrapped.remarks),
     )
 
 
@@ -74,43 +90,44 @@ def _message(
     parts: tuple[ParsedPart, ...],
     kind: MessageKind,
     defects: dict[str, None],
+    enclosed: tuple[Enclosed, ...] = (),
+    invitation: Invitation | None = None,
+    remarks: tuple[str, ...] = (),
 ) -> ParsedMessage:
     new_text = split_quotes(text).new_text
+    # A mail that only forwards, or only invites, is previewed by that.
+    preview = new_text or text or next((one.text or one.subject for one in enclosed), "")
     own_ids = message_ids(headers.get("message-id"))
     return ParsedMessage(
         message_id=own_ids[0] if own_ids else "",
         in_reply_to=message_ids(headers.get("in-reply-to")),
         references=message_ids(headers.get("references")),
-        sender=_sender(headers),
+        sender=sender_of(headers),
         to=_addresses(headers, "to"),
         cc=_addresses(headers, "cc"),
         bcc=_addresses(headers, "bcc"),
         reply_to=_addresses(headers, "reply-to"),
-        subject=clean_line(decode_words(headers.get("subject"))),
+        subject=subject_of(headers),
         date=parse_date(headers.get("date")),
         text=text,
         new_text=new_text,
         html=html,
-        snippet=_snippet(new_text or text),
+        snippet=_snippet(preview or (invitation.summary if invitation else "")),
         parts=parts,
         kind=kind,
         auto_submitted=clean_line(read_auto_submitted(headers)),
         defects=tuple(defects),
         has_remote_images=has_remote_images(html),
         handling=read_handling(headers),
+        enclosed=enclosed,
+        invitation=invitation,
+        remarks=remarks,
     )
 
 
 def _addresses(headers: Headers, name: str) -> tuple[Address, ...]:
     # RFC 5322 §3.6 allows one field of each; of several, none may hide recipients from the reader.
     return parse_addresses(", ".join(headers.all(name)))
-
-
-def _sender(headers: Headers) -> Address:
-    value = headers.get("from")
-    found = parse_addresses(value, limit=1)
-    # `From: Mail Delivery System` names no address, and is still what the reader should see.
-    return found[0] if found else Address(clean_line(decode_words(value), 250), "")
 
 
 def _snippet(text: str) -> str:
@@ -149,31 +166,31 @@ def _as_html(body: Body) -> str:
     return f'<div style="white-space: pre-wrap">{entities.escape(body.text or "", quote=False)}</div>'
 
 
-def _keep_parts(structure: Structure, choice: Choice, html: str) -> tuple[ParsedPart, ...]:
+def _parts(unwrapped: Unwrapped, html: str) -> tuple[ParsedPart, ...]:
     shown = shown_cids(html)
-    parts = []
-    for n, entity in enumerate(choice.kept, start=1):
-        data, defect = decode_body(structure.raw, entity)
-        if defect:
-            choice.defects.append(defect)
-        cid = clean_line(content_id(entity), _MAX_CONTENT_ID_CHARS)
-        inline = bool(cid) and cid in shown
-        name = _filename(entity, n)
-        parts.append(ParsedPart(n, name, entity.content_type, cid, inline=inline, data=data))
-    if not structure.complete:
-        n = len(parts) + 1
-        parts.append(ParsedPart(n, "message.eml", "message/rfc822", "", inline=False, data=structure.raw))
-    return tuple(parts)
+    return tuple(
+        ParsedPart(
+            n=placed.n,
+            filename=placed.filename,
+            content_type=placed.file.content_type,
+            content_id=placed.file.content_id,
+            inline=placed.shown or (bool(placed.file.content_id) and placed.file.content_id in shown),
+            data=placed.file.data,
+            within=placed.within,
+        )
+        for placed in unwrapped.placed
+    )
 
 
-def _filename(entity: Entity, n: int) -> str:
-    given = clean_filename(entity.filename)
-    if given:
-        return given
-    if entity.content_type in {"message/rfc822", "message/global"}:
-        return "message.eml"
-    extension = mimetypes.guess_extension(entity.content_type, strict=False) or ".bin"
-    return f"attachment-{n}{'.txt' if entity.content_type.startswith('message/') else extension}"
+def _invitation(unwrapped: Unwrapped) -> Invitation | None:
+    """Of the message's own calendars the first that can be read; one within a forwarded message invites nobody here."""
+    calendars = (
+        placed.file
+        for placed in unwrapped.placed
+        if not placed.within and is_calendar(placed.file.content_type, placed.file.filename)
+    )
+    found = (read_invitation(decode_text(file.data)[0]) for file in islice(calendars, _MAX_CALENDARS))
+    return next((one for one in found if one is not None), None)
 
 
 def _kind(root: Entity) -> MessageKind:

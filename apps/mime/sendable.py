@@ -105,13 +105,16 @@ def _check_lines(raw: bytes) -> None:
     if b"\0" in raw:
         # RFC 2045 §2.8: not even eight-bit data has any.
         raise Unsendable("message", "It contains a NUL byte, which no mail may")
-    longest = next((n for n, line in enumerate(raw.split(b"\r\n"), 1) if len(line) > MAX_CHARS), None)
-    if longest is not None:
-        reason = (
-            f"Line {longest} of it is longer than the {MAX_CHARS} octets a line may have (RFC 5322, 2.1.1); "
-            "let your program use quoted-printable or base64"
-        )
-        raise Unsendable("message", reason)
+    n, start = 1, 0
+    while start < len(raw):
+        end = raw.find(b"\r\n", start)
+        if (len(raw) if end < 0 else end) - start > MAX_CHARS:
+            reason = (
+                f"Line {n} of it is longer than the {MAX_CHARS} octets a line may have (RFC 5322, 2.1.1); "
+                "let your program use quoted-printable or base64"
+            )
+            raise Unsendable("message", reason)
+        n, start = n + 1, len(raw) if end < 0 else end + 2
 
 
 def _split(raw: bytes) -> tuple[list[_Field], bytes]:

@@ -10,6 +10,8 @@ from functools import lru_cache
 import tinycss2
 from tinycss2.ast import Declaration, FunctionBlock, Node
 
+from apps.mime.clean import clean_text
+
 MAX_STYLE_CHARS = 4000
 
 _PROPERTIES = frozenset(
@@ -59,7 +61,8 @@ def _safe_declaration(declaration: Declaration) -> str:
         return ""
     value = tinycss2.serialize(token for token in declaration.value if token.type != "comment").strip()
     # A backslash or an angle bracket is never needed by an honest value, and old parsers stumble over both.
-    if not value or any(mark in value for mark in "\\<>{}@"):
+    # `\2` in a string is a control character by then.
+    if not value or any(mark in value for mark in "\\<>{}@") or clean_text(value) != value:
         return ""
     return f"{name}: {value}" + (" !important" if declaration.important else "")
 

@@ -29,13 +29,13 @@ from django.conf import settings
 from django.utils import timezone
 from redis.asyncio import Redis
 
+from apps.names.breaker import BreakerPolicy
 from apps.outbound.causes import Cause
 from apps.outbound.delivery import Claim, Evidence
 from apps.outbound.errors import ConversationError, NoRelayServes, RelayRefused, RelayUnavailable
 from apps.outbound.limits.gate import LimitGate
 from apps.outbound.models import Lane, Relay
 from apps.outbound.relays.attempt import Attempt, Fence, RelayPolicy
-from apps.outbound.relays.breaker import BreakerPolicy
 from apps.outbound.relays.direct import Directions, DirectWay, usual_directions
 from apps.outbound.relays.endpoints import endpoint_of
 from apps.outbound.relays.health import Answer, Health

@@ -33,6 +33,7 @@ from apps.accounts.errors import AdminsOnly
 from apps.accounts.principal import Principal
 from apps.blobs.models import Blob
 from apps.blobs.selectors import read
+from apps.blobs.services import staged_before
 from apps.events.notices import announce
 from apps.events.services import publish
 from apps.mailboxes.models import Mailbox, MailboxEntry, MailboxKind, Message, Side
@@ -112,7 +113,8 @@ def release(principal: Principal, held: HeldMessage, *, now: datetime, trust: bo
     """
     if held.only_admins_release and not principal.is_admin:
         raise AdminsOnly(_("A scanner found a virus in it: only an admin can let it in."))
-    prepared = prepare(read(held.raw))
+    raw = read(held.raw)
+    prepared = prepare(raw, staged=staged_before(held.raw, raw))
     with transaction.atomic():
         if not _decide(principal, held, HeldState.RELEASED, of=HeldState.WAITING):
             return _released_before(held)
@@ -123,6 +125,7 @@ def release(principal: Principal, held: HeldMessage, *, now: datetime, trust: bo
             received_at=held.received_at,
             raw_blob=held.raw,
             envelope_sender=held.envelope_sender,
+            authentication=held.authentication,
         )
         HeldMessage.objects.filter(pk=held.pk).update(message=message)
         _lay_on_top(message, now)

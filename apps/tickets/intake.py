@@ -60,8 +60,11 @@ def file_message(
     received_at: datetime,
     raw_blob: Blob | None = None,
     envelope_sender: str | None = None,
+    authentication: dict[str, Any] | None = None,
 ) -> Message:
-    """File a received message into the mailboxes of one organisation. `envelope_sender` is MAIL FROM, "" for `<>`."""
+    """File a received message into the mailboxes of one organisation. `envelope_sender` is MAIL FROM, "" for `<>`;
+    `authentication` what was found out about who sent it.
+    """
     choice = choose_thread(organisation_id, prepared.parsed)
     message = store(
         prepared,
@@ -76,6 +79,7 @@ def file_message(
         machine_turns=turn_after(
             choice.answers, received_at, by_machine=prepared.parsed.kind.value == MessageKind.AUTO_REPLY
         ),
+        authentication=authentication,
     )
     publish(organisation_id, "message.received", message_id=message.pk, message_kind=message.kind)
     deliver_locally(message, mailboxes, received_at, begins=choice.begins)
@@ -90,6 +94,7 @@ def file_quietly(
     places: Sequence[QuietPlace],
     received_at: datetime,
     raw_blob: Blob | None = None,
+    authentication: dict[str, Any] | None = None,
 ) -> Message:
     """File a received message that asks nobody for anything, such as a report on a mail of ours: it is there and can be
     read, it counts as read, and no ticket is opened or taken up by it.
@@ -104,6 +109,7 @@ def file_quietly(
         received_at=received_at,
         raw_blob=raw_blob,
         filed_because=choice.because,
+        authentication=authentication,
     )
     publish(organisation_id, "message.received", message_id=message.pk, message_kind=message.kind)
     for place in sorted(places, key=lambda one: one.mailbox_id):

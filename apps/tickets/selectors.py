@@ -75,7 +75,9 @@ def search_tickets(tickets: QuerySet[Ticket], text: str) -> QuerySet[Ticket]:
 def ticket_of(mailbox: Mailbox, thread_id: uuid.UUID) -> Ticket | None:
     """The ticket of a conversation in a shared mailbox, if it is one."""
     return (
-        Ticket.objects.select_related("mailbox", "assignee").filter(mailbox=mailbox, thread=thread_id).first()
+        Ticket.objects.select_related("mailbox", "assignee", "merged_into")
+        .filter(mailbox=mailbox, thread=thread_id)
+        .first()
     )
 
 

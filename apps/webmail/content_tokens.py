@@ -14,6 +14,9 @@ from django.conf import settings
 from django.core import signing
 from django.urls import reverse
 
+from apps.accounts.principal import Principal
+from apps.mailboxes.models import Message
+
 HALF_HOUR_SECONDS = 1800
 
 
@@ -21,8 +24,11 @@ class ContentKind(StrEnum):
     """What a token opens; also the name of the URL that serves it. A token for one kind opens no other."""
 
     BODY = "body"
+    ENCLOSED = "enclosed"
     INLINE = "inline"
     ATTACHMENT = "attachment"
+    THUMBNAIL = "thumbnail"
+    ARCHIVE = "archive"
     ORIGINAL = "original"
 
 
@@ -61,3 +67,12 @@ def read_token(kind: ContentKind, token: str, now: datetime) -> ContentClaim:
 
 def _signer(kind: ContentKind) -> signing.Signer:
     return signing.Signer(salt=f"webmail.content.{kind}")
+
+
+def content_url_for(
+    principal: Principal, kind: ContentKind, message: Message, now: datetime, n: int = 0
+) -> str:
+    if principal.user is None:
+        msg = "content tokens are for people"
+        raise ValueError(msg)
+    return content_url(kind, ContentClaim(message.pk, principal.user.pk, n), now)

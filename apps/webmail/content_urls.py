@@ -1,14 +1,17 @@
-"""The content origin's URLs: bodies, pictures, attachments and originals. See content_host.py."""
+"""The content origin's URLs: bodies, forwarded messages, pictures, files and originals. See content_host.py."""
 
 from django.urls import path
 
 from apps.webmail.content_tokens import ContentKind
-from apps.webmail.views import content
+from apps.webmail.views import content, files
 
 urlpatterns = [
     path("", content.go_to_pages, name="pages"),
     path("content/body/<str:token>/", content.body, name=ContentKind.BODY),
-    path("content/inline/<str:token>/", content.inline, name=ContentKind.INLINE),
-    path("content/attachment/<str:token>/", content.attachment, name=ContentKind.ATTACHMENT),
+    path("content/enclosed/<str:token>/", content.enclosed, name=ContentKind.ENCLOSED),
+    path("content/inline/<str:token>/", files.inline, name=ContentKind.INLINE),
+    path("content/attachment/<str:token>/", files.attachment, name=ContentKind.ATTACHMENT),
+    path("content/thumbnail/<str:token>/", files.thumbnail, name=ContentKind.THUMBNAIL),
+    path("content/archive/<str:token>/", files.archive, name=ContentKind.ARCHIVE),
     path("content/original/<str:token>/", content.original, name=ContentKind.ORIGINAL),
 ]

@@ -17,28 +17,28 @@ from apps.accounts.principal import Principal
 from apps.automation.models import Acknowledgement
 from apps.automation.selectors import acknowledgement_of
 from apps.blobs.errors import BlobError
-from apps.mailboxes.conversations import conversation
+from apps.mailboxes.conversations import Outlined, conversation, outline
 from apps.mailboxes.errors import NotVisible
-from apps.mailboxes.models import Folder, Mailbox, MailboxEntry, Message, Part, Side
+from apps.mailboxes.models import Folder, Mailbox, MailboxEntry, Message, Side
+from apps.mailboxes.provenance import Provenance, provenance_of
 from apps.mailboxes.selectors import text_of
-from apps.mime.address import comparable_address, typed_address
 from apps.outbound.bounces.notices import sentence_of
-from apps.outbound.bounces.selectors import notices_of, reports_among, reports_by_delivery
-from apps.outbound.bounces.words import told_by
+from apps.outbound.bounces.selectors import notices_of, reports_among
 from apps.outbound.models import (
-    WAITING,
-    Delivery,
     DeliveryNotice,
-    DeliveryReport,
     DeliveryState,
     NoticeKind,
-    ReportAction,
 )
-from apps.outbound.selectors import Explanation, deliveries_by_message, explain
 from apps.tickets.models import Note, Ticket
 from apps.tickets.selectors import assignable_people, notes_of, ticket_of
-from apps.webmail.content_tokens import ContentClaim, ContentKind, content_url
+from apps.webmail.content_tokens import ContentKind, content_url_for
+from apps.webmail.customers import count_other_tickets
+from apps.webmail.folding import Fold, fold_before
+from apps.webmail.folding import fold as fold_of
+from apps.webmail.history import ShownMove, ShownRemark, hints_for, moves_shown, withheld_shown
 from apps.webmail.plain_text import ShownText, show_text
+from apps.webmail.truths import DeliveryTruth, truths_by_message
+from apps.webmail.within import Within, show_within
 
 log = structlog.get_logger(__name__)
 
@@ -47,47 +47,6 @@ OPENED = 3
 
 # Upper bounds in bytes of HTML for the frame's estimated heights; see .paper in reading.css.
 _FRAME_STEPS = (600, 2_000, 6_000, 16_000)
-
-
-@dataclass(frozen=True, slots=True)
-class Attachment:
-    part: Part
-    url: str
-
-
-@dataclass(frozen=True, slots=True)
-class ShownReport:
-    """What came back about one recipient, and where the mail that said so can be had."""
-
-    report: DeliveryReport
-    sentence: str
-    url: str
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveryTruth:
-    """One recipient of a message we sent, and what is known about it."""
-
-    delivery: Delivery
-    explanation: Explanation
-    reports: tuple["ShownReport", ...] = ()
-
-    @property
-    def can_be_stopped(self) -> bool:
-        """No worker has it yet. Others may be quicker than the click; the answer is then 409."""
-        return self.delivery.state in WAITING
-
-    @property
-    def can_be_hurried(self) -> bool:
-        return self.delivery.state == DeliveryState.DEFERRED
-
-    @property
-    def is_scheduled(self) -> bool:
-        return self.delivery.state == DeliveryState.SCHEDULED
-
-    @property
-    def needs_decision(self) -> bool:
-        return self.delivery.state == DeliveryState.UNCERTAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +70,11 @@ class ShownMessage:
     recipients: str
     is_unread: bool
     original_url: str
+    provenance: Provenance
     body: Body | None = None
-    attachments: list[Attachment] = field(default_factory=list)
+    within: Within = field(default_factory=Within)
     truths: list[DeliveryTruth] = field(default_factory=list)
+    belongs_to: Ticket | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,15 +97,27 @@ class ShownNotice:
 
 
 @dataclass(frozen=True, slots=True)
+class ShownFold:
+    """Messages that are not shown yet, in one line."""
+
+    fold: Fold
+    at: datetime
+
+
+Item = ShownMessage | ShownNote | ShownNotice | ShownMove | ShownRemark | ShownFold
+
+
+@dataclass(frozen=True, slots=True)
 class ShownConversation:
     """`answers` is the message that an answer answers: the newest one received, else the newest."""
 
     mailbox: Mailbox
     thread_id: uuid.UUID
     subject: str
-    items: list[ShownMessage | ShownNote | ShownNotice]
+    items: list[Item]
     ticket: Ticket | None
     acknowledgement: Acknowledgement | None
+    other_tickets: int
     people: list[User]
     answers: Message
     is_unread: bool
@@ -157,46 +130,96 @@ class ShownConversation:
 
 
 def show_conversation(
-    principal: Principal, mailbox: Mailbox, folder: Folder, thread_id: uuid.UUID, now: datetime
+    principal: Principal,
+    mailbox: Mailbox,
+    folder: Folder,
+    thread_id: uuid.UUID,
+    now: datetime,
+    *,
+    unfolded: uuid.UUID | None = None,
 ) -> ShownConversation:
-    """Everything the reading pane shows. Raises NotVisible for a thread the mailbox has nothing of.
+    """Everything the reading pane shows. Raises NotVisible for a thread the mailbox has nothing of. `unfolded`: the
+    message up to which somebody has opened the fold, which then ends there.
 
     What we took back before it left is shown in the Trash, where it lies, and nowhere else: nobody ever got it.
     """
-    found = conversation(principal, mailbox, thread_id)
-    if not found:
-        raise NotVisible(str(thread_id))
-    reports = reports_among(found)
-    found = [message for message in found if message.pk not in reports] or found
-    said = [message for message in found if message.state != DeliveryState.CANCELLED]
-    messages = said if said and folder != Folder.TRASH else found
+    outlined = _outline(mailbox, folder, thread_id)
+    answers = next((one for one in reversed(outlined) if one.side == Side.RECIPIENT), outlined[-1]).message_id
+    fold = (fold_before(outlined, unfolded) if unfolded else None) or fold_of(outlined, [answers])
+    folded = frozenset(fold.message_ids) if fold else frozenset()
+    shown_ids = {one.message_id for one in outlined} - folded
+    messages = conversation(principal, mailbox, thread_id, shown_ids)
     ticket = ticket_of(mailbox, thread_id)
-    shown = _show_messages(principal, mailbox, messages, now)
-    notes = notes_of(ticket) if ticket else []
-    items: list[ShownMessage | ShownNote | ShownNotice] = [
-        *shown,
-        *(ShownNote(note, note.created_at) for note in notes),
-        *(ShownNotice(one, one.told_at, sentence_of(one, now)) for one in notices_of(principal, messages)),
+    acknowledgement = acknowledgement_of(ticket) if ticket else None
+    beside = [*_beside(ticket), *withheld_shown(acknowledgement), *_notices(principal, messages, now)]
+    items: list[Item] = [
+        *_show_messages(principal, mailbox, ticket, messages, now),
+        *(one for one in beside if fold is None or not fold.holds(one.at)),
+        *([ShownFold(fold, fold.at)] if fold else []),
     ]
-    entries = [entry for message in messages for entry in entries_in(mailbox, message)]
     return ShownConversation(
         mailbox=mailbox,
         thread_id=thread_id,
         subject=messages[0].subject,
         items=sorted(items, key=lambda item: item.at),
         ticket=ticket,
-        acknowledgement=acknowledgement_of(ticket) if ticket else None,
+        acknowledgement=acknowledgement,
+        other_tickets=count_other_tickets(principal, ticket) if ticket else 0,
         people=list(assignable_people(ticket)) if ticket else [],
-        answers=_message_to_answer(mailbox, messages),
-        is_unread=any(not entry.is_read for entry in entries),
-        is_starred=any(entry.is_starred for entry in entries),
-        folders=frozenset(entry.folder for entry in entries),
+        answers=next(message for message in messages if message.pk == answers),
+        is_unread=any(not one.is_read for one in outlined),
+        is_starred=any(one.is_starred for one in outlined),
+        folders=frozenset(one.folder for one in outlined),
     )
+
+
+def show_folded(
+    principal: Principal,
+    mailbox: Mailbox,
+    thread_id: uuid.UUID,
+    *,
+    before_id: uuid.UUID,
+    now: datetime,
+) -> list[Item]:
+    """What was folded away before a message, as closed lines. Raises NotVisible."""
+    fold = fold_before(_outline(mailbox, Folder.INBOX, thread_id), before_id)
+    if fold is None:
+        raise NotVisible(str(before_id))
+    messages = conversation(principal, mailbox, thread_id, fold.message_ids)
+    ticket = ticket_of(mailbox, thread_id)
+    beside = [*_beside(ticket), *_notices(principal, messages, now)]
+    items: list[Item] = [
+        *(_show(principal, mailbox, message, {}, now) for message in messages),
+        *(one for one in beside if fold.holds(one.at)),
+    ]
+    return sorted(items, key=lambda item: item.at)
+
+
+def _outline(mailbox: Mailbox, folder: Folder, thread_id: uuid.UUID) -> list[Outlined]:
+    """What is to be seen of a conversation in this folder. Raises NotVisible."""
+    found = outline(mailbox, thread_id)
+    if not found:
+        raise NotVisible(str(thread_id))
+    reports = reports_among({one.message_id for one in found})
+    found = [one for one in found if one.message_id not in reports] or found
+    said = [one for one in found if one.state != DeliveryState.CANCELLED]
+    return said if said and folder != Folder.TRASH else found
+
+
+def _beside(ticket: Ticket | None) -> list[ShownNote | ShownMove]:
+    """What the team wrote and did between the messages."""
+    if ticket is None:
+        return []
+    return [*(ShownNote(note, note.created_at) for note in notes_of(ticket)), *moves_shown(ticket)]
+
+
+def _notices(principal: Principal, messages: Sequence[Message], now: datetime) -> list[ShownNotice]:
+    return [ShownNotice(one, one.told_at, sentence_of(one, now)) for one in notices_of(principal, messages)]
 
 
 def show_message(principal: Principal, mailbox: Mailbox, message: Message, now: datetime) -> ShownMessage:
     """One message, opened."""
-    shown = _show(principal, mailbox, message, _truths_by_message(principal, [message], now), now)
+    shown = _show(principal, mailbox, message, truths_by_message(principal, [message], now), now)
     shown.body = _body(principal, message, now)
     return shown
 
@@ -208,13 +231,15 @@ def entries_in(mailbox: Mailbox, message: Message) -> list[MailboxEntry]:
 
 
 def _show_messages(
-    principal: Principal, mailbox: Mailbox, messages: Sequence[Message], now: datetime
+    principal: Principal, mailbox: Mailbox, ticket: Ticket | None, messages: Sequence[Message], now: datetime
 ) -> list[ShownMessage]:
-    truths = _truths_by_message(principal, messages, now)
+    truths = truths_by_message(principal, messages, now)
+    hints = hints_for(ticket, messages)
     shown = [_show(principal, mailbox, message, truths, now) for message in messages]
     unread = [one for one in shown if one.is_unread]
     for one in {id(one): one for one in [*shown[-OPENED:], *unread[-MAX_UNREAD_OPENED:]]}.values():
         one.body = _body(principal, one.message, now)
+        one.belongs_to = hints.get(one.message.pk)
     return shown
 
 
@@ -237,8 +262,9 @@ def _show(
         person=colleague,
         recipients=_recipients_line(message),
         is_unread=any(not entry.is_read for entry in entries),
-        original_url=_url(principal, ContentKind.ORIGINAL, message, now),
-        attachments=_attachments(principal, message, now),
+        original_url=content_url_for(principal, ContentKind.ORIGINAL, message, now),
+        provenance=provenance_of(message),
+        within=show_within(message, lambda kind, n: content_url_for(principal, kind, message, now, n)),
         truths=truths.get(message.pk, []),
     )
 
@@ -263,46 +289,11 @@ def _knows_bcc(message: Message) -> bool:
     return any(entry.side == Side.SENDER for entry in entries)
 
 
-def _truths_by_message(
-    principal: Principal, messages: Sequence[Message], now: datetime
-) -> dict[uuid.UUID, list[DeliveryTruth]]:
-    found = deliveries_by_message(principal, messages)
-    reports = reports_by_delivery(principal, [one for deliveries in found.values() for one in deliveries])
-    return {
-        message_id: [
-            DeliveryTruth(
-                delivery,
-                explain(delivery, now),
-                tuple(_show_report(principal, delivery, one, now) for one in reports.get(delivery.pk, ())),
-            )
-            for delivery in deliveries
-        ]
-        for message_id, deliveries in found.items()
-    }
-
-
-def _show_report(
-    principal: Principal, delivery: Delivery, report: DeliveryReport, now: datetime
-) -> ShownReport:
-    # What a bounced delivery says of itself is what its report said.
-    is_said = delivery.state == DeliveryState.BOUNCED and report.action == ReportAction.FAILED
-    url = _url(principal, ContentKind.ORIGINAL, report.message, now)
-    return ShownReport(report, "" if is_said else told_by(report), url)
-
-
-def _attachments(principal: Principal, message: Message, now: datetime) -> list[Attachment]:
-    return [
-        Attachment(part, _url(principal, ContentKind.ATTACHMENT, message, now, part.n))
-        for part in message.parts.all()
-        if not part.inline
-    ]
-
-
 def _body(principal: Principal, message: Message, now: datetime) -> Body:
     size = message.html.size_bytes if message.html is not None else len(message.short_html)
     if size:
         step = 1 + sum(size > bound for bound in _FRAME_STEPS)
-        return Body(frame_url=_url(principal, ContentKind.BODY, message, now), frame_step=step)
+        return Body(frame_url=content_url_for(principal, ContentKind.BODY, message, now), frame_step=step)
     try:
         return Body(text=show_text(text_of(message)))
     except BlobError as error:
@@ -311,44 +302,3 @@ def _body(principal: Principal, message: Message, now: datetime) -> Body:
         return Body(
             problem=_("The text cannot be read right now. It is not lost; please try again in a minute.")
         )
-
-
-def _url(principal: Principal, kind: ContentKind, message: Message, now: datetime, n: int = 0) -> str:
-    if principal.user is None:
-        msg = "content tokens are for people"
-        raise ValueError(msg)
-    return content_url(kind, ContentClaim(message.pk, principal.user.pk, n), now)
-
-
-def _message_to_answer(mailbox: Mailbox, messages: Sequence[Message]) -> Message:
-    received = [
-        message
-        for message in messages
-        if any(entry.side == Side.RECIPIENT for entry in entries_in(mailbox, message))
-    ]
-    return (received or list(messages))[-1]
-
-
-@dataclass(frozen=True, slots=True)
-class Recipients:
-    """Whom an answer goes to: `to` at once, `everybody` as Cc when all are answered."""
-
-    to: list[str]
-    everybody: list[str]
-
-
-def recipients_of_answer(mailbox: Mailbox, message: Message) -> Recipients:
-    """Reply-To before From (RFC 5322 §3.6.2), and never ourselves. An answer to our own mail goes where that went."""
-    own = {comparable_address(mailbox.address)}
-    wrote = message.reply_to or [{"name": message.sender_name, "address": message.sender_address}]
-    is_ours = comparable_address(message.sender_address) in own
-    to = message.to if is_ours else wrote
-    rest = message.cc if is_ours else [*message.to, *message.cc]
-    taken = own | {comparable_address(one["address"]) for one in to}
-    everybody: list[str] = []
-    for one in rest:
-        normal = comparable_address(one["address"])
-        if normal not in taken:
-            taken.add(normal)
-            everybody.append(typed_address(one["name"], one["address"]))
-    return Recipients([typed_address(one["name"], one["address"]) for one in to if one["address"]], everybody)

@@ -18,7 +18,7 @@ from apps.outbound.clocks import on_the_clock
 from apps.outbound.models import Delivery, DeliveryAttempt, DeliveryState
 from apps.outbound.selectors import attempts_of, explain
 from apps.outbound.wire.smtp_reply import server_words
-from apps.webmail.reading import DeliveryTruth
+from apps.webmail.truths import DeliveryTruth
 
 EVENTS_SHOWN = 200
 # What a phase is called, in the order in which a conversation meets them. The fence is ours (we write down that the

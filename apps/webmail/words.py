@@ -16,6 +16,8 @@ def browser_words() -> dict[str, str | list[str]]:
         "unreachable": _("The server did not answer. What you wrote is still here."),
         "gone": _("That is not there any more."),
         "unavailable": _("The store for large files does not answer. Please try again in a minute."),
+        "merged": _("A colleague merged this ticket into another one."),
+        "show": _("Show it"),
         "copied": _("Copied"),
         "marked": _("Marked: copy it with the keyboard."),
         "failed": _("That did not work, and was not done. Please try again."),

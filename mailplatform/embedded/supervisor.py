@@ -228,5 +228,7 @@ def _demo_lines(path: Path) -> Iterator[str]:
         password = user["password"] if sys.stdout.isatty() else "password in demo.json"
         yield f"    {user['email']:<28} {password}   ({user['role']})"
     yield f"  Mail to support@{demo['domain']} goes in at {demo['smtp']}; answers land in {path.parent / 'sink'}."
+    if demo.get("submission"):
+        yield f"  Programs send at {demo['submission']}: STARTTLS, user name apikey, the key in {path.name}."
     yield f"  Keys and addresses for programs: {path}"
     yield ""

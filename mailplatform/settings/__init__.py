@@ -44,6 +44,7 @@ INSTALLED_APPS = [
     "apps.automation",
     "apps.inbound",
     "apps.monitoring",
+    "apps.erasure",
     "apps.live",
     "apps.api",
     "apps.webmail",
@@ -166,6 +167,7 @@ SMTP_TRUSTED_NETWORKS = ENVIRONMENT.smtp_trusted_networks
 WEBHOOK_ALLOWED_NETWORKS = ENVIRONMENT.webhook_allowed_networks
 MAIL_HOSTNAME = ENVIRONMENT.mail_hostname
 DNS_SERVERS = list(ENVIRONMENT.dns_servers)
+ARC_TRUSTED_SEALERS = list(ENVIRONMENT.arc_trusted_sealers)
 RETURN_PATH_DOMAIN = ENVIRONMENT.return_path_domain
 RELAY_URLS = list(ENVIRONMENT.relay_urls)
 CLAMD_URL = ENVIRONMENT.clamd_url
@@ -202,7 +204,8 @@ CONTENT_SECURITY_POLICY = {
         "default-src": ["'none'"],
         "script-src": [NONCE],
         "style-src": ["'self'"],
-        "img-src": ["'self'", "data:"],
+        # Thumbnails; bodies have a frame and a policy of their own.
+        "img-src": ["'self'", "data:", CONTENT_ORIGIN],
         "font-src": ["'self'"],
         "connect-src": ["'self'", WEB_ORIGIN.replace("http", "ws", 1)],
         "frame-src": [CONTENT_ORIGIN],
@@ -271,3 +274,15 @@ SPECTACULAR_SETTINGS = {
 LOGGING = logging_config(ENVIRONMENT.log_level)
 LOGGING_CONFIG = "logging.config.dictConfig"
 DATA_DIR = ENVIRONMENT.data_dir
+
+# What forgetting a customer removes, in this order; every other table is rewritten after them (apps/erasure/walk.py).
+ERASURE_STEPS = [
+    "apps.inbound.erasing.Arrivals",
+    "apps.inbound.erasing.ReceivedMail",
+    "apps.tickets.erasing.HeldMail",
+    "apps.outbound.erasing.Refused",
+    "apps.outbound.erasing.Messages",
+    "apps.mailboxes.erasing.SharedMessages",
+    "apps.tickets.erasing.Requesters",
+    "apps.tickets.erasing.Trust",
+]

@@ -32,6 +32,10 @@ export function startActions() {
     open.removeAttribute("open");
     open.querySelector("summary").focus();
   });
+  document.addEventListener("htmx:after:swap", ({ detail }) => {
+    const dialog = detail.ctx.target;
+    if (dialog?.id === "mover" && !dialog.open) dialog.showModal();
+  });
   document.addEventListener("htmx:response:error", ({ detail }) => complain(detail.ctx.response.status));
   document.addEventListener("htmx:error", () => complain(0));
 }
@@ -90,9 +94,11 @@ async function tell(form, body) {
     const answer = await post(form.action, body, { timeout: SLOW_TIMEOUT_MS });
     form.closest("details.menu")?.removeAttribute("open");
     clearSelection(form);
+    form.closest("dialog")?.close();
     const sentence = answer?.sentence || done;
     const undo = answer?.undo_url;
     if (sentence) toast(sentence, undo ? { action: { label: say("undo"), run: () => takeBack(undo) } } : {});
+    follow(answer);
     refreshAll();
   } catch (error) {
     if (error.body?.detail) toast(error.body.detail, { tone: "bad" });
@@ -103,9 +109,17 @@ async function tell(form, body) {
   }
 }
 
+/** What is open may have gone elsewhere: show it there. */
+function follow(answer) {
+  if (answer?.moved) document.getElementById(`message-${answer.moved}`)?.remove();
+  const open = document.getElementById("conversation");
+  if (!answer?.left || open?.dataset.thread !== answer.left) return;
+  window.htmx.ajax("GET", answer.next_url, { target: "#reading", swap: "innerHTML", push: "true" });
+}
+
 async function takeBack(url) {
   try {
-    await post(url, new URLSearchParams());
+    follow(await post(url, new URLSearchParams()));
   } catch (error) {
     complain(error instanceof Refused ? error.status : 0);
   }

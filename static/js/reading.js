@@ -2,6 +2,8 @@
 
 import { currentList } from "./list.js";
 import { fragment, post } from "./request.js";
+import { toast } from "./toasts.js";
+import { say } from "./words.js";
 
 const QUIET_MS = 80;
 
@@ -93,9 +95,16 @@ async function refreshRail() {
 async function refreshConversation(mailbox) {
   const open = openConversation();
   if (!open || (mailbox && mailbox !== open.dataset.mailbox)) return;
-  const page = await fragment(open.dataset.url);
+  const unfolded = open.querySelector("details.middle[open]")?.dataset.before;
+  const page = await fragment(unfolded ? `${open.dataset.url}?unfolded=${unfolded}` : open.dataset.url);
   const fresh = page.getElementById("conversation");
   if (openConversation() !== open || !fresh) return;
+  if (fresh.dataset.thread !== open.dataset.thread) {
+    // Somebody merged it while it was open. What is being written here is not taken away; the way there is offered.
+    const run = () => window.htmx.ajax("GET", fresh.dataset.url, { target: "#reading", swap: "innerHTML", push: "true" });
+    toast(say("merged"), { action: { label: say("show"), run } });
+    return;
+  }
   for (const id of ["messages", "about", "bar"]) {
     // Another conversation may have been opened while the one before was morphed.
     if (openConversation() !== open) return;

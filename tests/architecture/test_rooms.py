@@ -53,6 +53,7 @@ def test_every_row_carries_its_organisation() -> None:
     carried_by_parent = {
         "Organisation": "itself",
         "SpooledBytes": "blob",
+        "DiscardedObject": "nobody's any more: a name that S3 is to forget",
         "Part": "message",
         "Membership": "mailbox",
         "DeliveryAttempt": "delivery",

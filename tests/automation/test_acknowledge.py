@@ -246,3 +246,19 @@ def test_a_mail_that_nobody_foresaw_keeps_no_other_from_its_acknowledgement(
     sent = Acknowledgement.objects.filter(state="sent").values_list("opened_by", flat=True)
     assert set(sent) == {first.pk, third.pk}
     assert Acknowledgement.objects.get(state="due").opened_by == second
+
+
+def test_a_mailbox_sends_so_many_a_day_whoever_they_are_for(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(acknowledge, "PER_MAILBOX_PER_DAY", 2)
+    switch_on(house)
+    for n in range(3):
+        arrive_by_envelope(
+            house.support,
+            sender=f"forged{n}@customer.example",
+            message_id=f"{n}@customer.example",
+            envelope_sender=f"forged{n}@customer.example",
+        )
+    acknowledge_all()
+    assert decided() == [("sent", ""), ("sent", ""), ("withheld", "too_many_today")]

@@ -7,6 +7,7 @@ from django.core.cache import cache
 from django.db import transaction
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from apps.blobs.discarding import remove_orphans
 from apps.blobs.errors import BlobMissing, ObjectStoreUnavailable
 from apps.blobs.models import Blob, SpooledBytes
 from apps.blobs.object_store import object_store
@@ -16,7 +17,6 @@ from apps.blobs.services import (
     offload,
     put,
     put_all,
-    remove_orphans,
     stage,
 )
 from tests.people import House

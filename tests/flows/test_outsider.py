@@ -17,7 +17,8 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.accounts.principal import Principal
-from apps.mailboxes.models import Domain, Folder, Message
+from apps.mailboxes.app_passwords import create_app_password
+from apps.mailboxes.models import AppPassword, Domain, Folder, Message
 from apps.outbound.bounces.suppressions import add_suppression
 from apps.outbound.errors import SubmissionInvalid
 from apps.outbound.limits.services import make_limit
@@ -71,6 +72,7 @@ class Belongings:
     limit: SendingLimit
     refused: RefusedSubmission
     key: SigningKey
+    app_password: AppPassword
     suppression: Suppression
     held: HeldMessage
     trusted: TrustedSender
@@ -93,6 +95,7 @@ class Belongings:
             "limit_id": lambda _address: self.limit.pk,
             "n": lambda _address: 1,
             "domain_id": lambda _address: self.key.domain_id,
+            "app_password_id": lambda _address: self.app_password.pk,
             "key_id": lambda _address: self.key.pk,
             "suppression_id": lambda _address: self.suppression.pk,
             "held_id": lambda _address: self.held.pk,
@@ -114,7 +117,7 @@ class Belongings:
         house = self.house
         rows = (house.organisation, house.support, house.alice, self.ticket, self.ticket.thread, self.answer)
         going_out = (self.waiting, self.failed, self.webhook, self.relay, self.refused, self.move)
-        listed = (self.suppression, self.held, self.trusted)
+        listed = (self.suppression, self.held, self.trusted, self.app_password)
         ids = [str(row.pk) for row in (*rows, *going_out, self.key, self.key.domain, *listed)]
         return [text.encode() for text in (*ids, MARK, "house.test", "customer.example")]
 
@@ -187,6 +190,7 @@ def belongings(house: House) -> Belongings:
         key=create_keys(Domain.objects.get(name=house.domain), ARRIVED_AT, algorithms=[KeyAlgorithm.ED25519])[
             0
         ],
+        app_password=create_app_password(house.as_alice, house.support, name=MARK, now=timezone.now())[0],
         suppression=add_suppression(
             house.as_key, f"gone@{MARK.lower()}.example", evidence=MARK, now=timezone.now()
         ),

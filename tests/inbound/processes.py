@@ -13,12 +13,12 @@ from tests.processes import ProductProcess
 class ReceiveProcess(ProductProcess):
     """`manage.py receive` on ports of its own."""
 
-    def __init__(self, **environment: str) -> None:
+    def __init__(self, *arguments: str, **environment: str) -> None:
+        """Another program in its place, such as one that dies, is named by `arguments`."""
         self.port = choose_port(set())
         self.submission_port = choose_port({self.port})
         super().__init__(
-            "manage.py",
-            "receive",
+            *(arguments or ("manage.py", "receive")),
             ready="receive_ready",
             SMTP_PORT=str(self.port),
             SUBMISSION_PORT=str(self.submission_port),

@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 import pytest
 from hypothesis import given, settings
 
+from apps.mime.clean import clean_text
 from apps.mime.html import flatten_html, has_remote_images, resolve_cids, sanitise_html
 from apps.mime.styles import safe_style
 from apps.mime.text import html_to_text
@@ -179,6 +180,20 @@ def test_html_made_to_stall_a_parser_is_bounded(html: str) -> None:
 
 def test_html_nested_too_deeply_still_shows_its_words() -> None:
     assert "the words &lt;3" in sanitise_html("<div>" * 500 + "the words &lt;3")
+
+
+def test_an_escaped_control_character_in_a_style_does_not_become_one() -> None:
+    assert (
+        sanitise_html("<div style=\"color: red; font-family: '\\2'\">x</div>")
+        == '<div style="color: red">x</div>'
+    )
+
+
+@pytest.mark.parametrize("html", ["a&#1b", "a&#x1;b", '<p title="&#2;">a</p>', "&#x80000001;"])
+def test_a_control_character_by_reference_does_not_become_one(html: str) -> None:
+    cleaned = sanitise_html(html)
+    assert cleaned == clean_text(cleaned)
+    assert sanitise_html(cleaned) == cleaned
 
 
 def test_a_long_ordinary_newsletter_is_not_flattened() -> None:

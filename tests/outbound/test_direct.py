@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 import trustme
 
+from apps.names.resolver import Resolver, ResolverPolicy
 from apps.outbound.causes import Cause
 from apps.outbound.models import Delivery, DeliveryState, Relay
 from apps.outbound.relay import RelayRoad
 from apps.outbound.relays.direct import Directions
 from apps.outbound.relays.environment import reconcile_relays
 from apps.outbound.relays.mta_sts import Policies, PolicyInvalid, fetcher
-from apps.outbound.relays.resolver import Resolver, ResolverPolicy
 from tests.outbound.sending import QUICK, drain, make_due, only_delivery, send
 from tests.people import House
 from tests.remote.names import NameServer
@@ -45,7 +45,7 @@ class World:
             return self.policies[domain]
 
         resolver = Resolver(
-            ["127.0.0.1"], port=self.names.port, policy=ResolverPolicy(question=0.5, one_try=0.5)
+            [("127.0.0.1", self.names.port)], policy=ResolverPolicy(question=0.5, one_try=0.5)
         )
         return Directions(resolver, Policies(resolver, fetch), self.ca_file)
 
@@ -254,7 +254,7 @@ def test_a_policy_fetched_over_https_is_kept(
 ) -> None:
     world.names.txt("_mta-sts.x.example", "v=STSv1; id=1;")
     world.names.address("mta-sts.x.example", "127.0.0.1")
-    resolver = Resolver(["127.0.0.1"], port=world.names.port)
+    resolver = Resolver([("127.0.0.1", world.names.port)])
     with PolicyServer(certified("mta-sts.x.example")) as server:
         server.page = Page(b"version: STSv1\r\nmode: enforce\r\nmx: mx2.x.example\r\nmax_age: 86400\r\n")
         fetch = fetcher(resolver, ca_file=world.ca_file, allow_private=True, port=server.port)

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from django.conf import settings
 from redis.asyncio import Redis
 
+from apps.names.breaker import Breaker, BreakerPolicy
 from apps.organisations.models import new_id
-from apps.outbound.relays.breaker import Breaker, BreakerPolicy
 from apps.outbound.relays.health import Answer, Health, _Memory
 
 POLICY = BreakerPolicy(trips_after=3, first_rest=10, ceiling=60, probe=30)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from apps.names.resolver import Resolver
 from apps.outbound.relays.mta_sts import (
     Fetch,
     Mode,
@@ -17,7 +18,6 @@ from apps.outbound.relays.mta_sts import (
     read_policy,
     read_record,
 )
-from apps.outbound.relays.resolver import Resolver
 from tests.remote.names import NameServer
 from tests.remote.policies import WELL_KNOWN, Page, PolicyServer
 
@@ -74,7 +74,7 @@ async def test_a_known_policy_holds_while_its_record_is_hidden_or_it_cannot_be_f
 
     with NameServer() as names:
         names.say("_mta-sts.x.example", "TXT", '"v=STSv1; id=1;"', ttl=0)
-        policies = Policies(Resolver(["127.0.0.1"], port=names.port), fetch, clock=lambda: now[0])
+        policies = Policies(Resolver([("127.0.0.1", names.port)]), fetch, clock=lambda: now[0])
         for _ in range(3):
             assert await policies.of("x.example") == read_policy(POLICY)
         assert fetched == ["x.example"]
@@ -123,7 +123,7 @@ def server(authority: trustme.CA) -> Iterator[PolicyServer]:
 
 
 def fetch_from(server: PolicyServer, names: NameServer, ca_file: str, *, allow_private: bool = True) -> Fetch:
-    resolver = Resolver(["127.0.0.1"], port=names.port)
+    resolver = Resolver([("127.0.0.1", names.port)])
     return fetcher(resolver, ca_file=ca_file, allow_private=allow_private, port=server.port)
 
 
@@ -201,7 +201,7 @@ async def test_after_a_failure_it_is_not_asked_for_again_for_five_minutes(
 ) -> None:
     now = [1_000_000.0]
     policies = Policies(
-        Resolver(["127.0.0.1"], port=names.port),
+        Resolver([("127.0.0.1", names.port)]),
         fetch_from(server, names, ca_file),
         clock=lambda: now[0],
     )

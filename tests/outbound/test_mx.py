@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from apps.names.breaker import BreakerPolicy
+from apps.names.resolver import MxRecord, NamesUnavailable, Resolver, ResolverPolicy
 from apps.outbound.errors import RelayRefused, RelayUnavailable
-from apps.outbound.relays.breaker import BreakerPolicy
 from apps.outbound.relays.mx import MailServer, mail_servers, ordered
-from apps.outbound.relays.resolver import MxRecord, NamesUnavailable, Resolver, ResolverPolicy
 from tests.remote.names import NameServer
 
 QUICK = ResolverPolicy(
@@ -26,7 +26,7 @@ def names() -> Iterator[NameServer]:
 
 @pytest.fixture
 async def resolver(names: NameServer) -> AsyncIterator[Resolver]:
-    yield Resolver(["127.0.0.1"], port=names.port, policy=QUICK)
+    yield Resolver([("127.0.0.1", names.port)], policy=QUICK)
 
 
 async def found(domain: str, resolver: Resolver, *, allow_private: bool = False) -> list[MailServer]:

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 import trustme
 
+from apps.names.resolver import Resolver, ResolverPolicy
 from apps.organisations.sealing import seal
 from apps.outbound.errors import RelayInvalid
 from apps.outbound.models import Relay
 from apps.outbound.relays import endpoints
 from apps.outbound.relays.direct import Directions
 from apps.outbound.relays.mta_sts import Policies, PolicyInvalid
-from apps.outbound.relays.resolver import Resolver, ResolverPolicy
 from apps.outbound.relays.trial import Step, Trial, try_relay
 from apps.outbound.wire.endpoint import Endpoint
 from tests.remote.names import NameServer
@@ -202,7 +202,7 @@ async def test_a_direct_relay_is_tried_at_the_recipients_server() -> None:
     with NameServer() as names, RemoteServer(host="127.0.0.2") as remote:
         names.say("x.example", "MX", "10 mx.x.example.")
         names.say("mx.x.example", "A", "127.0.0.2")
-        resolver = Resolver(["127.0.0.1"], port=names.port, policy=ResolverPolicy(question=2))
+        resolver = Resolver([("127.0.0.1", names.port)], policy=ResolverPolicy(question=2))
         directions = Directions(resolver, Policies(resolver, fetch))
         relay = relay_at(remote, kind="direct", host="", allow_private_networks=True)
         trial = await try_relay(relay, recipient="elena@x.example", directions=directions)

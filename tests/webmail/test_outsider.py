@@ -8,12 +8,14 @@ from django.test import Client
 from django.urls import URLPattern, reverse
 from django.utils import timezone
 
+from apps.mailboxes.app_passwords import create_app_password
 from apps.mailboxes.models import Domain, Message
 from apps.outbound.bounces.suppressions import add_suppression
 from apps.outbound.errors import SubmissionInvalid
 from apps.outbound.models import Delivery, KeyAlgorithm, RefusedSubmission, Relay
 from apps.outbound.signing.rotation import create_keys
-from apps.tickets.models import Ticket
+from apps.tickets.models import HeldMessage, Ticket
+from apps.tickets.trust import trust_sender
 from apps.webmail import urls
 from tests.arrivals import arrive
 from tests.outbound.sending import send
@@ -32,14 +34,17 @@ OF_ONESELF = {
     "stop",
     "domains",
     "acknowledgements",
+    "app-passwords",
     "suppressions",
     "relays",
     "add-relay",
+    "held",
+    "trusted",
 }
 # These are an admin's; to an agent of the same house they do not exist.
 OF_ADMINS = {"domains", "add-domain", "domain", "check-domain", "remove-domain", "rotate-keys", "change-key"}
-# Takes something new; there is nothing of somebody else's in it to find.
-OF_NOTHING = {"add-domain"}
+# Takes something new, or ids in its body (`test_held.py`); its address has nothing of somebody else's to find.
+OF_NOTHING = {"add-domain", "several-held"}
 FOR_EVERYBODY = {"sign-in", "sign-out", "mta-sts"}
 OF_SENT_MAIL = {"cancel", "reschedule", "story"}
 POSTED = {"read", "move", "star", "answer", "change-ticket", "note", "answer-ticket", "cancel", "resubmit",
@@ -47,7 +52,8 @@ POSTED = {"read", "move", "star", "answer", "change-ticket", "note", "answer-tic
           "rewrite", "send-unsuppressed", "retry-recipient",
           "discard-refused", "restore-refused", "add-domain", "check-domain", "remove-domain", "rotate-keys",
           "change-key", "change-acknowledgement", "unsuppress", "test-relay",
-          "pause-relay", "resume-relay", "remove-relay"}  # fmt: skip
+          "pause-relay", "resume-relay", "remove-relay", "revoke-app-password",
+          "several-held", "release", "discard-held", "restore-held", "distrust"}  # fmt: skip
 
 
 def named_patterns() -> Iterator[URLPattern]:
@@ -77,10 +83,28 @@ def things_of(house: House) -> dict[str, object]:
         "domain_id": domain.pk,
         "key_id": key.pk,
         "suppression_id": add_suppression(house.as_key, "gone@customer.example", now=timezone.now()).pk,
+        "app_password_id": create_app_password(
+            house.as_alice, house.support, name="Laptop", now=timezone.now()
+        )[0].pk,
         "relay_id": Relay.objects.create(
             organisation=house.organisation, name="Relay of house.test", host="127.0.0.1", port=9
         ).pk,
+        "held_id": held_by(house).pk,
+        "trusted_id": trust_sender(house.as_alice, "customer.example", now=timezone.now()).pk,
     }
+
+
+def held_by(house: House) -> HeldMessage:
+    held = HeldMessage.objects.create(
+        organisation=house.organisation,
+        raw=Message.objects.filter(organisation=house.organisation)[0].raw,
+        cause="spam",
+        reason="It came to house.test.",
+        received_at=timezone.now(),
+        held_at=timezone.now(),
+    )
+    held.mailboxes.add(house.support)
+    return held
 
 
 def refused_by(house: House) -> RefusedSubmission:

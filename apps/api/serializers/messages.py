@@ -15,6 +15,7 @@ from apps.api.fields import (
     TextField,
 )
 from apps.mailboxes.models import Direction, Folder, MessageKind
+from apps.mailboxes.provenance import Standing
 from apps.outbound.models import DeliveryState, Lane, ReportAction, ReportProof, Route, ScreeningOutcome
 
 
@@ -189,27 +190,112 @@ class EntrySerializer(serializers.Serializer[Any]):
     flags = serializers.ListField(child=serializers.CharField())
 
 
+class AttachmentWarningSerializer(serializers.Serializer[Any]):
+    """Why to think twice before opening a file."""
+
+    code = serializers.CharField(help_text="`disguised_program`, `type_mismatch`, `program`… An open list.")
+    reason = serializers.CharField(help_text="The same in a sentence.")
+
+
 class AttachmentSerializer(serializers.Serializer[Any]):
     n = serializers.IntegerField()
     filename = serializers.CharField()
-    content_type = serializers.CharField()
+    content_type = serializers.CharField(help_text="As the mail says.")
+    detected_type = serializers.CharField(
+        allow_null=True,
+        help_text="As its bytes say; empty where they do not, null for what nobody looked at.",
+    )
+    warning = AttachmentWarningSerializer(allow_null=True)
     size_bytes = serializers.IntegerField()
     inline = serializers.BooleanField()
     content_id = serializers.CharField()
+    within = serializers.IntegerField(
+        allow_null=True, help_text="`n` of the file it was found in: a winmail.dat, a forwarded message."
+    )
     sha256 = serializers.CharField(help_text="Hexadecimal.")
     url = serializers.URLField()
 
 
-class VerdictSerializer(serializers.Serializer[Any]):
-    result = serializers.CharField()
-    reason = serializers.CharField()
+class ProofSerializer(serializers.Serializer[Any]):
+    result = serializers.CharField(help_text="RFC 8601's word; `unchecked` where nobody asked.")
+    reason = serializers.CharField(help_text="The same in a sentence.")
+
+
+class SpfSerializer(ProofSerializer):
+    domain = serializers.CharField(required=False, help_text="Of the envelope.")
+
+
+class SignatureSerializer(ProofSerializer):
+    domain = serializers.CharField()
+    selector = serializers.CharField()
+    algorithm = serializers.CharField()
+
+
+class DkimSerializer(ProofSerializer):
+    signatures = SignatureSerializer(many=True, required=False)
+
+
+class DmarcSerializer(ProofSerializer):
+    domain = serializers.CharField(required=False, help_text="In From.")
+    policy = serializers.CharField(
+        required=False, help_text="What that domain asks for: none, quarantine, reject; empty for no policy."
+    )
+    disposition = serializers.CharField(
+        required=False, help_text="What that comes to for this message, with pct= and trusted forwarders."
+    )
+    proven_by = serializers.CharField(required=False, help_text="signature, servers, or empty.")
+
+
+class ArcSerializer(ProofSerializer):
+    sealers = serializers.ListField(
+        child=serializers.CharField(), required=False, help_text="The newest first."
+    )
+    vouched_by = serializers.CharField(
+        required=False, help_text="A sealer trusted here that says the message passed DMARC there."
+    )
+
+
+class EnclosedSerializer(FreelyNamed):
+    """A message within the message, such as one forwarded as an attachment."""
+
+    n = serializers.IntegerField(help_text="Of the attachment that holds its bytes.")
+    from_ = AddressSerializer()
+    to = AddressSerializer(many=True)
+    subject = serializers.CharField()
+    date = serializers.DateTimeField(allow_null=True)
+    snippet = serializers.CharField()
+
+
+class InvitationSerializer(serializers.Serializer[Any]):
+    """What its calendar part says of the first event. Nothing acts on it."""
+
+    method = serializers.CharField(help_text="REQUEST, CANCEL, REPLY, …; empty for none.")
+    summary = serializers.CharField()
+    starts = serializers.CharField(
+        help_text="ISO 8601: a date for whole days; a time without offset where its zone is not known."
+    )
+    ends = serializers.CharField(help_text="Of whole days the last one.")
+    time_zone = serializers.CharField(help_text="As the mail names it.")
+    location = serializers.CharField()
+    organiser = AddressSerializer(allow_null=True)
+    people = AddressSerializer(many=True, help_text="At most 50.")
+    people_count = serializers.IntegerField()
+    repeats = serializers.BooleanField()
+    uid = serializers.CharField()
+    answer = serializers.CharField(help_text="PARTSTAT of who replies: ACCEPTED, DECLINED, TENTATIVE, …")
 
 
 class AuthenticationSerializer(serializers.Serializer[Any]):
-    spf = VerdictSerializer()
-    dkim = VerdictSerializer()
-    dmarc = VerdictSerializer()
-    arc = VerdictSerializer()
+    """Who sent it, as far as that could be proven when it came."""
+
+    standing = serializers.ChoiceField(choices=Standing.choices, help_text="All of it in one word.")
+    spf = SpfSerializer()
+    dkim = DkimSerializer()
+    dmarc = DmarcSerializer()
+    arc = ArcSerializer()
+    authentication_results = serializers.CharField(
+        help_text="The value of an Authentication-Results field (RFC 8601)."
+    )
 
 
 class MessageSerializer(FreelyNamed):
@@ -237,6 +323,13 @@ class MessageSerializer(FreelyNamed):
     html = serializers.CharField(help_text="Sanitised; empty when the message has none.")
     snippet = serializers.CharField(source="message.snippet")
     attachments = AttachmentSerializer(many=True)
+    enclosed = EnclosedSerializer(many=True)
+    invitation = InvitationSerializer(allow_null=True)
+    remarks = serializers.ListField(
+        child=serializers.CharField(),
+        help_text="`smime_encrypted`, `smime_signed`, `pgp_encrypted`, `pgp_signed`, `partial_message`, "
+        "`external_body`; more may come.",
+    )
     authentication = AuthenticationSerializer()
     thread = serializers.UUIDField(source="message.thread_id")
     ticket = serializers.UUIDField(allow_null=True)
@@ -264,7 +357,9 @@ class EventSerializer(FreelyNamed):
     id = serializers.IntegerField()
     kind = serializers.CharField()
     at = serializers.DateTimeField(source="created_at")
-    actor = serializers.CharField(help_text="`user:ID`, `key:ID`, or empty for the platform itself.")
+    actor = serializers.CharField(
+        help_text="`user:ID`, `key:ID`, `app-password:ID`, or empty for the platform itself."
+    )
     ticket = serializers.UUIDField(source="ticket_id", allow_null=True)
     delivery = serializers.UUIDField(source="delivery_id", allow_null=True)
     data_ = serializers.DictField()

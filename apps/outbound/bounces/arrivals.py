@@ -19,6 +19,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from apps.blobs.models import Blob
 from apps.events.services import publish
@@ -48,6 +49,7 @@ class Arrival:
     prepared: PreparedMessage
     raw_blob: Blob
     received_at: datetime
+    authentication: dict[str, Any] | None = None
 
 
 def recognise(prepared: PreparedMessage, raw: bytes, *, envelope_sender: str) -> Report | None:
@@ -84,7 +86,7 @@ def _file(arrival: Arrival, report: Report, matches: Sequence[Match]) -> Message
     )
     senders_copies = MailboxEntry.objects.filter(message=about, side=Side.SENDER)
     return file_quietly(
-        _as_report(arrival.prepared, kind_of(report)),
+        as_kind(arrival.prepared, kind_of(report)),
         choice=ThreadChoice(about.thread, because),
         # Just beneath the mail it is about, so that lists go on showing that one.
         places=[
@@ -93,6 +95,7 @@ def _file(arrival: Arrival, report: Report, matches: Sequence[Match]) -> Message
         ],
         received_at=arrival.received_at,
         raw_blob=arrival.raw_blob,
+        authentication=arrival.authentication,
     )
 
 
@@ -100,17 +103,19 @@ def _file_bounce_of_a_bounce(arrival: Arrival, mailboxes: Sequence[Mailbox]) -> 
     parsed = arrival.prepared.parsed
     thread = Thread.objects.create(organisation_id=arrival.organisation_id, subject=parsed.subject)
     message = file_quietly(
-        _as_report(arrival.prepared, MessageKind.BOUNCE),
+        as_kind(arrival.prepared, MessageKind.BOUNCE),
         choice=ThreadChoice(thread, Filed(FiledRule.AUTOMATIC_BOUNCED), begins=True),
         places=[QuietPlace(one.pk, Folder.ARCHIVE, arrival.received_at) for one in mailboxes],
         received_at=arrival.received_at,
         raw_blob=arrival.raw_blob,
+        authentication=arrival.authentication,
     )
     publish(arrival.organisation_id, "report.ignored", message_id=message.pk, why="bounce_of_a_bounce")
     return message
 
 
-def _as_report(prepared: PreparedMessage, kind: MessageKind) -> PreparedMessage:
+def as_kind(prepared: PreparedMessage, kind: MessageKind) -> PreparedMessage:
+    """The same message, known to be of this kind by more than its own headers."""
     return replace(prepared, parsed=replace(prepared.parsed, kind=kind))
 
 

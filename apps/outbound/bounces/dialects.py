@@ -66,6 +66,9 @@ DIALECTS = (
     Dialect("sendmail", "The following addresses had delivery problems", _F),
     Dialect("sendmail", "The following addresses had delivery errors", _F),
     Dialect("sendmail", "Transcript of session follows", _F),
+    Dialect("exim", "recipient addresses that were incorrectly constructed", _F),
+    Dialect("interscan", "Sent <<< RCPT TO:", _F),
+    Dialect("ezweb", "The user(s) account is", _F),
     Dialect("exchange", "did not reach the following recipient(s)", _F),
     Dialect("exchange", "Delivery has failed to these recipients or", _F),
     Dialect("exchange", "Your message couldn't be delivered to", _F),
@@ -95,6 +98,7 @@ DIALECTS = (
     Dialect("unnamed", "The following recipients returned permanent errors", _F),
     Dialect("unnamed", "User's mailbox is full", _F),
     Dialect("unnamed", "The following address failed", _F),
+    Dialect("unnamed", "Could not be delivered to:", _F),
 )
 _SENTENCES = tuple(
     (each, re.compile(r"\s+".join(re.escape(word) for word in each.sentence.split()), re.IGNORECASE))
@@ -123,6 +127,7 @@ _AT_START = re.compile(
     rf"""["'<]{{0,2}}({_ADDRESS})[>"']{{0,2}}(.*)""",
     re.IGNORECASE | re.DOTALL | re.VERBOSE,
 )
+_TO = re.compile(rf"^[ \t>]{{0,40}}To:[^\n]{{0,200}}?({_ADDRESS})", re.IGNORECASE | re.MULTILINE)
 _OUR_OWN = re.compile(r"(?:MAIL\s+FROM|From|Sender|envelope-from)\s*:?\s*<?\s*$", re.IGNORECASE)
 _CODE = re.compile(r"(?<![\d.])([45])\d\d(?![\d.])")
 MESSAGE_ID = re.compile(r"^[ \t>]{0,40}Message-ID:\s*<([^<>\s]{3,900})>", re.IGNORECASE | re.MULTILINE)
@@ -145,6 +150,10 @@ def read_prose(text: str, *, failed: tuple[str, ...] = ()) -> tuple[str, tuple[T
         said = text[match.start() :]
         copy = _COPY.search(said)
         told = tuple(_recipients(said[: copy.start()] if copy else said, dialect, match[0], failed))
+        if not told and copy and (to := _TO.search(said, copy.start())):
+            # Nobody is named but in the mail itself.
+            words = clean_line(said[: copy.start()], MAX_DIAGNOSTIC_CHARS)
+            told = (_told(_bare(to[1]), words, dialect.action),)
         if told:
             return dialect.system, told[:MAX_RECIPIENTS]
     if failed:

@@ -1,6 +1,7 @@
 """Recognise a report on mail of ours, and read it: by its parts where it has them, else by its prose.
 
     message/feedback-report                               feedback         (RFC 5965)
+    Amazon's JSON, Microsoft's junk reports               providers
     message/delivery-status, message/global-delivery-…    delivery_status  (RFC 3464, RFC 6533)
     a text of a mail system, with a sentence we know      dialects
 
@@ -14,12 +15,14 @@ raises for what they say.
 """
 
 import re
+from dataclasses import replace
 
 from apps.mime.headers import Headers, message_ids, read_headers
 from apps.mime.message import MessageKind, ParsedMessage, ParsedPart
 from apps.outbound.bounces.delivery_status import address_of, read_delivery_status
 from apps.outbound.bounces.dialects import MESSAGE_ID, READ_CHARS, RETURN_PATH, read_prose
 from apps.outbound.bounces.feedback import read_feedback
+from apps.outbound.bounces.providers import read_junk_report, read_ses
 from apps.outbound.bounces.report import Report, Returned, Told
 
 _STATUS_TYPES = frozenset({"message/delivery-status", "message/global-delivery-status"})
@@ -39,6 +42,8 @@ _MAIL_SYSTEM = re.compile(
 
 def read_report(parsed: ParsedMessage, raw: bytes, *, envelope_sender: str) -> Report | None:
     """The report a received message is, or None when it is mail like any other."""
+    # What stands within a forwarded mail or a winmail.dat is somebody's, and no report to us.
+    parsed = replace(parsed, parts=tuple(part for part in parsed.parts if not part.within))
     feedback = _first(parsed, {"message/feedback-report"})
     if feedback is not None:
         told, sender = read_feedback(feedback.data)
@@ -51,6 +56,10 @@ def read_report(parsed: ParsedMessage, raw: bytes, *, envelope_sender: str) -> R
     )
     if told:
         return Report("rfc3464", told, _returned(parsed))
+    if (ses := read_ses(parsed.text)) is not None:
+        return ses
+    if junk := _junk_report(parsed):
+        return Report("jmrp", junk, _returned(parsed))
     # Most mail ends here: nothing of it is read a second time.
     if not (
         _is_from_mail_system(parsed, envelope_sender) or _FAILED_RECIPIENTS.search(raw, 0, _HEADER_BYTES)
@@ -59,6 +68,14 @@ def read_report(parsed: ParsedMessage, raw: bytes, *, envelope_sender: str) -> R
     headers, _body = read_headers(raw, 0, min(len(raw), _HEADER_BYTES))
     dialect, told = _read_text(parsed, headers)
     return Report(dialect, told, _returned(parsed)) if told else None
+
+
+def _junk_report(parsed: ParsedMessage) -> tuple[Told, ...]:
+    part = _first(parsed, _RETURNED_TYPES)
+    if part is None:
+        return ()
+    data = part.data[:_RETURNED_BYTES]
+    return read_junk_report(read_headers(data, 0, len(data))[0])
 
 
 def _read_text(parsed: ParsedMessage, headers: Headers) -> tuple[str, tuple[Told, ...]]:

@@ -36,7 +36,6 @@ def reports_by_delivery(
     return dict(found)
 
 
-def reports_among(messages: Collection[Message]) -> set[uuid.UUID]:
-    """Those of `messages` that are reports on mail of ours: they are shown with the mail they are about."""
-    ids = [message.pk for message in messages]
-    return set(DeliveryReport.objects.filter(message__in=ids).values_list("message_id", flat=True))
+def reports_among(message_ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
+    """Those of the messages that are reports on mail of ours: they are shown with the mail they are about."""
+    return set(DeliveryReport.objects.filter(message__in=message_ids).values_list("message_id", flat=True))

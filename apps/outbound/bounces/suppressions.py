@@ -23,6 +23,7 @@ from apps.events.services import publish
 from apps.mailboxes.errors import NotVisible
 from apps.mime.address import InvalidAddress, comparable_address, normalise_address
 from apps.mime.clean import clean_line
+from apps.organisations.erasing import pseudonym_of
 from apps.outbound.bounces.policy import DEFAULT_SUPPRESSION_POLICY, SuppressionPolicy
 from apps.outbound.causes import Cause
 from apps.outbound.clocks import kept
@@ -71,13 +72,15 @@ def suppressed_in(
     """The same for pairs of an organisation and a recipient, however many organisations: one look for all."""
     if not asked:
         return {}
-    addresses = {one: comparable_address(one[1]) for one in asked}
+    # Who was erased (GDPR) and had asked for no more mail still gets none: their row bears a pseudonym.
+    names = {one: _names_of(one[0], comparable_address(one[1])) for one in asked}
+    looked_up = [(one[0], name) for one, both in names.items() for name in both]
     with connection.cursor() as cursor:
         cursor.execute(
             _IN_FORCE,
             {
-                "organisations": [organisation_id for organisation_id, _recipient in addresses],
-                "addresses": list(addresses.values()),
+                "organisations": [organisation_id for organisation_id, _name in looked_up],
+                "addresses": [name for _organisation_id, name in looked_up],
                 "now": now,
             },
         )
@@ -87,9 +90,14 @@ def suppressed_in(
     known = {(row.organisation_id, row.address): row for row in rows}
     return {
         one: suppressed(row)
-        for one, address in addresses.items()
-        if (row := known.get((one[0], address))) is not None
+        for one, (address, pseudonym) in names.items()
+        if (row := known.get((one[0], address)) or known.get((one[0], pseudonym))) is not None
     }
+
+
+def _names_of(organisation_id: uuid.UUID, address: str) -> tuple[str, str]:
+    """Under which an address may stand on the list: its own, and what stands for it once it was erased."""
+    return address, pseudonym_of(organisation_id, address)
 
 
 def in_force(organisation_id: uuid.UUID, now: datetime) -> QuerySet[Suppression]:
@@ -277,7 +285,8 @@ def remove_suppression(principal: Principal, suppression: Suppression, *, now: d
 def unsuppress(principal: Principal, address: str, *, now: datetime) -> None:
     """Take an address off the list, if it is on it. Raises AdminsOnly."""
     _demand_admin(principal)
-    for row in suppressions_for(principal).filter(address=comparable_address(address)):
+    names = _names_of(principal.organisation_id, comparable_address(address))
+    for row in suppressions_for(principal).filter(address__in=names):
         remove_suppression(principal, row, now=now)
 
 

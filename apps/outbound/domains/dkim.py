@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 
 from django.utils.translation import gettext as _
 
+from apps.mailauth.tags import TagsInvalid, parse_tags
 from apps.outbound.domains.findings import Judgement, missing, ok, wrong
-from apps.outbound.domains.tags import TagsInvalid, parse_tags
 
 
 def judge_key_record(

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 
 from django.utils.translation import gettext as _
 
+from apps.mailauth.tags import TagsInvalid, parse_tags
 from apps.outbound.domains.findings import Judgement, missing, ok, wrong
 from apps.outbound.domains.resolver import Dns
-from apps.outbound.domains.tags import TagsInvalid, parse_tags
 
 POLICIES = ("none", "quarantine", "reject")
 MAX_PARENTS = 6

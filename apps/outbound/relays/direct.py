@@ -18,7 +18,9 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 import structlog
+from django.conf import settings
 
+from apps.names.resolver import Resolver
 from apps.outbound.delivery import Evidence
 from apps.outbound.errors import RelayRefused, RelayUnavailable
 from apps.outbound.models import CertificatePolicy, Relay, RelaySecurity
@@ -27,7 +29,6 @@ from apps.outbound.relays.health import Health
 from apps.outbound.relays.lines import Lines, OpenLine, Server
 from apps.outbound.relays.mta_sts import Mode, Policies, Policy, fetcher
 from apps.outbound.relays.mx import MailServer, mail_servers
-from apps.outbound.relays.resolver import Resolver
 from apps.outbound.verdict import is_relays_trouble
 from apps.outbound.wire.conversation import Envelope
 from apps.outbound.wire.endpoint import Endpoint
@@ -49,8 +50,8 @@ class Directions:
 
 @cache
 def usual_directions() -> Directions:
-    """This process's own, over the system's name servers: one cache for all drains."""
-    resolver = Resolver()
+    """This process's own, over the name servers of the settings: one cache for all drains."""
+    resolver = Resolver(settings.DNS_SERVERS)
     return Directions(resolver, Policies(resolver, fetcher(resolver)))
 
 

@@ -25,7 +25,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from apps.outbound.relays.breaker import Breaker, BreakerPolicy
+from apps.names.breaker import Breaker, BreakerPolicy
 from apps.outbound.wire.smtp_reply import server_words
 
 log = structlog.get_logger(__name__)

@@ -18,8 +18,8 @@ from redis.exceptions import RedisError
 
 from apps.accounts.principal import Principal
 from apps.mailboxes.errors import NotVisible
+from apps.names.breaker import Breaker
 from apps.outbound.models import Relay
-from apps.outbound.relays.breaker import Breaker
 from apps.outbound.relays.health import Answer, answers_key, breaker_key, decode_breaker, resting_key
 
 log = structlog.get_logger(__name__)

@@ -15,7 +15,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
-from apps.outbound.signing.canonical import Field, relaxed_body, split_message
+from apps.mailauth.canonical import Field, relaxed_body, split_message
 from apps.outbound.signing.fields import OVERSIGNED
 from apps.outbound.signing.keys import Key
 

@@ -11,7 +11,7 @@ that key is accepted, or a kept one is sent again, its row is marked as mended a
 
 Bounds: what a request may hold (30 MiB), `MAX_KEPT` open rows an organisation, the oldest giving way, and 30 days.
 
-Limits: rows that go leave their blobs behind, like every row that shares one; nothing collects blobs yet.
+Rows that go leave their blobs behind, like every row that shares one: `blobs.discarding` finds them.
 """
 
 import base64

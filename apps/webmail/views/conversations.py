@@ -13,13 +13,16 @@ from django.views.decorators.http import require_POST, require_safe
 
 from apps.accounts.principal import Principal
 from apps.mailboxes.conversations import Page, Position, conversations
+from apps.mailboxes.errors import NotVisible
 from apps.mailboxes.models import Folder, Mailbox
 from apps.mailboxes.selectors import mailbox_for, message_for, visible_mailboxes
 from apps.mailboxes.services import MOVABLE, mark_conversation_read, star_conversation
-from apps.tickets.selectors import tickets_by_thread
+from apps.tickets.selectors import ticket_of, tickets_by_thread
 from apps.tickets.spam import mark_conversation, move_and_remember
 from apps.webmail.access import for_people, wants_fragment
-from apps.webmail.reading import ShownConversation, recipients_of_answer, show_conversation, show_message
+from apps.webmail.answering import recipients_of_answer
+from apps.webmail.customers import customer_of
+from apps.webmail.reading import ShownConversation, show_conversation, show_folded, show_message
 from apps.webmail.send_later import choices
 from apps.webmail.shell import Place, page_context, rail_of, team_first
 
@@ -67,7 +70,15 @@ def conversation(
     request: HttpRequest, principal: Principal, mailbox_id: uuid.UUID, folder: Folder, thread_id: uuid.UUID
 ) -> HttpResponse:
     mailbox = mailbox_for(principal, mailbox_id)
-    shown = show_conversation(principal, mailbox, folder, thread_id, timezone.now())
+    try:
+        shown = show_conversation(
+            principal, mailbox, folder, thread_id, timezone.now(), unfolded=_unfolded(request)
+        )
+    except NotVisible:
+        ticket = ticket_of(mailbox, thread_id)
+        if ticket is None or ticket.merged_into is None:
+            raise
+        return HttpResponseRedirect(conversation_url(mailbox, folder, ticket.merged_into.thread_id))
     context = _conversation_context(shown, folder)
     if wants_fragment(request):
         return render(request, "webmail/conversation.html", context | {"is_fragment": True})
@@ -88,7 +99,35 @@ def message_body(
     mailbox = mailbox_for(principal, mailbox_id)
     message = message_for(principal, message_id)
     shown = show_message(principal, mailbox, message, timezone.now())
-    return render(request, "webmail/body.html", {"shown": shown})
+    context = {"shown": shown, "mailbox": mailbox, "ticket": ticket_of(mailbox, message.thread_id)}
+    return render(request, "webmail/opened.html", context)
+
+
+@require_safe
+@for_people
+def folded(
+    request: HttpRequest,
+    principal: Principal,
+    mailbox_id: uuid.UUID,
+    thread_id: uuid.UUID,
+    message_id: uuid.UUID,
+) -> HttpResponse:
+    """The lines of a long conversation that were left out before a message."""
+    mailbox = mailbox_for(principal, mailbox_id)
+    items = show_folded(principal, mailbox, thread_id, before_id=message_id, now=timezone.now())
+    context = {"items": items, "mailbox": mailbox}
+    return render(request, "webmail/items.html", context)
+
+
+@require_safe
+@for_people
+def customer(
+    request: HttpRequest, principal: Principal, mailbox_id: uuid.UUID, thread_id: uuid.UUID
+) -> HttpResponse:
+    """Who takes part, and what the customer asked before."""
+    found = customer_of(principal, mailbox_for(principal, mailbox_id), thread_id)
+    context = {"people": found.people, "tickets": found.tickets, "count": found.count, "more": found.more}
+    return render(request, "webmail/customer.html", context)
 
 
 @require_POST
@@ -128,6 +167,14 @@ def star(
     star_conversation(principal, mailbox, thread_id, starred=request.POST.get("starred") == "1")
     shown = show_conversation(principal, mailbox, folder, thread_id, timezone.now())
     return render(request, "webmail/bar.html", _conversation_context(shown, folder))
+
+
+def _unfolded(request: HttpRequest) -> uuid.UUID | None:
+    """The message before which the browser has unfolded the conversation already."""
+    try:
+        return uuid.UUID(request.GET.get("unfolded", ""))
+    except ValueError:
+        return None
 
 
 def folder_url(mailbox: Mailbox, folder: Folder) -> str:

@@ -37,9 +37,9 @@ from apps.outbound.submission.refused import discard_refused, restore_refused
 from apps.webmail.access import for_people
 from apps.webmail.mending import field_label
 from apps.webmail.paging import PlaceInList, cut
-from apps.webmail.reading import DeliveryTruth
 from apps.webmail.shell import show_page
 from apps.webmail.story import words_of
+from apps.webmail.truths import DeliveryTruth
 
 SHOWN_AT_ONCE = 50
 FAULTS_SHOWN = 5

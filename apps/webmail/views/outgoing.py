@@ -35,9 +35,9 @@ from apps.outbound.services import (
 )
 from apps.webmail.access import for_people
 from apps.webmail.paging import PlaceInList, cut
-from apps.webmail.reading import DeliveryTruth
 from apps.webmail.shell import show_page
 from apps.webmail.story import tell_events, tell_recipients
+from apps.webmail.truths import DeliveryTruth
 
 SHOWN_AT_ONCE = 50
 RECIPIENTS_TOLD = 20

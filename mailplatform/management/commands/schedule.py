@@ -13,7 +13,9 @@ from django.utils import timezone
 
 from apps.automation.acknowledge import plan_acknowledgements
 from apps.automation.sweeper import sweep_acknowledgements
-from apps.blobs.services import offload, remove_orphans
+from apps.blobs.discarding import UnreferencedWalk, delete_discarded, remove_orphans
+from apps.blobs.services import offload
+from apps.erasure.walk import erase_some
 from apps.events.services import sequence_committed
 from apps.inbound.admission import judge_again
 from apps.inbound.sweeper import forget_discarded, sweep_received, sweep_spam_marks
@@ -39,6 +41,7 @@ GRACE_SECONDS = 4.0
 HOUR = 3600.0
 # Of what is cheaper done together: fewer wait for the next tick.
 SOME = 100
+_WALK = UnreferencedWalk()
 
 
 def _clear_sessions() -> int:
@@ -63,7 +66,10 @@ CLOCKS = (
     Clock("tend domains", 60.0, lambda: tend(timezone.now())),
     Clock("retire signing keys", HOUR, lambda: retire_due(timezone.now())),
     Clock("reseal secrets", HOUR, reseal_stale),
-    Clock("remove orphans", HOUR, lambda: remove_orphans(timezone.now())),
+    Clock("erase customers", 1.0, erase_some),
+    Clock("delete discarded objects", 1.0, delete_discarded, batch=SOME),
+    Clock("discard what nobody refers to", 10.0, lambda: _WALK.step(timezone.now()), batch=SOME),
+    Clock("remove orphans", 6 * HOUR, lambda: remove_orphans(timezone.now())),
     Clock("forget idempotency keys", HOUR, lambda: forget_old_keys(timezone.now())),
     Clock("forget webhook deliveries", HOUR, lambda: forget_finished(timezone.now())),
     Clock("cancel what was answered", 1.0, cancel_what_was_answered, batch=SOME),

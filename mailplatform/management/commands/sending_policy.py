@@ -33,7 +33,7 @@ class Command(BaseCommand):
             parser.add_argument(f"--{name.replace('_', '-')}", type=_number, metavar="RECIPIENTS")
 
     def handle(self, *args: Any, organisation: str, **options: Any) -> None:
-        tenant = _organisation(organisation)
+        tenant = named_organisation(organisation)
         changes: dict[str, Any] = {
             name: options[name] or None
             for name in (*QUOTAS, "uncertain_retry_after")
@@ -52,7 +52,8 @@ class Command(BaseCommand):
             self.stdout.write(f"  {name:<28}{'none' if value is None else value}")
 
 
-def _organisation(name: str) -> Organisation:
+def named_organisation(name: str) -> Organisation:
+    """The one of this id or name. Raises CommandError, which tells those there are."""
     found = [one for one in Organisation.objects.order_by("name") if name in (str(one.pk), one.name)]
     if len(found) != 1:
         known = ", ".join(f"{one.name} ({one.pk})" for one in Organisation.objects.order_by("name"))

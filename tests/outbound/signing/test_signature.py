@@ -12,9 +12,9 @@ from dkim.canonicalization import Relaxed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from apps.mailauth.canonical import Field, relaxed_body, split_message
 from apps.outbound.models import KeyAlgorithm
 from apps.outbound.signing import sign
-from apps.outbound.signing.canonical import Field, relaxed_body, split_message
 from apps.outbound.signing.fields import OVERSIGNED
 from apps.outbound.signing.keys import Key, generate
 from apps.outbound.signing.signature import VALID_FOR

@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("mailboxes", "0008_messages_say_by_which_rule_they_were_filed"),
+        ("mailboxes", "0010_parts_know_their_own_type"),
     ]
 
     operations = [

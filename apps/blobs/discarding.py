@@ -1,0 +1,177 @@
+"""Bytes that nobody refers to any more: the row goes first, then its object.
+
+    nobody's    no row of any room refers to the blob
+    discarded   its row is gone, and in the same commit a `DiscardedObject` stands for what S3 still has
+    deleted     S3 has deleted it, and the DiscardedObject is gone too
+
+Who takes a reference (`services.put_all`, a foreign key) locks the blob's row against being deleted; `discard` passes
+over what is locked, and asks who refers to a row only once it has locked it itself, in a statement of its own, which
+sees every reference that was committed before. So a row that somebody is about to share stays, and one that is
+discarded is made anew by whoever puts the same content next, under another name: the deletion of the old object cannot
+meet the new one.
+
+A crash between the commit and S3 leaves the DiscardedObject, and a clock tries again. `remove_orphans` is the net
+below, for what lies in S3 for a day without a row, such as large bytes whose transaction was rolled back.
+
+Limits: Redis may remember a small content for a quarter of an hour after it was discarded, if somebody was reading it
+at that moment.
+"""
+
+import uuid
+from collections.abc import Collection, Iterable
+from datetime import datetime, timedelta
+from functools import cache
+
+import structlog
+from django.db import connection, models, transaction
+from django.utils import timezone
+
+from apps.blobs import cached
+from apps.blobs.models import Blob, DiscardedObject, SpooledBytes, Thumbnail
+from apps.blobs.object_store import object_store
+from apps.blobs.services import OBJECT_PREFIX
+
+log = structlog.get_logger(__name__)
+
+ORPHAN_AGE = timedelta(days=1)
+DELETED_AT_ONCE = 200
+WALKED_AT_ONCE = 1000
+
+
+@cache
+def _references() -> tuple[tuple[str, str], ...]:
+    """Table and column of every relation that wants a blob for its bytes.
+
+    Those are the ones that forbid its deletion (PROTECT); what hangs on a blob (CASCADE) does not count.
+    """
+    quote = connection.ops.quote_name
+    return tuple(
+        (quote(relation.related_model._meta.db_table), quote(relation.field.column))  # noqa: SLF001
+        for relation in Blob._meta.get_fields(include_hidden=True)  # noqa: SLF001 - Django's, documented
+        if isinstance(relation, models.ManyToOneRel) and relation.on_delete is models.PROTECT
+    )
+
+
+def _without_references() -> str:
+    """A condition on `blobs_blob`: no row refers to it."""
+    return " AND ".join(
+        f"NOT EXISTS (SELECT FROM {table} AS other WHERE other.{column} = blobs_blob.id)"
+        for table, column in _references()
+    )
+
+
+def unreferenced_among(blob_ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
+    """Those of the blobs that no row refers to at this moment."""
+    rows = Blob.objects.filter(pk__in=blob_ids).extra(where=[_without_references()])  # noqa: S610 - our own words
+    return set(rows.order_by().values_list("pk", flat=True))
+
+
+def discard(blob_ids: Collection[uuid.UUID]) -> int:
+    """Discard those of the blobs that nobody refers to, and their thumbnails; how many rows went.
+
+    Joins the caller's transaction, in which it sees what the caller has deleted before.
+    """
+    discarded = 0
+    while blob_ids:
+        gone, blob_ids = _discard_round(blob_ids)
+        discarded += gone
+    return discarded
+
+
+def replace(old: Blob, new: Blob) -> None:
+    """Let every row that refers to one blob refer to another, in the caller's transaction."""
+    with connection.cursor() as cursor:
+        for table, column in _references():
+            cursor.execute(f"UPDATE {table} SET {column} = %s WHERE {column} = %s", [new.pk, old.pk])  # noqa: S608
+
+
+@transaction.atomic
+def _discard_round(blob_ids: Collection[uuid.UUID]) -> tuple[int, list[uuid.UUID]]:
+    """How many went, and the thumbnails that showed them."""
+    candidates = Blob.objects.filter(pk__in=blob_ids).order_by("pk")
+    locked = list(candidates.select_for_update(skip_locked=True).values_list("pk", flat=True))
+    nobodys = unreferenced_among(locked)
+    of_thumbnails = Thumbnail.objects.filter(source__in=nobodys)
+    images = list(of_thumbnails.filter(image__isnull=False).values_list("image", flat=True))
+    of_thumbnails.delete()
+    SpooledBytes.objects.filter(pk__in=nobodys).delete()
+    DiscardedObject.objects.bulk_create([DiscardedObject(pk=pk) for pk in nobodys], ignore_conflicts=True)
+    Blob.objects.filter(pk__in=nobodys).delete()
+    return len(nobodys), images
+
+
+def delete_discarded(limit: int = DELETED_AT_ONCE) -> int:
+    """Have S3 delete the objects of discarded rows, oldest first; the number dealt with. Raises ObjectStoreUnavailable.
+
+    What has a row is kept: bytes that were staged, found to be there already, and put again after those had gone.
+    """
+    due = DiscardedObject.objects.filter(delete_after__lte=timezone.now()).order_by("delete_after")
+    ids = list(due.values_list("pk", flat=True)[:limit])
+    needed = set(Blob.objects.filter(pk__in=ids).values_list("pk", flat=True))
+    cached.forget(pk for pk in ids if pk not in needed)
+    for pk in ids:
+        if pk not in needed:
+            object_store().delete(f"{OBJECT_PREFIX}{pk}")
+        # One by one: a store that goes away in the middle has its answer kept for those before.
+        DiscardedObject.objects.filter(pk=pk).delete()
+    return len(ids)
+
+
+class UnreferencedWalk:
+    """Walks the rows from the first to the last, a piece at each call, and discards what nobody has referred to for a
+    day. Whoever deletes rows need not think of their bytes.
+
+    The place it has come to is the process's own: a new leader begins at the first row again.
+    """
+
+    def __init__(self) -> None:
+        self._after = uuid.UUID(int=0)
+
+    def step(self, now: datetime) -> int:
+        """Look at the next piece; how many rows went. At the end it begins anew."""
+        page = list(
+            Blob.objects.filter(pk__gt=self._after)
+            .order_by("pk")
+            .values_list("pk", "created_at")[:WALKED_AT_ONCE]
+        )
+        self._after = page[-1][0] if len(page) == WALKED_AT_ONCE else uuid.UUID(int=0)
+        old = [pk for pk, created_at in page if created_at < now - ORPHAN_AGE]
+        nobodys = unreferenced_among(old)
+        return discard(nobodys) if nobodys else 0
+
+
+def remove_orphans(now: datetime) -> int:
+    """Delete objects older than a day that no row knows; the number deleted."""
+    removed = 0
+    batch: list[str] = []
+    for stored in object_store().objects(OBJECT_PREFIX):
+        if stored.modified_at < now - ORPHAN_AGE:
+            batch.append(stored.key)
+        if len(batch) >= 500:
+            removed += _remove_unknown(batch)
+            batch = []
+    return removed + _remove_unknown(batch)
+
+
+def _remove_unknown(keys: Iterable[str]) -> int:
+    unknown = unknown_among(keys)
+    for key in unknown:
+        object_store().delete(key)
+    return len(unknown)
+
+
+def unknown_among(keys: Iterable[str]) -> list[str]:
+    """Those of the objects that are named like ours and have no row."""
+    by_id = {blob_id: key for key in keys if (blob_id := blob_id_of(key)) is not None}
+    known = set(Blob.objects.filter(pk__in=list(by_id)).values_list("pk", flat=True))
+    return [key for blob_id, key in by_id.items() if blob_id not in known]
+
+
+def blob_id_of(key: str) -> uuid.UUID | None:
+    """The blob an object is named by; None for a name that we never gave."""
+    name = key.removeprefix(OBJECT_PREFIX)
+    try:
+        blob_id = uuid.UUID(name)
+    except ValueError:
+        return None
+    return blob_id if str(blob_id) == name else None

@@ -1,0 +1,129 @@
+"""Somebody else's messages that name the customer: they stay, and name a pseudonym.
+
+The original's bytes are written anew with the pseudonym, because a projection that is made again (`reingest`) would
+bring the address back; so are its texts and those files of it that are text. Every row that referred to the old bytes
+refers to the new ones. Words inside encoded parts of the original stay as they are, and so does what the others wrote
+about the customer without the address.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection
+
+from apps.blobs import selectors as blobs
+from apps.blobs.discarding import discard, replace
+from apps.blobs.errors import BlobMissing
+from apps.blobs.models import Blob
+from apps.blobs.services import StagedBytes, put_all, stage
+from apps.mailboxes.models import Message
+from apps.mailboxes.search import query_of, vector_of
+from apps.mailboxes.selectors import text_of
+from apps.organisations.erasing import Found, Subject, mentions, rewrite, uuid_after
+
+AT_ONCE = 50
+_TEXTUAL = ("text/", "message/")
+
+
+@dataclass(frozen=True, slots=True)
+class _Rewriting:
+    """A message and its contents that say the address, each with what it says afterwards."""
+
+    message: Message
+    contents: tuple[tuple[Blob, StagedBytes], ...]
+    text: str
+
+
+class SharedMessages:
+    """Messages that name the customer and are not theirs alone."""
+
+    name = "shared messages"
+
+    def find(self, subject: Subject, after: str) -> list[Found]:
+        place = uuid_after(after)
+        while True:
+            candidates = list(
+                Message.objects.filter(pk__in=_candidates(subject, place))
+                .select_related("raw", "text", "html")
+                .prefetch_related("parts__blob")
+                .order_by("pk")
+            )
+            found = [Found(str(one.pk), work) for one in candidates if (work := _look(subject, one))]
+            if found or not candidates:
+                return found
+            place = candidates[-1].pk
+
+    def erase(self, subject: Subject, found: Sequence[Found]) -> Counter[str]:
+        for one in found:
+            _rewrite(subject, one.work)
+        return Counter(rewritten_messages=len(found))
+
+
+def _candidates(subject: Subject, place: Any) -> list[Any]:
+    """Messages whose row says the address, or whose search vector has all its words."""
+    words = query_of(subject.address)
+    by_words = "" if words is None else "message.search @@ to_tsquery('simple', %(words)s) OR"
+    parameters = {
+        "organisation": subject.organisation_id,
+        "after": place,
+        "pattern": subject.pattern,
+        "words": "" if words is None else words.get_source_expressions()[1].value,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT message.id FROM mailboxes_message AS message"  # noqa: S608 - our own words
+            f" WHERE message.organisation_id = %(organisation)s AND message.id > %(after)s"
+            f" AND ({by_words} {mentions(Message, 'message')}) ORDER BY message.id LIMIT {AT_ONCE}",
+            parameters,
+        )
+        return [pk for (pk,) in cursor.fetchall()]
+
+
+def _look(subject: Subject, message: Message) -> _Rewriting | None:
+    contents = []
+    for blob in _texts_of(message):
+        try:
+            content = blobs.read(blob)
+        except BlobMissing:
+            continue
+        redacted = subject.redact_mail(content) if blob == message.raw else subject.redact(content)
+        if redacted != content:
+            contents.append((blob, stage(redacted)))
+    row = " ".join(
+        str(one) for one in (message.to, message.cc, message.bcc, message.reply_to, message.sender_address)
+    )
+    said = f" {row} {message.subject} {message.short_text} {message.short_html} {message.snippet} ".encode()
+    if not contents and subject.redact(said) == said:
+        return None
+    try:
+        text = subject.redact(text_of(message).encode()).decode()
+    except BlobMissing:
+        text = ""
+    return _Rewriting(message, tuple(contents), text)
+
+
+def _texts_of(message: Message) -> Iterator[Blob]:
+    yield from {blob.pk: blob for blob in (message.raw, message.text, message.html) if blob}.values()
+    for part in message.parts.all():
+        if part.content_type.startswith(_TEXTUAL):
+            yield part.blob
+
+
+def _rewrite(subject: Subject, work: _Rewriting) -> None:
+    if work.contents:
+        fresh = put_all(subject.organisation_id, [staged for _old, staged in work.contents])
+        for (old, _staged), new in zip(work.contents, fresh, strict=True):
+            replace(old, new)
+        discard([old.pk for old, _staged in work.contents])
+    rewrite(Message, [work.message.pk], subject)
+    row = Message.objects.prefetch_related("parts").get(pk=work.message.pk)
+    for field in ("to", "cc", "bcc", "reply_to"):
+        for person in getattr(row, field):
+            if person["address"] == subject.pseudonym:
+                person["name"] = ""
+    people = " ".join(f"{one['name']} {one['address']}" for one in (*row.to, *row.cc))
+    files = " ".join(part.filename for part in row.parts.all())
+    row.search = vector_of(row.subject, f"{row.sender_name} {row.sender_address} {people}", files, work.text)
+    row.save(update_fields=["to", "cc", "bcc", "reply_to", "search"])

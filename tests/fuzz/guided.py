@@ -1,0 +1,50 @@
+"""Coverage-guided fuzzing of one target: `python -m tests.fuzz.guided TARGET [SECONDS] [FOLDER]`.
+
+atheris (libFuzzer) changes inputs and keeps those that reach new lines, in FOLDER/TARGET, where the next run goes on
+from. Whatever raises, or takes longer than ten seconds, or more than 2 GB, ends the run with status 77 and its input
+in FOLDER/TARGET-crash-…; make a test of it.
+"""
+
+import hashlib
+import sys
+from pathlib import Path
+
+import atheris
+
+with atheris.instrument_imports(include=["apps", "tests.fuzz", "tnefparse", "icalendar", "tinycss2"]):
+    from tests.fuzz.targets import TARGETS, seeds
+
+    if sys.argv[1] not in TARGETS:
+        from tests.fuzz import with_django
+
+        TARGETS |= with_django.TARGETS
+
+DEFAULT_SECONDS = 60
+SLOWEST_SECONDS = 10
+MOST_MEGABYTES = 2048
+
+
+def main() -> None:
+    target = sys.argv[1]
+    seconds = int(sys.argv[2]) if len(sys.argv) > 2 else DEFAULT_SECONDS
+    folder = Path(sys.argv[3] if len(sys.argv) > 3 else "var/fuzz")
+    found = folder / target
+    found.mkdir(parents=True, exist_ok=True)
+    for seed in seeds(target):
+        (found / hashlib.sha256(seed).hexdigest()[:32]).write_bytes(seed)
+    options = [
+        f"-max_total_time={seconds}",
+        f"-timeout={SLOWEST_SECONDS}",
+        f"-rss_limit_mb={MOST_MEGABYTES}",
+        f"-artifact_prefix={folder / target}-",
+        "-print_final_stats=1",
+        "-verbosity=1",
+        "-max_len=65536",
+        str(found),
+    ]
+    atheris.Setup([sys.argv[0], *options], TARGETS[target])
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
