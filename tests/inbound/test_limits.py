@@ -1,6 +1,9 @@
 """How the listener bounds what one sender may take, and how it stops."""
 
+import contextlib
+import socket
 import time
+from collections import Counter
 from ipaddress import ip_network
 
 import psutil
@@ -79,6 +82,56 @@ def test_a_client_that_says_nothing_is_told_and_closed(listen: Listen) -> None:
     with RawClient(listen(command_seconds=0.2).port) as client:
         assert client.hears().startswith("421 4.4.2")
         assert client.hears() == ""
+
+
+def trickle(client: RawClient, words: bytes) -> bytes:
+    """Say them again and again, a byte at a time, until there is an answer; what is heard first."""
+    client.socket.settimeout(0.01)
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        for byte in words:
+            client.says(bytes([byte]))
+            with contextlib.suppress(TimeoutError):
+                return client.socket.recv(100)
+    return b""
+
+
+def test_a_command_that_trickles_is_closed(listen: Listen) -> None:
+    with RawClient(listen(command_seconds=0.4).port) as client:
+        assert trickle(client, b"x").startswith(b"421 4.4.2")
+
+
+def test_a_client_that_talks_for_ever_and_brings_nothing_is_closed(listen: Listen) -> None:
+    with RawClient(listen(session_seconds=0.4, max_idle_commands=100_000).port) as client:
+        deadline = time.monotonic() + 20
+        while client.asks(b"NOOP").startswith("250"):
+            assert time.monotonic() < deadline
+
+
+def test_clients_have_less_time_to_think_while_room_runs_out() -> None:
+    gate = Gate(Limits(max_connections=8))
+    for n in range(6):
+        gate.enter(f"192.0.2.{n}")
+    assert gate.command_seconds == 300
+    gate.enter("192.0.2.9")
+    assert gate.command_seconds == 20
+    gate.leave("192.0.2.9")
+    assert gate.command_seconds == 300
+
+
+def test_five_hundred_connections_of_one_address_leave_room_for_others(listen: Listen, house: House) -> None:
+    listening = listen()
+    crowd = [socket.create_connection(("127.0.0.1", listening.port), timeout=20) for _ in range(500)]
+    try:
+        greetings = Counter(connection.recv(3) for connection in crowd)
+        assert greetings == {b"220": 20, b"421": 480}
+        elsewhere = ("127.0.0.2", 0)
+        with socket.create_connection(("127.0.0.1", listening.port), 20, elsewhere) as other:
+            assert other.recv(3) == b"220"
+    finally:
+        for connection in crowd:
+            connection.close()
+    wait_until(lambda: listening.gate.connections == 0)
 
 
 def test_a_message_that_stalls_is_closed(listen: Listen, house: House) -> None:

@@ -84,6 +84,7 @@ def test_commands_sent_ahead_of_the_handshake_are_dropped(
         assert client.asks(b"RCPT TO:<support@house.test>").startswith("503")
 
 
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion")
 def test_tls_below_1_2_is_refused(listening: Listening) -> None:
     old = anybody()
     old.minimum_version = ssl.TLSVersion.TLSv1
