@@ -18,6 +18,7 @@ def arrive(
     *,
     at: datetime | None = None,
     envelope_sender: str | None = None,
+    authentication: dict[str, Any] | None = None,
     **mail: Any,
 ) -> Message:
     """File one mail into a mailbox, or into several of one organisation. `mail` is what `raw_mail` takes."""
@@ -28,4 +29,5 @@ def arrive(
         mailboxes=mailboxes,
         received_at=at or timezone.now(),
         envelope_sender=envelope_sender,
+        authentication=authentication,
     )

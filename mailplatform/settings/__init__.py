@@ -260,6 +260,7 @@ SPECTACULAR_SETTINGS = {
         "DeliveryState": "apps.outbound.models.DeliveryState",
         "TicketState": "apps.tickets.models.TicketState",
         "HeldState": "apps.tickets.models.HeldState",
+        "ErasureState": "apps.erasure.models.ErasureState",
         "ErrorKind": "apps.api.serializers.queue.ErrorKind",
         "MailboxKind": "apps.mailboxes.models.MailboxKind",
         "MessageKind": "apps.mailboxes.models.MessageKind",
