@@ -89,7 +89,7 @@ def judge(
             allows_forbidden_files=wishes.forbidden_files == ForbiddenFiles.ALLOW,
         ),
     )
-    is_proven = proves_sender(parsed.sender.address, found_out)
+    is_proven = proves_sender(found_out)
     holds = [
         _by_scanner(against.get(Outcome.INFECTED), HoldCause.INFECTED),
         _by_scanner(against.get(Outcome.FORBIDDEN), HoldCause.FORBIDDEN_FILE),

@@ -6,6 +6,7 @@ from django.utils import timezone
 from apps.inbound.ingest import WAITING
 from apps.inbound.models import ReceivedMessage
 from apps.monitoring.figures import Figure, register
+from apps.tickets.models import HeldMessage, HeldState
 
 
 def waiting_by_state() -> dict[str, float]:
@@ -20,7 +21,16 @@ def oldest_waiting_seconds() -> dict[str, float]:
     return {"": (timezone.now() - oldest).total_seconds() if oldest else 0.0}
 
 
+def held_by_cause() -> dict[str, float]:
+    """Received mail that waits for a person."""
+    rows = (
+        HeldMessage.objects.filter(state=HeldState.WAITING).order_by().values("cause").annotate(n=Count("id"))
+    )
+    return {row["cause"]: float(row["n"]) for row in rows}
+
+
 def register_figures() -> None:
+    register(Figure("mail_held", "Received mail held for a person, by cause.", held_by_cause, label="cause"))
     register(
         Figure(
             "mail_received_waiting",

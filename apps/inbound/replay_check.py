@@ -8,7 +8,6 @@ import hashlib
 import http.client
 import threading
 import time
-import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -66,19 +65,19 @@ def compare(
     on_compared: Callable[[], None],
 ) -> Comparison:
     """Fetch every accepted mail back over REST. Raises ReplayImpossible when the API does not answer."""
-    message_ids = dict(
-        ReceivedMessage.objects.filter(envelope_sender__startswith=senders_prefix).values_list(
-            "envelope_sender", "message_id"
-        )
-    )
+    rows = ReceivedMessage.objects.filter(envelope_sender__startswith=senders_prefix)
+    places = {
+        sender: f"messages/{message_id}" if message_id else f"held/{held_id}" if held_id else ""
+        for sender, message_id, held_id in rows.values_list("envelope_sender", "message_id", "held_id")
+    }
     comparison = Comparison()
     fetch = _Fetcher(web, api_key)
 
     def look(outcome: Outcome) -> str:
-        message_id = message_ids.get(outcome.sender)
-        if message_id is None:
-            return "is not filed"
-        status, body = fetch.raw(message_id)
+        place = places.get(outcome.sender)
+        if not place:
+            return "is neither filed nor held"
+        status, body = fetch.raw(place)
         if status != 200:
             return f"GET answered {status}"
         return "" if hashlib.sha256(body).digest() == outcome.sha256 else "came back with other bytes"
@@ -113,10 +112,10 @@ class _Fetcher:
             for connection in self._opened:
                 connection.close()
 
-    def raw(self, message_id: uuid.UUID) -> tuple[int, bytes]:
+    def raw(self, place: str) -> tuple[int, bytes]:
         connection = self._connection()
         try:
-            connection.request("GET", f"/api/v1/messages/{message_id}/raw", headers=self._headers)
+            connection.request("GET", f"/api/v1/{place}/raw", headers=self._headers)
             response = connection.getresponse()
             return response.status, response.read()
         except (OSError, http.client.HTTPException) as error:

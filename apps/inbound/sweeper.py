@@ -1,16 +1,15 @@
 """Housekeeping of received mail: wake who files it and who learns from it, and erase what people discarded.
 
 Safe to repeat and to be killed in. `forget_discarded` erases in one transaction a mail; a crash leaves the others for
-the next round, and objects whose row has gone to `blobs.remove_orphans`.
+the next round.
 """
 
 import uuid
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import ProtectedError
 
-from apps.blobs.models import Blob
+from apps.blobs.discarding import discard
 from apps.inbound.ingest import is_anything_due
 from apps.inbound.models import ReceivedMessage
 from apps.inbound.wakeups import INGEST
@@ -54,9 +53,5 @@ def _erase(held_id: uuid.UUID) -> bool:
         return False
     ReceivedMessage.objects.filter(held=held).delete()
     held.delete()
-    try:
-        with transaction.atomic():
-            Blob.objects.filter(pk=held.raw_id).delete()
-    except ProtectedError:
-        pass  # the same bytes came again, or are attached to something
+    discard([held.raw_id])  # unless the same bytes came again, or are attached to something
     return True

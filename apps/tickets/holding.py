@@ -21,7 +21,7 @@ Limits: mail for several mailboxes is held once, and one member of one of them d
 
 import uuid
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -36,8 +36,10 @@ from apps.blobs.selectors import read
 from apps.blobs.services import staged_before
 from apps.events.notices import announce
 from apps.events.services import publish
-from apps.mailboxes.models import Mailbox, MailboxEntry, MailboxKind, Message, Side
+from apps.mailboxes.addresses import fallback_mailbox
+from apps.mailboxes.models import Mailbox, MailboxEntry, Message, Side
 from apps.mailboxes.projection import PreparedMessage, prepare
+from apps.mime.message import MessageKind
 from apps.tickets.errors import NotHeld
 from apps.tickets.intake import file_message
 from apps.tickets.models import HeldMessage, HeldState, HoldCause, Opinion, Ticket
@@ -115,6 +117,8 @@ def release(principal: Principal, held: HeldMessage, *, now: datetime, trust: bo
         raise AdminsOnly(_("A scanner found a virus in it: only an admin can let it in."))
     raw = read(held.raw)
     prepared = prepare(raw, staged=staged_before(held.raw, raw))
+    # A bounce is told from other mail by more than its structure, and was when it came.
+    prepared = replace(prepared, parsed=replace(prepared.parsed, kind=MessageKind(held.kind)))
     with transaction.atomic():
         if not _decide(principal, held, HeldState.RELEASED, of=HeldState.WAITING):
             return _released_before(held)
@@ -205,15 +209,14 @@ def _released_before(held: HeldMessage) -> Message:
 
 
 def _places(held: HeldMessage) -> list[Mailbox]:
-    """Where it was to go; where all of that has gone meanwhile, the oldest shared mailbox."""
+    """Where it was to go; where all of that has gone meanwhile, the organisation's fallback."""
     mailboxes = list(held.mailboxes.all())
     if mailboxes:
         return mailboxes
-    shared = Mailbox.objects.filter(organisation_id=held.organisation_id, kind=MailboxKind.SHARED)
-    oldest = shared.order_by("created_at").first()
-    if oldest is None:
+    fallback = fallback_mailbox(held.organisation_id)
+    if fallback is None:
         raise NotHeld(_("There is no mailbox left to put it into."))
-    return [oldest]
+    return [fallback]
 
 
 def _lay_on_top(message: Message, now: datetime) -> None:

@@ -14,6 +14,8 @@ either: without that, few would ever tell the filter what good mail looks like. 
 
 Bounds: `MAX_CLUES_KEPT` clues an organisation, the rare and old ones giving way; marks are kept for a year, after which
 what they taught can no longer be taken back one by one.
+
+Limits: erasing a customer leaves what their mails taught: counts, under 64 bits of the hash of each clue.
 """
 
 import hashlib

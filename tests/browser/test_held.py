@@ -71,7 +71,13 @@ def hold_four(house: House) -> None:
                 "dkim": {"result": "none", "reason": "The mail is not signed."},
             }
             if cause == "dmarc_reject"
-            else {"dmarc": {"result": "pass", "reason": "A signature is of pills-and-loans.example."}},
+            else {
+                "dmarc": {
+                    "result": "pass",
+                    "reason": "A signature is of pills-and-loans.example.",
+                    "proven_by": "signature",
+                }
+            },
             held_at=row.received_at,
         )
         held.mailboxes.add(house.support)

@@ -22,8 +22,11 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def test_a_customers_program_is_held_looked_at_released_and_joins_its_ticket(house: House) -> None:
     question = raw_mail(message_id="a@customer.example", subject="It crashes")
     answer = mail_with(("diagnose.zip", zipped({"diagnose.exe": PE})))
-    answer = answer.replace(b"<file@house.test>", b"<b@customer.example>").replace(
-        b"MIME-Version", b"In-Reply-To: <a@customer.example>\r\nMIME-Version"
+    answer = (
+        answer.replace(b"<file@house.test>", b"<b@customer.example>")
+        .replace(b"alice@house.test", b"elena@customer.example")
+        .replace(b"A file", b"Re: It crashes")
+        .replace(b"MIME-Version", b"In-Reply-To: <a@customer.example>\r\nMIME-Version", 1)
     )
     with ReceiveProcess() as process, Worker(), smtplib.SMTP("127.0.0.1", process.port) as program:
         for mail in (question, answer):

@@ -27,7 +27,9 @@ class FoundOut:
         return {"dmarc": self.dmarc, "spf": self.spf, "dkim": self.dkim}
 
 
-PROVEN = FoundOut(dmarc={"result": "pass", "reason": "aligned", "disposition": "none"})
+PROVEN = FoundOut(
+    dmarc={"result": "pass", "reason": "aligned", "disposition": "none", "proven_by": "signature"}
+)
 
 
 def fails_dmarc(disposition: str) -> FoundOut:

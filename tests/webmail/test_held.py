@@ -30,7 +30,13 @@ def held_mail(house: House, *recipients: str, text: str = "", **mail: Any) -> He
 
 def prove(held: HeldMessage) -> None:
     HeldMessage.objects.filter(pk=held.pk).update(
-        authentication={"dmarc": {"result": "pass", "reason": "SPF and DKIM are of customer.example."}}
+        authentication={
+            "dmarc": {
+                "result": "pass",
+                "reason": "SPF and DKIM are of customer.example.",
+                "proven_by": "signature",
+            }
+        }
     )
 
 

@@ -210,7 +210,7 @@ def _shown(principal: Principal, rows: Any) -> list[ShownHeld]:
             row,
             tuple(one for one in row.mailboxes.all() if one.pk in visible),
             may_release=principal.is_admin or not row.only_admins_release,
-            can_trust=proves_sender(row.sender_address, row.authentication or {}),
+            can_trust=bool(row.sender_address) and proves_sender(row.authentication),
         )
         for row in rows
     ]
