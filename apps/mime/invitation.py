@@ -20,6 +20,7 @@ MAX_PEOPLE = 50
 _MAX_WORDS = 500
 
 _CALENDAR_TYPES = frozenset({"text/calendar", "application/ics"})
+_ZONE = re.compile(r";TZID=(?:\"[^\"\r\n]*\"|[^;:\r\n]*)", re.IGNORECASE)
 _METHOD = re.compile(r"^METHOD:\s*([A-Za-z-]{1,40})", re.MULTILINE | re.IGNORECASE)
 
 
@@ -61,12 +62,19 @@ def read_invitation(text: str, *, method: str = "") -> Invitation | None:
         return None
     from icalendar import Event  # 0.3 s, and needed by one mail in a hundred
 
-    try:
-        read = Event.from_ical("\r\n".join(["BEGIN:VEVENT", *lines, "END:VEVENT", ""]))
-        return _invitation(read, method or _said_method(bounded))
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError):
-        # A calendar that cannot be read stays what it is: a file.
-        return None
+    block = "\r\n".join(["BEGIN:VEVENT", *lines, "END:VEVENT", ""])
+    # The library looks a zone up as a file, and what a mail calls its zone may be a folder's name, or no file's: then
+    # the times are read as they are written.
+    for attempt in (block, _ZONE.sub("", block)):
+        try:
+            found = _invitation(Event.from_ical(attempt), method or _said_method(bounded))
+            return found if found.summary or found.starts else None
+        except OSError:
+            continue
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError):
+            break
+    # A calendar that cannot be read stays what it is: a file.
+    return None
 
 
 def _first_event(lines: list[str]) -> list[str]:
