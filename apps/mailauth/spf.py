@@ -18,7 +18,7 @@ from apps.names.asking import Names
 from apps.names.domains import ascii_domain
 from apps.names.resolver import NamesUnavailable
 
-MAX_RECORD_CHARS = 8192
+MAX_RECORD_CHARS = 4096
 MAX_EXPLANATION_CHARS = 300
 
 _REASONS = {

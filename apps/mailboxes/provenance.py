@@ -2,15 +2,21 @@
 
     ours        written here by somebody who had signed in, or by a key
     proven      the domain in From is spoken for by its signature or its servers
-    forged      it is not, and the domain publishes a policy (DMARC) that says it always would be
+    forged      it is not, and the domain publishes how it would be (DMARC)
     unproven    nothing speaks for or against it
     unknown     DNS did not answer when the mail came
     unchecked   it came before anybody asked
 
 A forged one need not be an attack: mailing lists and forwarders change mail, too. So the sentence says what was found
 and what to do, and no more.
+
+A domain may be proven and the name beside it a lie, for the name is whatever the sender writes: `disguise` tells of a
+colleague's name on a strange address, and of a name that looks like another address.
 """
 
+import re
+import unicodedata
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,8 +26,10 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as lazy
 
+from apps.accounts.models import User
 from apps.mailboxes.models import Direction, Message
 
+_ADDRESS = re.compile(r"[^\s@<>\"'(),;:]{1,64}@[a-z0-9-]+(?:\.[a-z0-9-]+)+", re.IGNORECASE)
 CHECKS = ("dmarc", "dkim", "spf", "arc")
 _NOT_ASKED = {"result": "unchecked", "reason": "It came before this was checked."}
 _OURS = {"result": "none", "reason": "Written here, by somebody who had signed in or with a key."}
@@ -42,8 +50,8 @@ _WORDS: dict[Standing, tuple[str | Promise, str | Promise]] = {
     Standing.FORGED: (
         lazy("Perhaps not from %(domain)s"),
         lazy(
-            "%(domain)s says that all of its mail can be proven, and this one cannot. Do not open its links or files, "
-            "and do not pay, until you have asked the sender in another way."
+            "%(domain)s publishes how its mail is proven, and this one is not. Do not open its links or files, and do "
+            "not pay, until you have asked the sender in another way."
         ),
     ),
     Standing.UNPROVEN: (
@@ -81,6 +89,11 @@ class Provenance:
     title: str
     advice: str
     checks: tuple[Check, ...]
+    disguise: str = ""
+
+    @property
+    def is_suspicious(self) -> bool:
+        return self.standing == Standing.FORGED
 
 
 def authentication_of(message: Message) -> Mapping[str, Any]:
@@ -92,14 +105,46 @@ def authentication_of(message: Message) -> Mapping[str, Any]:
     return {**found, "standing": _standing(message).value}
 
 
-def provenance_of(message: Message) -> Provenance:
+def provenance_of(message: Message, colleagues: Mapping[str, str] | None = None) -> Provenance:
+    """`colleagues`: names by address, of those whom the message's readers work with (`colleagues_of`)."""
     found = authentication_of(message)
     standing = Standing(found["standing"])
     dmarc = found["dmarc"]
     domain = dmarc.get("domain", "") or message.sender_address.rpartition("@")[2]
     title, advice = _words(standing, domain, dmarc, found["arc"].get("vouched_by", ""))
     checks = tuple(Check(name.upper(), found[name]["result"], found[name]["reason"]) for name in CHECKS)
-    return Provenance(standing, domain, title, advice, checks)
+    disguise = "" if standing == Standing.OURS else _disguise(message, colleagues or {})
+    return Provenance(standing, domain, title, advice, checks, disguise)
+
+
+def colleagues_of(organisation_id: uuid.UUID) -> Mapping[str, str]:
+    """Who works in the organisation: {address: name}."""
+    people = User.objects.filter(organisation_id=organisation_id, is_active=True)
+    return dict(people.values_list("email", "name"))
+
+
+def _disguise(message: Message, colleagues: Mapping[str, str]) -> str:
+    """What the name beside the address pretends, in a sentence; "" for an ordinary name."""
+    name, address = message.sender_name, message.sender_address.lower()
+    claimed = _ADDRESS.search(name)
+    if claimed and claimed[0].lower().rpartition("@")[2] != address.rpartition("@")[2]:
+        return _("The name is written like an address, %(claimed)s, which is not where it came from.") % {
+            "claimed": claimed[0]
+        }
+    if address not in colleagues and _plain(name) in {_plain(one) for one in colleagues.values()} - {""}:
+        return _(
+            "%(name)s is the name of a colleague of yours, and %(address)s is not their address here."
+        ) % {
+            "name": name,
+            "address": message.sender_address,
+        }
+    return ""
+
+
+def _plain(name: str) -> str:
+    """A name as people compare them: no case, no accents, no doubled blanks."""
+    letters = unicodedata.normalize("NFKD", name.casefold())
+    return " ".join("".join(one for one in letters if not unicodedata.combining(one)).split())
 
 
 def _standing(message: Message) -> Standing:

@@ -43,8 +43,21 @@ _MEANT = {
     "big5": "cp950",
     "unicode-1-1-utf-7": "utf-7",
     "unicode-1-1-utf-8": "utf-8",
-    "x-mac-roman": "mac_roman",
-    "x-mac-cyrillic": "mac_cyrillic",
+    "unicode-2-0-utf-7": "utf-7",
+    "mac-ce": "mac_latin2",
+    "mac-centraleurroman": "mac_latin2",
+    "mac-icelandic": "mac_iceland",
+    "mac-japanese": "cp932",
+    "mac-chinesetrad": "cp950",
+    "mac-chinesesimp": "gb18030",
+    "mac-korean": "cp949",
+    "mac-thai": "cp874",
+    # its dialects differ in what they add, and programs name one and write another
+    "iso-2022-jp": "iso2022_jp_ext",
+    "iso-2022-jp-ms": "iso2022_jp_ext",
+    "cp50220": "iso2022_jp_ext",
+    "cp50221": "iso2022_jp_ext",
+    "cp50222": "iso2022_jp_ext",
 }
 # Quadratic in their input (punycode, idna), or not a character set at all.
 _REFUSED = {"punycode", "idna", "undefined", "unicode-escape", "raw-unicode-escape", "mbcs", "oem"}
@@ -52,13 +65,15 @@ _REFUSED = {"punycode", "idna", "undefined", "unicode-escape", "raw-unicode-esca
 _MULTIBYTE = ("gb", "big5", "cp932", "cp949", "cp950", "euc", "shift", "johab", "utf-16", "utf-32")
 # Stateful seven-bit charsets: their bytes are ASCII, so trying UTF-8 first would keep the escapes as letters.
 _SEVEN_BIT_STATEFUL = ("iso2022", "utf-7", "hz")
+# ISO 2022 by its escapes: two-byte sets, and the way back to ASCII.
+_JAPANESE = re.compile(rb"\x1b(?:\$@|\$B)([\x21-\x7e\s]*)(?:\x1b\([BJ])?")
 
 
 @lru_cache(maxsize=256)
 def known_charset(label: str) -> str | None:
     """The Python codec that a charset label means, or None when there is none we would use."""
     name = re.sub(r"[^a-z0-9._-]", "", label[:64].lower().partition("*")[0])
-    name = _MEANT.get(name, name)
+    name = _MEANT.get(name) or _MEANT.get(name.removeprefix("x-")) or _plain(name)
     if not name or name.replace("_", "-") in _REFUSED:
         return None
     try:
@@ -70,6 +85,16 @@ def known_charset(label: str) -> str | None:
     return None if codec.replace("_", "-") in _REFUSED else codec
 
 
+def _plain(name: str) -> str:
+    """A private name (`x-euc-jp`, `x-mac-greek`) without what makes it private, unless it is known with it."""
+    bare = name.removeprefix("x-")
+    try:
+        codecs.lookup(name)
+    except (LookupError, ValueError):
+        return bare.replace("mac-", "mac_") if bare.startswith("mac-") else bare
+    return name
+
+
 def decode_text(data: bytes, label: str = "") -> tuple[str, str]:
     """Decode bytes to text by label, and say what was wrong: (text, defect), the defect "" when all was well.
 
@@ -77,6 +102,8 @@ def decode_text(data: bytes, label: str = "") -> tuple[str, str]:
     pass the result through `clean_text`.
     """
     codec = known_charset(label) if label else None
+    if b"\x1b$" in data and data.isascii() and not (codec or "").startswith(_SEVEN_BIT_STATEFUL):
+        codec = "iso2022_jp_ext"  # whatever the label says: no other text has these escapes
     if codec and codec.startswith(_SEVEN_BIT_STATEFUL):
         return _decode_stateful(data, codec)
     if data.isascii() and (codec is None or not codec.startswith("utf-")):
@@ -105,9 +132,37 @@ def _decode_stateful(data: bytes, codec: str) -> tuple[str, str]:
     try:
         return data.decode(codec), ""
     except (UnicodeDecodeError, ValueError):
+        if codec.startswith("iso2022_jp"):
+            return _decode_japanese(data), ""
         if data.isascii():
             return data.decode(codec, "replace"), WRONG_CHARSET
         return decode_text(data)[0], WRONG_CHARSET
+
+
+def _decode_japanese(data: bytes) -> str:
+    """ISO-2022-JP with characters that the standard has not and everybody uses (①, ㈱, 髙): NEC's and IBM's rows of
+    JIS X 0208, which Python knows in Shift_JIS only.
+    """
+    pieces: list[str] = []
+    position = 0
+    for match in _JAPANESE.finditer(data):
+        pieces.append(data[position : match.start()].decode("iso2022_jp_ext", "replace"))
+        pieces += [_shift_jis(word).decode("cp932", "replace") for word in re.split(rb"(\s+)", match[1])]
+        position = match.end()
+    pieces.append(data[position:].decode("iso2022_jp_ext", "replace"))
+    return "".join(pieces)
+
+
+def _shift_jis(pairs: bytes) -> bytes:
+    """JIS X 0208 in seven bits as Shift_JIS (JIS X 0208:1997, annex 1); white space as it is."""
+    if not pairs.strip():
+        return pairs
+    out = bytearray()
+    for first, second in zip(pairs[::2], pairs[1::2], strict=False):
+        row = (first + 1) // 2 + (0x70 if first <= 0x5E else 0xB0)
+        cell = second + (0x1F + (second >= 0x60) if first % 2 else 0x7E)
+        out += bytes((row, cell))
+    return bytes(out)
 
 
 def _decode_by_label(data: bytes, codec: str) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from pickle import PickleBuffer
 
 from apps.mime.address import Address
 from apps.mime.invitation import Invitation
@@ -41,6 +42,12 @@ class ParsedPart:
     inline: bool
     data: bytes
     within: int = 0
+
+    def __reduce_ex__(self, protocol: object) -> tuple[type["ParsedPart"], tuple[object, ...]]:
+        # The bytes beside the pickle (PEP 574): in it they would be held twice, and a mail may be large.
+        data = PickleBuffer(self.data) if protocol == 5 else self.data
+        given = (self.n, self.filename, self.content_type, self.content_id, self.inline, data, self.within)
+        return (ParsedPart, given)
 
 
 @dataclass(frozen=True, slots=True)

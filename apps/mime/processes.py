@@ -10,7 +10,6 @@ request. A timeout is not tried again: the second would cost as much as the firs
 Limits: RLIMIT_AS and the death signal are Linux's; elsewhere the timeout and the closing socket remain.
 """
 
-import io
 import logging
 import os
 import pickle
@@ -23,7 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from apps.mime.worker import receive_frame, send_frame
+from apps.mime.frames import large, pack, receive_frame, send_frame, unpack
 
 REQUESTS_PER_WORKER = 2000  # native libraries leak a little; a fresh process costs 0.2 s
 
@@ -76,7 +75,7 @@ class _Worker:
         self.served += 1
         self.connection.settimeout(timeout_seconds)
         try:
-            send_frame(self.connection, pickle.dumps((name, argument), protocol=pickle.HIGHEST_PROTOCOL))
+            send_frame(self.connection, pack((name, large(argument))))
             self.connection.settimeout(max(0.001, deadline - time.monotonic()))
             answer = receive_frame(self.connection)
         except TimeoutError as error:
@@ -86,7 +85,7 @@ class _Worker:
         if answer is None:
             raise WorkerFailed(worth_another_try=True)
         try:
-            done, result = self._answers(io.BytesIO(answer)).load()
+            done, result = unpack(answer, self._answers)
         except (pickle.UnpicklingError, EOFError, AttributeError, TypeError, ValueError) as error:
             raise WorkerFailed(worth_another_try=False) from error
         if not done:

@@ -10,6 +10,7 @@ DAMAGED_UUENCODE = "damaged uuencode"
 UNKNOWN_ENCODING = "unknown transfer encoding"
 
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=]+")
+_BASE64_AND_BLANKS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/ \t\r\n"
 _IDENTITY = {"", "7bit", "8bit", "binary"}
 
 
@@ -27,7 +28,20 @@ def decode_transfer(data: bytes, encoding: str) -> tuple[bytes, str]:
     return data, UNKNOWN_ENCODING
 
 
+def _decode_clean_base64(data: bytes) -> bytes | None:
+    """Base64 that is as it should be, decoded without a copy of it; None for any other."""
+    others = data.translate(None, _BASE64_AND_BLANKS)
+    if others not in {b"", b"=", b"=="} or not data[-80:].rstrip().endswith(others):
+        return None
+    try:
+        return binascii.a2b_base64(data)
+    except binascii.Error:
+        return None  # its padding is missing
+
+
 def _decode_base64(data: bytes) -> tuple[bytes, str]:
+    if (whole := _decode_clean_base64(data)) is not None:
+        return whole, ""
     pad = data.find(b"=")
     encoded, rest = (data, b"") if pad < 0 else (data[:pad], data[pad:].lstrip(b"= \t\r\n"))
     compact = _NOT_BASE64.sub(b"", encoded)

@@ -5,25 +5,22 @@ It reads a request, does the work, writes the answer, and waits for the next; it
 It imports this room only, gets no environment and can write no file, so that a flaw in native code beneath
 the parser finds no secret here. `processes` starts it, watches the clock and kills it.
 
-Frames are a four-byte length and a pickle, both ways. A request is (function name, argument); an answer is
-(True, result) or (False, what went wrong). The parent unpickles with an allow-list, since it trusts the
-worker less.
+A request is (function name, argument), an answer (True, result) or (False, what went wrong), each a frame (`frames`).
+The parent unpickles with an allow-list, since it trusts the worker less.
 """
 
 import ctypes
 import os
-import pickle
 import resource
 import signal
 import socket
-import struct
 import sys
 from collections.abc import Callable, Mapping
 
+from apps.mime.frames import pack, receive_frame, send_frame, unpack
 from apps.mime.html import sanitise_html
 from apps.mime.parse import parse
 
-LENGTH = struct.Struct(">I")
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 Work = Mapping[str, Callable[..., object]]
@@ -31,38 +28,25 @@ Work = Mapping[str, Callable[..., object]]
 _WORK: Work = {"parse": parse, "sanitise": sanitise_html}
 
 
-def receive_frame(connection: socket.socket) -> bytes | None:
-    """Read one frame; None when the other side is gone. A socket's own timeout applies to every read."""
-    head = _receive_exactly(connection, LENGTH.size)
-    return None if head is None else _receive_exactly(connection, LENGTH.unpack(head)[0])
-
-
-def send_frame(connection: socket.socket, payload: bytes) -> None:
-    """Write one frame. Raises OSError when the other side is gone."""
-    connection.sendall(LENGTH.pack(len(payload)))
-    connection.sendall(payload)
-
-
-def _receive_exactly(connection: socket.socket, size: int) -> bytes | None:
-    buffer = bytearray(size)
-    view = memoryview(buffer)
-    while view:
-        count = connection.recv_into(view)
-        if count == 0:
-            return None
-        view = view[count:]
-    return bytes(buffer)
-
-
 def serve(connection: socket.socket, work: Work = _WORK) -> None:
     """Answer requests until the parent closes the socket. `work`: what may be asked for, by name."""
-    while (request := receive_frame(connection)) is not None:
-        name, argument = pickle.loads(request)  # noqa: S301  # from our parent, over a private socket
-        try:
-            answer: tuple[bool, object] = (True, work[name](argument))
-        except Exception as error:  # noqa: BLE001  # the parent records it and falls back; this process goes on
-            answer = (False, f"{type(error).__name__}: {error}"[:500])
-        send_frame(connection, pickle.dumps(answer, protocol=pickle.HIGHEST_PROTOCOL))
+    while _serve_one(connection, work):
+        pass
+
+
+def _serve_one(connection: socket.socket, work: Work) -> bool:
+    """Wait for a request and answer it; False at the end. By itself, so that nothing of a mail outlives its answer."""
+    request = receive_frame(connection)
+    if request is None:
+        return False
+    name, argument = unpack(request)  # from our parent, over a private socket
+    request.clear()
+    try:
+        answer: tuple[bool, object] = (True, work[name](argument))
+    except Exception as error:  # noqa: BLE001  # the parent records it and falls back; this process goes on
+        answer = (False, f"{type(error).__name__}: {error}"[:500])
+    send_frame(connection, pack(answer))
+    return True
 
 
 def restrict(*, parent_pid: int, memory_bytes: int) -> None:

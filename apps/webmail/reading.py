@@ -5,7 +5,7 @@ and those not read yet. The others show a line and bring their body when they ar
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -20,7 +20,7 @@ from apps.blobs.errors import BlobError
 from apps.mailboxes.conversations import Outlined, conversation, outline
 from apps.mailboxes.errors import NotVisible
 from apps.mailboxes.models import Folder, Mailbox, MailboxEntry, Message, Side
-from apps.mailboxes.provenance import Provenance, provenance_of
+from apps.mailboxes.provenance import Provenance, colleagues_of, provenance_of
 from apps.mailboxes.selectors import text_of
 from apps.outbound.bounces.notices import sentence_of
 from apps.outbound.bounces.selectors import notices_of, reports_among
@@ -192,7 +192,7 @@ def show_folded(
     ticket = ticket_of(mailbox, thread_id)
     beside = [*_beside(ticket), *_notices(principal, messages, now)]
     items: list[Item] = [
-        *(_show(principal, mailbox, message, {}, now) for message in messages),
+        *(_show(principal, mailbox, message, {}, {}, now=now) for message in messages),
         *(one for one in beside if fold.holds(one.at) and not (rest and rest.holds(one.at))),
         *([ShownFold(rest, rest.at)] if rest else []),
     ]
@@ -223,7 +223,8 @@ def _notices(principal: Principal, messages: Sequence[Message], now: datetime) -
 
 def show_message(principal: Principal, mailbox: Mailbox, message: Message, now: datetime) -> ShownMessage:
     """One message, opened."""
-    shown = _show(principal, mailbox, message, truths_by_message(principal, [message], now), now)
+    truths = truths_by_message(principal, [message], now)
+    shown = _show(principal, mailbox, message, truths, colleagues_of(mailbox.organisation_id), now=now)
     shown.body = _body(principal, message, now)
     return shown
 
@@ -239,7 +240,8 @@ def _show_messages(
 ) -> list[ShownMessage]:
     truths = truths_by_message(principal, messages, now)
     hints = hints_for(ticket, messages)
-    shown = [_show(principal, mailbox, message, truths, now) for message in messages]
+    colleagues = colleagues_of(mailbox.organisation_id)
+    shown = [_show(principal, mailbox, message, truths, colleagues, now=now) for message in messages]
     unread = [one for one in shown if one.is_unread]
     for one in {id(one): one for one in [*shown[-OPENED:], *unread[-MAX_UNREAD_OPENED:]]}.values():
         one.body = _body(principal, one.message, now)
@@ -252,6 +254,8 @@ def _show(
     mailbox: Mailbox,
     message: Message,
     truths: dict[uuid.UUID, list[DeliveryTruth]],
+    colleagues: Mapping[str, str],
+    *,
     now: datetime,
 ) -> ShownMessage:
     entries = entries_in(mailbox, message)
@@ -267,7 +271,7 @@ def _show(
         recipients=_recipients_line(message),
         is_unread=any(not entry.is_read for entry in entries),
         original_url=content_url_for(principal, ContentKind.ORIGINAL, message, now),
-        provenance=provenance_of(message),
+        provenance=provenance_of(message, colleagues),
         within=show_within(message, lambda kind, n: content_url_for(principal, kind, message, now, n)),
         truths=truths.get(message.pk, []),
     )

@@ -1,5 +1,6 @@
 """Bytes that nobody refers to: they go, and nothing that somebody needs goes with them."""
 
+import os
 import threading
 from datetime import timedelta
 
@@ -12,9 +13,12 @@ from apps.blobs.errors import BlobMissing, ObjectStoreUnavailable
 from apps.blobs.models import Blob, DiscardedObject, SpooledBytes, Thumbnail
 from apps.blobs.object_store import object_store
 from apps.blobs.selectors import read
-from apps.blobs.services import offload, put, stage
+from apps.blobs.services import SPOOL_BOUND_BYTES, offload, put, stage
+from apps.inbound.ingest import ingest_due
+from apps.inbound.receiving import Envelope, accept_message
 from apps.mailboxes.models import Message
 from tests.arrivals import arrive
+from tests.mail import raw_mail
 from tests.people import House
 from tests.polling import wait_until
 from tests.servers import Servers
@@ -191,3 +195,49 @@ def test_bytes_discarded_while_they_were_moved_to_the_store_are_deleted_there(
     assert is_in_store(blob)
     assert delete_discarded() == 1
     assert not is_in_store(blob)
+
+
+def test_a_second_object_of_large_bytes_goes_after_a_while(house: House) -> None:
+    content = os.urandom(SPOOL_BOUND_BYTES + 1)
+    first = put(house.organisation.pk, stage(content))
+    copy = stage(content)
+    assert put(house.organisation.pk, copy) == first
+    assert delete_discarded() == 0
+    DiscardedObject.objects.update(delete_after=timezone.now())
+    assert delete_discarded() == 1
+    assert object_store().size_of(f"blobs/{copy.id}") is None
+    assert read(first) == content
+
+
+def test_bytes_that_were_put_after_all_are_not_taken_for_a_copy(house: House) -> None:
+    content = os.urandom(SPOOL_BOUND_BYTES + 1)
+    first = put(house.organisation.pk, stage(content))
+    copy = stage(content)
+    put(house.organisation.pk, copy)
+    discard([first.pk])
+    second = put(house.organisation.pk, copy)
+    assert second.pk == copy.id
+    DiscardedObject.objects.update(delete_after=timezone.now())
+    delete_discarded()
+    assert read(second) == content
+
+
+@pytest.mark.django_db(transaction=True)
+def test_filing_a_large_mail_uploads_it_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    puts: list[str] = []
+    real = object_store().put
+
+    def noted(key: str, content: bytes) -> None:
+        puts.append(key)
+        real(key, content)
+
+    monkeypatch.setattr(object_store(), "put", noted)
+    raw = raw_mail(text="A long text.\r\n" * 30_000, headers={"Content-Transfer-Encoding": "8bit"})
+    envelope = Envelope("elena@customer.example", {house.organisation.pk: ("support@house.test",)}, "", "")
+    accept_message(envelope, raw, now=timezone.now())
+    before = len(puts)
+    assert ingest_due(limit=1, seconds=60) == 1
+    message = Message.objects.select_related("raw", "text").get()
+    assert read(message.raw) == raw
+    assert message.text is not None
+    assert puts[before:] == [message.text.object_key]

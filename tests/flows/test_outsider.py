@@ -17,6 +17,8 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.accounts.principal import Principal
+from apps.erasure.models import Erasure
+from apps.erasure.services import request_erasure
 from apps.mailboxes.app_passwords import create_app_password
 from apps.mailboxes.models import AppPassword, Domain, Folder, Message
 from apps.outbound.bounces.suppressions import add_suppression
@@ -54,6 +56,7 @@ ADDRESSES = addresses()
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 ARRIVED_AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
 MARK = "Zanzibar"
+ZOE = "zoe@customer.example"
 # These tell of the machine and not of any tenant.
 OF_NOBODY = {"healthz", "readyz", "metrics"}
 
@@ -77,6 +80,7 @@ class Belongings:
     held: HeldMessage
     trusted: TrustedSender
     move: TicketMove
+    erasure: Erasure
 
     def values(self, reader: User) -> dict[str, Callable[[Address], object]]:
         """What each parameter of an address is filled with. `reader` is whom tokens are made for."""
@@ -92,6 +96,7 @@ class Belongings:
             "refused_id": lambda _address: self.refused.pk,
             "folder": lambda _address: Folder.INBOX,
             "move_id": lambda _address: self.move.pk,
+            "erasure_id": lambda _address: self.erasure.pk,
             "limit_id": lambda _address: self.limit.pk,
             "n": lambda _address: 1,
             "domain_id": lambda _address: self.key.domain_id,
@@ -117,7 +122,7 @@ class Belongings:
         house = self.house
         rows = (house.organisation, house.support, house.alice, self.ticket, self.ticket.thread, self.answer)
         going_out = (self.waiting, self.failed, self.webhook, self.relay, self.refused, self.move)
-        listed = (self.suppression, self.held, self.trusted, self.app_password)
+        listed = (self.suppression, self.held, self.trusted, self.app_password, self.erasure)
         ids = [str(row.pk) for row in (*rows, *going_out, self.key, self.key.domain, *listed)]
         return [text.encode() for text in (*ids, MARK, "house.test", "customer.example")]
 
@@ -197,6 +202,7 @@ def belongings(house: House) -> Belongings:
         held=held,
         trusted=trust_sender(house.as_key, f"{MARK.lower()}.example", now=timezone.now()),
         move=split_message(house.as_alice, ticket, second.pk, now=timezone.now()),
+        erasure=request_erasure(house.as_key, ZOE, confirmation=ZOE, now=timezone.now()),
     )
 
 

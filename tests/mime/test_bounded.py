@@ -1,4 +1,5 @@
 import asyncio
+import base64
 import io
 import os
 import pickle
@@ -183,6 +184,39 @@ def test_a_small_message_costs_little(parser: BoundedParser) -> None:
     for _ in range(200):
         parser.parse(raw)
     assert (cpu_seconds() - before) / 200 < 0.005
+
+
+def test_a_large_mail_costs_memory_in_proportion_and_leaves_none_behind(parser: BoundedParser) -> None:
+    parser.parse(_MAIL)
+    process = psutil.Process(_worker(parser).pid)
+    before = process.memory_info().rss
+    file = mail(
+        base64.encodebytes(bytes(range(256)) * 60_000),
+        Content_Type="application/pdf",
+        Content_Transfer_Encoding="base64",
+    )
+    raw = multipart("mixed", mail(b"Hi"), file)
+    parsed = parser.parse(raw)
+    assert parsed.parts[0].data == bytes(range(256)) * 60_000
+    assert type(parsed.parts[0].data) is bytes
+    if sys.platform == "linux":
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        peak = int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) * 1024
+        assert peak - before < 4 * len(raw)
+    parser.parse(_MAIL)
+    assert process.memory_info().rss - before < 1.5 * len(raw)
+
+
+def test_a_small_mail_does_not_wait_for_a_large_one(parser: BoundedParser) -> None:
+    large = mail(b"word " * 5_000_000, Subject="large")
+    thread = threading.Thread(target=parser.parse, args=(large,))
+    parser.parse(_MAIL)
+    thread.start()
+    started = time.perf_counter()
+    assert parser.parse(_MAIL).defects == ()
+    small = time.perf_counter() - started
+    thread.join()
+    assert small < time.perf_counter() - started
 
 
 def test_a_kind_is_pickled_by_its_value_on_every_python() -> None:

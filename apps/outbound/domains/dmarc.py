@@ -1,7 +1,6 @@
 """Does a domain publish a DMARC policy that receivers can read? RFC 7489 §6.3, §6.6.3, §7.1.
 
-Limits: where a domain has no record of its own its parents are asked, down to two labels; which of them is the
-organisational domain (§3.2) would need the public suffix list, and a record at `co.uk` does not exist.
+Where a domain has no record of its own its organisational domain's counts (§6.6.3), and no other parent's.
 """
 
 from collections.abc import Mapping
@@ -9,11 +8,11 @@ from collections.abc import Mapping
 from django.utils.translation import gettext as _
 
 from apps.mailauth.tags import TagsInvalid, parse_tags
+from apps.names.domains import organisational_domain
 from apps.outbound.domains.findings import Judgement, missing, ok, wrong
 from apps.outbound.domains.resolver import Dns
 
 POLICIES = ("none", "quarantine", "reject")
-MAX_PARENTS = 6
 MAX_REPORT_ADDRESSES = 5
 
 
@@ -34,11 +33,9 @@ async def judge_dmarc(domain: str, dns: Dns) -> Judgement:
         return wrong(
             _("The record must begin with v=DMARC1, spelt like that; receivers ignore it as it is.")
         ).with_found(misspelt)
-    for parent in _parents(domain):
-        if any(_is_dmarc(text) for text in await dns.txt(f"_dmarc.{parent}")):
-            return ok(
-                _("%(parent)s has a DMARC record, which counts for this domain too.") % {"parent": parent}
-            )
+    parent = organisational_domain(domain)
+    if parent != domain and any(_is_dmarc(text) for text in await dns.txt(f"_dmarc.{parent}")):
+        return ok(_("%(parent)s has a DMARC record, which counts for this domain too.") % {"parent": parent})
     return missing(
         _(
             "There is no DMARC record. Gmail and Yahoo ask for one from whoever sends much, and without it "
@@ -50,11 +47,6 @@ async def judge_dmarc(domain: str, dns: Dns) -> Judgement:
 def _is_dmarc(text: str) -> bool:
     """§6.6.3: what does not begin with the version is discarded."""
     return text.partition(";")[0].replace(" ", "") == "v=DMARC1"
-
-
-def _parents(domain: str) -> list[str]:
-    labels = domain.split(".")
-    return [".".join(labels[at:]) for at in range(1, len(labels) - 1)][:MAX_PARENTS]
 
 
 async def _judge_record(domain: str, text: str, dns: Dns) -> Judgement:
