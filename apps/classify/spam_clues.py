@@ -15,7 +15,7 @@ from itertools import pairwise
 
 from apps.mime.message import ParsedMessage
 
-MAX_CLUES = 600
+MAX_CLUES = 500
 MAX_CHARS = 40_000
 SHORTEST_WORD, LONGEST_WORD = 3, 24
 

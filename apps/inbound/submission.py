@@ -18,7 +18,7 @@ again is taken to repeat it.
 
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -54,7 +54,7 @@ BARRED = (
 TAKEN_BACK = "535 5.7.8 The key or app password you signed in with was taken back"
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class SignedIn:
     """Who is on the line, and how often they have read our 250 for each message."""
 
@@ -79,12 +79,9 @@ class SubmissionDesk:
         who = client.identity
         if not isinstance(who, SignedIn):
             return NOT_SIGNED_IN
-        principal = await self._threads(renewed, who.principal)
-        if principal is None:
-            client.identity = None
-            return TAKEN_BACK
-        who.principal = principal
-        return await self._threads(_answer_sender, principal, address)
+        principal, refusal = await self._threads(_answer_sender, who.principal, address)
+        client.identity = replace(who, principal=principal) if principal is not None else None
+        return refusal
 
     async def recipient(self, client: Client, address: str) -> RecipientAnswer:
         return await self._threads(_answer_recipient, _signed_in(client).principal, address)
@@ -142,15 +139,20 @@ def _signed_in(client: Client) -> SignedIn:
     raise AssertionError(msg)
 
 
-def _answer_sender(principal: Principal, address: str) -> str:
+def _answer_sender(known: Principal, address: str) -> tuple[Principal | None, str]:
+    """The caller as of now, None when there is none any more; and the reply that refuses the return path, or ""."""
+    principal = renewed(known)
+    if principal is None:
+        return None, TAKEN_BACK
     if not may_ask(principal):
         seconds = seconds_to_wait()
-        return f"450 4.7.1 More than {REQUESTS_PER_MINUTE} in a minute; try again in {seconds} seconds"
+        said = f"450 4.7.1 More than {REQUESTS_PER_MINUTE} in a minute; try again in {seconds} seconds"
+        return principal, said
     try:
         check_return_path(principal, address)
     except SubmissionInvalid as error:
-        return refusal_of(error)
-    return ""
+        return principal, refusal_of(error)
+    return principal, ""
 
 
 def _answer_recipient(principal: Principal, address: str) -> RecipientAnswer:

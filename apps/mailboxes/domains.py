@@ -2,6 +2,7 @@
 
     add       a claim: nothing may be sent from it yet
     prove     a TXT record with the claim's own token was seen (`outbound.domains`), or an operator says so
+    catch all what is sent to addresses of it that nobody has goes to a mailbox, or is refused, which is the rule
     remove    when no mailbox uses it
 
 Anybody may claim any name, several organisations the same one: only a proof makes it theirs, and then nobody else's. So
@@ -22,6 +23,7 @@ from apps.accounts.principal import Principal
 from apps.events.services import publish
 from apps.mailboxes.errors import DomainClaimed, DomainInUse, DomainInvalid, NotVisible
 from apps.mailboxes.models import Domain, OwnedAddress
+from apps.mailboxes.selectors import mailbox_for
 from apps.mime.address import InvalidAddress, normalise_address
 from apps.mime.clean import clean_line
 
@@ -97,6 +99,24 @@ def mark_verified(domain: Domain, now: datetime, *, because: str, actor: str = "
             domain.organisation_id, "domain.verified", actor=actor, domain=str(domain.pk), because=because
         )
     return bool(changed)
+
+
+@transaction.atomic
+def set_catch_all(principal: Principal, domain: Domain, mailbox_id: uuid.UUID | None) -> None:
+    """Name the mailbox that takes what nobody has, or None for no such mailbox. Raises NotVisible for a stranger's."""
+    locked = Domain.objects.select_for_update().get(pk=domain.pk)
+    if locked.catch_all_id == mailbox_id:
+        return
+    mailbox = mailbox_for(principal, mailbox_id) if mailbox_id is not None else None
+    domain.catch_all = locked.catch_all = mailbox
+    locked.save(update_fields=["catch_all"])
+    publish(
+        locked.organisation_id,
+        "domain.catch_all_changed",
+        actor=principal.actor,
+        domain=str(locked.pk),
+        mailbox=str(mailbox_id or ""),
+    )
 
 
 @transaction.atomic

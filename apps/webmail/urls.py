@@ -93,6 +93,7 @@ urlpatterns = [
     path("domains/add/", domains.add, name="add-domain"),
     path("domains/<uuid:domain_id>/", domains.domain, name="domain"),
     path("domains/<uuid:domain_id>/check/", domains.check, name="check-domain"),
+    path("domains/<uuid:domain_id>/catch-all/", domains.catch_all, name="catch-all"),
     path("domains/<uuid:domain_id>/remove/", domains.remove, name="remove-domain"),
     path("domains/<uuid:domain_id>/keys/", domains.rotate, name="rotate-keys"),
     path("signing-keys/<uuid:key_id>/", domains.change_key, name="change-key"),

@@ -260,6 +260,7 @@ SPECTACULAR_SETTINGS = {
         "DeliveryState": "apps.outbound.models.DeliveryState",
         "TicketState": "apps.tickets.models.TicketState",
         "ErasureState": "apps.erasure.models.ErasureState",
+        "HeldState": "apps.tickets.models.HeldState",
         "ErrorKind": "apps.api.serializers.queue.ErrorKind",
         "MailboxKind": "apps.mailboxes.models.MailboxKind",
         "MessageKind": "apps.mailboxes.models.MessageKind",

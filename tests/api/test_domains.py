@@ -117,3 +117,17 @@ def test_mail_from_a_claimed_domain_is_refused_and_says_what_to_do(api: Api, hou
     assert answer.json()["errors"][0]["field"] == "from"
     Domain.objects.filter(name="house.test").update(verified_at=timezone.now())
     assert api.post("/messages", mail).status_code == 202
+
+
+def test_a_mailbox_may_take_what_nobody_has(api: Api, house: House, stranger: House) -> None:
+    domain = api.get("/domains").json()["results"][0]
+    path = f"/domains/{domain['id']}"
+    assert domain["catch_all"] is None
+    changed = api.patch(path, {"catch_all": str(house.alices.pk)})
+    assert (changed.status_code, changed.json()["catch_all"]) == (200, str(house.alices.pk))
+    assert api.get(path).json()["catch_all"] == str(house.alices.pk)
+    assert api.patch(path, {}).json()["catch_all"] == str(house.alices.pk)
+    refused = api.patch(path, {"catch_all": str(stranger.alices.pk)})
+    assert (refused.status_code, "catch_all" in str(refused.json())) == (422, True)
+    assert api.patch(path, {"catch_all": None}).json()["catch_all"] is None
+    assert Api.of(stranger.secret).patch(path, {"catch_all": None}).status_code == 404

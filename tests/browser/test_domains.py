@@ -88,3 +88,24 @@ def test_an_admin_sets_up_a_domain(
     page.get_by_role("button", name="Look again").focus()
     page.keyboard.press("Enter")
     expect(page.get_by_text("it allows the relays that carry your mail")).to_be_visible()
+
+
+def test_an_admin_lets_a_mailbox_take_what_nobody_has(
+    page: Page, house: House, sign_in: Callable[[str], None], photograph: Callable[..., None]
+) -> None:
+    sign_in("admin@house.test")
+    page.get_by_role("link", name="Domains").click()
+    page.get_by_role("link", name="house.test", exact=True).click()
+    chooser = page.get_by_label("It goes to")
+    expect(chooser).to_have_value("")
+    chooser.select_option(label="House Support <support@house.test>")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_label("It goes to")).to_have_value(str(house.support.pk))
+    page.locator(".scroll").evaluate("element => element.scrollTo(0, element.scrollHeight)")
+    photograph("catch-all", sizes=(1440,))
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.locator(".scroll").evaluate("element => element.scrollTo(0, element.scrollHeight)")
+    photograph("catch-all", sizes=(360,))
+    for width in (360, 1440):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width

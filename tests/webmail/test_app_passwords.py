@@ -7,6 +7,8 @@ from django.utils import timezone
 
 from apps.mailboxes.app_passwords import create_app_password, principal_of_app_password
 from apps.mailboxes.models import AppPassword
+from apps.outbound.submission.submit import GivenEnvelope, submit_raw
+from tests.mail import raw_mail
 from tests.people import House
 from tests.webmail.conftest import browser_of
 
@@ -37,6 +39,17 @@ def test_what_is_missing_is_said_beside_its_field(house: House, alice: Client) -
 def test_nobody_makes_one_for_a_mailbox_they_do_not_see(house: House, stranger: House, alice: Client) -> None:
     for mailbox in (house.bobs.pk, stranger.support.pk, "nonsense", ""):
         assert alice.post(PAGE, {"mailbox": str(mailbox), "name": "x"}).status_code == 404
+
+
+def test_the_story_of_a_mail_names_the_device_that_sent_it(house: House, alice: Client) -> None:
+    _row, words = create_app_password(house.as_key, house.support, name="Scanner", now=timezone.now())
+    principal = principal_of_app_password(words, "", timezone.now())
+    assert principal is not None
+    raw = raw_mail(sender="support@house.test", to="elena@customer.example")
+    envelope = GivenEnvelope("support@house.test", ("elena@customer.example",))
+    message = submit_raw(principal, envelope, raw, now=timezone.now()).message
+    assert message.author is None
+    assert "Scanner" in alice.get(f"/messages/{message.pk}/story/").content.decode()
 
 
 def test_ones_own_is_revoked_and_others_by_an_admin_alone(house: House, alice: Client) -> None:

@@ -148,3 +148,27 @@ def test_a_key_that_cannot_be_opened_is_told(admin: Client, kite: Domain) -> Non
     forget_keys()
     SigningKey.objects.filter(pk=key.pk).update(sealed_private_key="v1.AAAA")
     assert "SECRET_KEY was changed" in admin.get(at("domain", kite.pk)).content.decode()
+
+
+def test_an_admin_says_where_mail_for_nobody_goes(
+    admin: Client, alice: Client, house: House, stranger: House
+) -> None:
+    domain = Domain.objects.get(name="house.test")
+
+    def choose(who: Client, mailbox: object) -> int:
+        return who.post(at("catch-all", domain.pk), {"mailbox": str(mailbox or "")}).status_code
+
+    assert choose(admin, house.support.pk) == 302
+    page = admin.get(at("domain", domain.pk)).content.decode()
+    assert f'<option value="{house.support.pk}" selected>' in page
+    assert choose(admin, stranger.support.pk) == 404
+    assert choose(admin, "nonsense") == 404
+    assert choose(alice, house.support.pk) == 404
+    domain.refresh_from_db()
+    assert domain.catch_all == house.support
+    Domain.objects.update(catch_all=house.bobs)  # which this admin does not see, and keeps
+    assert f'<option value="{house.bobs.pk}" selected>' in admin.get(at("domain", domain.pk)).content.decode()
+    assert choose(admin, house.bobs.pk) == 302
+    assert choose(admin, None) == 302
+    domain.refresh_from_db()
+    assert domain.catch_all is None

@@ -14,7 +14,8 @@ from apps.outbound.bounces.suppressions import add_suppression
 from apps.outbound.errors import SubmissionInvalid
 from apps.outbound.models import Delivery, KeyAlgorithm, RefusedSubmission, Relay
 from apps.outbound.signing.rotation import create_keys
-from apps.tickets.models import HeldMessage, Ticket
+from apps.tickets.models import HeldMessage, Ticket, TicketMove
+from apps.tickets.moving import split_message
 from apps.tickets.trust import trust_sender
 from apps.webmail import urls
 from tests.arrivals import arrive
@@ -40,11 +41,16 @@ OF_ONESELF = {
     "add-relay",
     "held",
     "trusted",
+    "erasures",
 }
+# An admin's page about what the admin asked for. Others are told that it is one.
+FOR_ADMINS_ONLY = {"erasures"}
 # These are an admin's; to an agent of the same house they do not exist.
 OF_ADMINS = {"domains", "add-domain", "domain", "check-domain", "remove-domain", "rotate-keys", "change-key"}
 # Takes something new, or ids in its body (`test_held.py`); its address has nothing of somebody else's to find.
 OF_NOTHING = {"add-domain", "several-held"}
+# Nobody finds what a short conversation has not (`test_folding.py`).
+OF_LONG_CONVERSATIONS = {"folded"}
 FOR_EVERYBODY = {"sign-in", "sign-out", "mta-sts"}
 OF_SENT_MAIL = {"cancel", "reschedule", "story"}
 POSTED = {"read", "move", "star", "answer", "change-ticket", "note", "answer-ticket", "cancel", "resubmit",
@@ -53,7 +59,12 @@ POSTED = {"read", "move", "star", "answer", "change-ticket", "note", "answer-tic
           "discard-refused", "restore-refused", "add-domain", "check-domain", "remove-domain", "rotate-keys",
           "change-key", "change-acknowledgement", "unsuppress", "test-relay",
           "pause-relay", "resume-relay", "remove-relay", "revoke-app-password",
-          "several-held", "release", "discard-held", "restore-held", "distrust"}  # fmt: skip
+          "several-held", "release", "discard-held", "restore-held", "distrust",
+          "move-message", "split-message", "undo-move"}  # fmt: skip
+
+
+# Their bodies name what they are about.
+NAMING = {"move-message", "split-message"}
 
 
 def named_patterns() -> Iterator[URLPattern]:
@@ -70,6 +81,7 @@ def things_of(house: House) -> dict[str, object]:
     delivery = send(house.as_key, "elena@customer.example").deliveries[0]
     assert isinstance(message, Message)
     domain = Domain.objects.get(name=house.domain)
+    move = move_in(house)
     (key,) = create_keys(domain, timezone.now(), algorithms=[KeyAlgorithm.ED25519])
     return {
         "mailbox_id": house.support.pk,
@@ -90,6 +102,8 @@ def things_of(house: House) -> dict[str, object]:
             organisation=house.organisation, name="Relay of house.test", host="127.0.0.1", port=9
         ).pk,
         "held_id": held_by(house).pk,
+        "move_id": move.pk,
+        "into_id": move.source_id,
         "trusted_id": trust_sender(house.as_alice, "customer.example", now=timezone.now()).pk,
     }
 
@@ -107,6 +121,18 @@ def held_by(house: House) -> HeldMessage:
     return held
 
 
+def move_in(house: House) -> TicketMove:
+    """Made in a conversation of its own."""
+    first = arrive(house.support, message_id="first-of-two@customer.example")
+    second = arrive(
+        house.support,
+        message_id="second-of-two@customer.example",
+        headers={"In-Reply-To": "<first-of-two@customer.example>"},
+    )
+    ticket = Ticket.objects.get(mailbox=house.support, thread=first.thread_id)
+    return split_message(house.as_alice, ticket, second.pk, now=timezone.now())
+
+
 def refused_by(house: House) -> RefusedSubmission:
     with pytest.raises(SubmissionInvalid):
         send(house.as_key, "nonsense")
@@ -120,14 +146,20 @@ def address_of(pattern: URLPattern, things: Mapping[str, object]) -> str:
     return reverse(f"webmail:{pattern.name}", kwargs={name: things[name] for name in wanted})
 
 
-def ask(client: Client, pattern: URLPattern, address: str) -> int:
-    return (client.post(address) if pattern.name in POSTED else client.get(address)).status_code
+def ask(client: Client, pattern: URLPattern, address: str, things: Mapping[str, object] | None = None) -> int:
+    """`things`: what a POST may name in its body."""
+    if pattern.name not in POSTED:
+        return client.get(address).status_code
+    named = things or {}
+    body = {"message": named.get("message_id", ""), "into": named.get("into_id", "")}
+    return client.post(address, body if pattern.name in NAMING else {}).status_code
 
 
 @pytest.mark.parametrize("pattern", list(named_patterns()), ids=lambda pattern: pattern.name)
 def test_the_outsider_finds_nothing(pattern: URLPattern, house: House, stranger: House) -> None:
-    address = address_of(pattern, things_of(house))
-    for_admins = pattern.name in OF_ADMINS
+    things = things_of(house)
+    address = address_of(pattern, things)
+    for_admins = pattern.name in OF_ADMINS | FOR_ADMINS_ONLY
     outsider = browser_of(stranger.admin if for_admins else stranger.alice)
     if pattern.name in OF_ONESELF:
         answer = outsider.post(address) if pattern.name in POSTED else outsider.get(address, follow=True)
@@ -136,8 +168,9 @@ def test_the_outsider_finds_nothing(pattern: URLPattern, house: House, stranger:
         return
     insider = browser_of(house.admin if for_admins else house.alice)
     if pattern.name not in OF_NOTHING:
-        assert ask(outsider, pattern, address) == 404
-    assert ask(insider, pattern, address) != 404, "a test that asks for nothing proves nothing"
+        assert ask(outsider, pattern, address, things) == 404
+    if pattern.name not in OF_LONG_CONVERSATIONS:
+        assert ask(insider, pattern, address, things) != 404, "a test that asks for nothing proves nothing"
 
 
 def test_what_is_an_admins_does_not_exist_for_an_agent(house: House, alice: Client) -> None:

@@ -17,6 +17,16 @@ class NewDomainSerializer(StrictSerializer):
     )
 
 
+class DomainChangeSerializer(StrictSerializer):
+    """What to change; what is not named stays."""
+
+    catch_all = serializers.UUIDField(
+        required=False,
+        allow_null=True,
+        help_text="A mailbox, or null for none.",
+    )
+
+
 class NewKeysSerializer(StrictSerializer):
     algorithms = serializers.ListField(
         child=serializers.ChoiceField(choices=KeyAlgorithm.choices),
@@ -34,6 +44,11 @@ class DomainSerializer(serializers.Serializer[Any]):
     name = serializers.CharField()
     is_verified = serializers.BooleanField()
     verified_at = serializers.DateTimeField(allow_null=True)
+    catch_all = serializers.UUIDField(
+        source="catch_all_id",
+        allow_null=True,
+        help_text="The mailbox that takes what is sent to addresses nobody has; null: such mail is refused.",
+    )
     created_at = serializers.DateTimeField()
 
 

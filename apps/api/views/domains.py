@@ -7,8 +7,10 @@ from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.accounts.errors import FieldInvalid
 from apps.api.schema import documents, page_of
 from apps.api.serializers.domains import (
+    DomainChangeSerializer,
     DomainSerializer,
     NewDomainSerializer,
     NewKeysSerializer,
@@ -17,7 +19,8 @@ from apps.api.serializers.domains import (
 )
 from apps.api.serializers.queries import PageQuery
 from apps.api.views.base import ApiView
-from apps.mailboxes.domains import domain_for, domains_for, remove_domain
+from apps.mailboxes.domains import domain_for, domains_for, remove_domain, set_catch_all
+from apps.mailboxes.errors import NotVisible
 from apps.outbound.domains.checks import verdict_of
 from apps.outbound.domains.tending import Setup, check_domain, claim_domain, setup_of
 from apps.outbound.models import KeyAlgorithm, SigningKey
@@ -60,6 +63,23 @@ class DomainView(ApiView):
     )
     def get(self, request: Request, domain_id: uuid.UUID) -> Response:
         return Response(_whole(setup_of(domain_for(self.principal, domain_id))))
+
+    @documents(
+        "change_domain",
+        "Say where mail goes that is for nobody",
+        answers={200: WholeDomainSerializer},
+        request=DomainChangeSerializer,
+        problems=(404,),
+    )
+    def patch(self, request: Request, domain_id: uuid.UUID) -> Response:
+        domain = domain_for(self.principal, domain_id)
+        wishes = self.read_body(DomainChangeSerializer)
+        if "catch_all" in wishes:
+            try:
+                set_catch_all(self.principal, domain, wishes["catch_all"])
+            except NotVisible as error:
+                raise FieldInvalid("catch_all", "there is no such mailbox") from error
+        return Response(_whole(setup_of(domain)))
 
     @documents("remove_domain", "Give a domain up, with its keys", answers={204: None}, problems=(404, 409))
     def delete(self, request: Request, domain_id: uuid.UUID) -> Response:
@@ -181,6 +201,7 @@ def _whole(setup: Setup) -> dict[str, Any]:
             "name": domain.name,
             "is_verified": domain.is_verified,
             "verified_at": domain.verified_at,
+            "catch_all_id": domain.catch_all_id,
             "created_at": domain.created_at,
             "keys": setup.keys,
             "records": records,

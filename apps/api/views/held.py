@@ -172,7 +172,10 @@ class SpamView(ApiView):
     is_spam = True
 
     @documents(
-        "mark_spam", "Say that a received message is spam", answers={200: MessageSerializer}, problems=(404,)
+        "mark_spam",
+        "Say that a received message is spam",
+        answers={200: MessageSerializer},
+        problems=(404, 422),
     )
     def post(self, request: Request, message_id: uuid.UUID) -> Response:
         return self.mark(request, message_id)
@@ -193,7 +196,7 @@ class NotSpamView(SpamView):
         "mark_not_spam",
         "Say that a received message is no spam",
         answers={200: MessageSerializer},
-        problems=(404,),
+        problems=(404, 422),
     )
     def post(self, request: Request, message_id: uuid.UUID) -> Response:
         return self.mark(request, message_id)

@@ -11,6 +11,8 @@ so that two of them never share the last place. An organisation without a quota 
 The window is a day and up to a minute: a minute counts until its last second is a day old, so no rolling day ever has
 more than the quota. The organisation's own admin key is counted and never refused (the contract promises it).
 
+A mailbox's own app password is counted with the organisation alone: it is neither a person nor a key.
+
 Limits: counting begins with the first quota; what was sent before is not in it. A cancelled message stays counted, or
 undo would be a way around.
 """

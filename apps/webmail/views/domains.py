@@ -13,9 +13,10 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.accounts.principal import Principal
-from apps.mailboxes.domains import domain_for, domains_for, remove_domain
-from apps.mailboxes.errors import DomainError, DomainInvalid
+from apps.mailboxes.domains import domain_for, domains_for, remove_domain, set_catch_all
+from apps.mailboxes.errors import DomainError, DomainInvalid, NotVisible
 from apps.mailboxes.models import Domain
+from apps.mailboxes.selectors import visible_mailboxes
 from apps.outbound.domains.checks import verdict_of
 from apps.outbound.domains.findings import Finding, Record, Verdict
 from apps.outbound.domains.tending import Setup, check_domain, claim_domain, setup_of
@@ -111,6 +112,19 @@ def check(request: HttpRequest, principal: Principal, domain_id: uuid.UUID) -> H
 
 @require_POST
 @for_people
+def catch_all(request: HttpRequest, principal: Principal, domain_id: uuid.UUID) -> HttpResponse:
+    """Where mail goes that is for nobody; an empty choice refuses it. Raises NotVisible."""
+    found = domain_for(principal, domain_id)
+    try:
+        chosen = uuid.UUID(request.POST["mailbox"]) if request.POST.get("mailbox") else None
+    except ValueError as error:
+        raise NotVisible(str(domain_id)) from error
+    set_catch_all(principal, found, chosen)
+    return redirect("webmail:domain", domain_id)
+
+
+@require_POST
+@for_people
 def remove(request: HttpRequest, principal: Principal, domain_id: uuid.UUID) -> HttpResponse:
     found = domain_for(principal, domain_id)
     try:
@@ -174,7 +188,11 @@ def _page(
     status: int = HTTPStatus.OK,
     problem: str = "",
 ) -> HttpResponse:
-    context = _setup_context(setup)
+    current = setup.domain.catch_all
+    choices = list(visible_mailboxes(principal))
+    if current is not None and current not in choices:
+        choices.append(current)  # chosen by another admin, and kept unless this one chooses anew
+    context = _setup_context(setup) | {"mailboxes": choices}
     return show_page(request, principal, "domains", "domain", status=status, problem=problem, **context)
 
 
