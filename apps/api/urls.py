@@ -49,6 +49,7 @@ urlpatterns = [
     path("v1/messages/<uuid:message_id>/not-spam", held.NotSpamView.as_view(), name="mark-not-spam"),
     path("v1/messages/<uuid:message_id>/deliveries", messages.DeliveriesView.as_view(), name="deliveries"),
     path("v1/mailboxes", mailboxes.MailboxesView.as_view(), name="mailboxes"),
+    path("v1/mailboxes/<uuid:mailbox_id>", mailboxes.MailboxView.as_view(), name="mailbox"),
     path(
         "v1/mailboxes/<uuid:mailbox_id>/messages",
         mailboxes.MailboxMessagesView.as_view(),

@@ -15,8 +15,8 @@ and contains no word of the customer's: a stranger could otherwise have us deliv
 same reason it goes to one address only, one sender gets at most `PER_SENDER_PER_DAY`, and a mailbox sends at most
 `PER_MAILBOX_PER_DAY`: whoever writes under ten thousand forged names has ten thousand people answered otherwise.
 
-Limits: workers that decide about one sender's mails at the very same moment may go one over the bound each. Until
-senders are authenticated a forged From gets the acknowledgement; this is why the rule is off by default.
+Limits: workers that decide about one sender's mails at the very same moment may go one over the bound each. Of
+a domain that publishes no DMARC policy a forged From gets the acknowledgement; this is why the rule is off by default.
 """
 
 import uuid
@@ -37,6 +37,7 @@ from apps.events.notices import announce
 from apps.events.services import consume, publish
 from apps.events.wakeups import WakeUp
 from apps.mailboxes.addresses import find_owned, is_our_domain
+from apps.mailboxes.authenticated import is_forged
 from apps.mailboxes.models import Direction, Message
 from apps.mime.address import InvalidAddress, normalise_address
 from apps.outbound.errors import OutboundError, SubmissionInvalid
@@ -179,6 +180,8 @@ def _why_withheld(row: Acknowledgement, recipient: str, now: datetime) -> Becaus
     because = why_unanswered(mail)
     if because is not None:
         return because
+    if is_forged(message.authentication):
+        return Because.FORGED
     within_a_day = Acknowledgement.objects.filter(
         organisation_id=row.organisation_id, state=AcknowledgementState.SENT, finished_at__gt=now - DAY
     )

@@ -27,6 +27,7 @@ class Because(models.TextChoices):
     ASKS_FOR_NONE = "asks_for_none", _("It asks for no automatic answer.")
     SENDER_IS_A_ROLE = "sender_is_a_role", _("Its sender is a program’s address, such as no-reply.")
     NO_ADDRESS = "no_address", _("It names no address that an answer could go to.")
+    FORGED = "forged", _("The domain of its sender says that the mail is not from there (DMARC).")
     TOO_MANY = "too_many", _("Its sender got enough acknowledgements within a day.")
     TOO_MANY_TODAY = "too_many_today", _("The mailbox sent enough acknowledgements within a day.")
     TOO_LATE = "too_late", _("It could not be sent within a day of the mail.")

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from django.db import IntegrityError, connection, transaction
 
+from apps.accounts.errors import AdminsOnly
 from apps.accounts.models import User
 from apps.accounts.principal import Principal
 from apps.events.notices import announce
@@ -48,6 +49,24 @@ def create_mailbox(
             Membership.objects.bulk_create([Membership(mailbox=mailbox, user=user) for user in members])
     except IntegrityError as error:
         raise AddressTaken(normal) from error
+    return mailbox
+
+
+@transaction.atomic
+def change_mailbox(principal: Principal, mailbox: Mailbox, *, reply_tokens: bool | None = None) -> Mailbox:
+    """Change how a mailbox the caller may see writes. Raises AdminsOnly."""
+    if not principal.is_admin:
+        raise AdminsOnly
+    if reply_tokens is not None and reply_tokens != mailbox.reply_tokens:
+        mailbox.reply_tokens = reply_tokens
+        mailbox.save(update_fields=["reply_tokens"])
+        publish(
+            mailbox.organisation_id,
+            "mailbox.changed",
+            actor=principal.actor,
+            mailbox=str(mailbox.pk),
+            reply_tokens=reply_tokens,
+        )
     return mailbox
 
 

@@ -13,8 +13,9 @@ answer the same newsletter would meet in one ticket. That one has changed is kep
 A Message-ID of somebody else's can be known to anybody (archives of lists show them), so quoting it proves nothing;
 ours were shown only to those we wrote to, and to whom they passed it on.
 
-Limits: who took part is decided by From, which can be forged; sender authentication tells that beside the message. Two
-conversations quoted by one mail are not joined.
+Limits: who took part is decided by From. Where its domain says nothing of who may write in its name (no DMARC), a
+forged one counts; sender authentication tells that beside the message. Two conversations quoted by one mail are not
+joined.
 """
 
 import json
@@ -58,15 +59,16 @@ class _Quoted:
 
 
 def choose_thread(
-    organisation_id: uuid.UUID, parsed: ParsedMessage, ids: MessageIds | None = None
+    organisation_id: uuid.UUID, parsed: ParsedMessage, *, is_forged: bool = False
 ) -> ThreadChoice:
-    """The conversation of a message, in the caller's transaction; an existing one is locked until it ends.
+    """The conversation of a message, in the caller's transaction; an existing one is locked until it ends. `is_forged`:
+    its From is not who sent it (DMARC), and so no proof of having taken part.
 
     The lock makes two answers that arrive together see each other, so that they share one ticket.
     """
-    quoted = _quoted(organisation_id, parsed, ids or message_ids())
+    quoted = _quoted(organisation_id, parsed, message_ids())
     for one in quoted:
-        choice = _joined(one, parsed)
+        choice = _joined(one, parsed, is_forged=is_forged)
         if choice is not None:
             return choice
     thread = Thread(organisation_id=organisation_id, subject=parsed.subject)
@@ -77,11 +79,11 @@ def choose_thread(
     return ThreadChoice(thread, Filed(FiledRule.STRANGER, data), begins=True)
 
 
-def _joined(quoted: _Quoted, parsed: ParsedMessage) -> ThreadChoice | None:
+def _joined(quoted: _Quoted, parsed: ParsedMessage, *, is_forged: bool) -> ThreadChoice | None:
     """The conversation of the quoted message, where this mail may join it."""
     thread = locked_thread_of(quoted.message) if quoted.signed else quoted.message.thread
     known = took_part(thread, parsed.sender.address)
-    if not quoted.signed and not known and not _same_list(thread, parsed):
+    if not quoted.signed and (not known or is_forged) and not _same_list(thread, parsed):
         return None
     rule = quoted.rule if quoted.signed or known else FiledRule.ON_THE_LIST
     if not quoted.signed:

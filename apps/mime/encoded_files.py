@@ -35,8 +35,12 @@ def take_out_files(text: bytes) -> tuple[bytes, list[EncodedFile]]:
     kept: list[bytes] = []
     files: list[EncodedFile] = []
     position = 0
+    last_yend = text.rfind(b"\n=yend")
     for match in _BEGIN.finditer(text):
         if match.start() < position or len(files) >= MAX_FILES:
+            continue
+        # Without an end ahead there is none to look for: a thousand beginnings would look a thousand times.
+        if match["y"] and match.end() > last_yend:
             continue
         found = _read_uu(text, match) if match["uu"] else _read_yenc(text, match)
         if found is None:

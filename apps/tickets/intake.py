@@ -23,6 +23,7 @@ from apps.blobs.models import Blob
 from apps.classify.priority import MailFacts, classify
 from apps.events.notices import announce
 from apps.events.services import publish
+from apps.mailboxes.authenticated import is_forged
 from apps.mailboxes.loops import turn_after
 from apps.mailboxes.models import Direction, Folder, Mailbox, Message, MessageKind, Side, Thread
 from apps.mailboxes.projection import PreparedMessage, store
@@ -65,7 +66,7 @@ def file_message(
     """File a received message into the mailboxes of one organisation. `envelope_sender` is MAIL FROM, "" for `<>`;
     `authentication` what was found out about who sent it.
     """
-    choice = choose_thread(organisation_id, prepared.parsed)
+    choice = choose_thread(organisation_id, prepared.parsed, is_forged=is_forged(authentication))
     message = store(
         prepared,
         organisation_id=organisation_id,

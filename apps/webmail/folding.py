@@ -16,6 +16,8 @@ FIRST = 2
 LAST = 10
 # What is not read yet is among the last ones shown, so far back.
 MAX_LAST = 40
+# So many come when a fold is opened; before them stands the fold of the others.
+AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,11 @@ class Fold:
     @property
     def count(self) -> int:
         return len(self.message_ids)
+
+    def opened(self) -> tuple[tuple[uuid.UUID, ...], int]:
+        """The last ones of it, and how many stay folded before them."""
+        stay = max(0, self.count - AT_ONCE)
+        return self.message_ids[stay:], stay
 
     def holds(self, at: datetime) -> bool:
         """Whether something of that time stands in the fold: a note, a move, a notice."""

@@ -182,15 +182,19 @@ def show_folded(
     now: datetime,
 ) -> list[Item]:
     """What was folded away before a message, as closed lines. Raises NotVisible."""
-    fold = fold_before(_outline(mailbox, Folder.INBOX, thread_id), before_id)
+    outlined = _outline(mailbox, Folder.INBOX, thread_id)
+    fold = fold_before(outlined, before_id)
     if fold is None:
         raise NotVisible(str(before_id))
-    messages = conversation(principal, mailbox, thread_id, fold.message_ids)
+    opened, stay = fold.opened()
+    rest = fold_before(outlined, opened[0]) if stay else None
+    messages = conversation(principal, mailbox, thread_id, opened)
     ticket = ticket_of(mailbox, thread_id)
     beside = [*_beside(ticket), *_notices(principal, messages, now)]
     items: list[Item] = [
         *(_show(principal, mailbox, message, {}, {}, now=now) for message in messages),
-        *(one for one in beside if fold.holds(one.at)),
+        *(one for one in beside if fold.holds(one.at) and not (rest and rest.holds(one.at))),
+        *([ShownFold(rest, rest.at)] if rest else []),
     ]
     return sorted(items, key=lambda item: item.at)
 

@@ -262,3 +262,13 @@ def test_a_mailbox_sends_so_many_a_day_whoever_they_are_for(
         )
     acknowledge_all()
     assert decided() == [("sent", ""), ("sent", ""), ("withheld", "too_many_today")]
+
+
+def test_a_forged_sender_is_not_written_to(house: House) -> None:
+    switch_on(house)
+    arrive_by_envelope(house.support, authentication={"dmarc": {"result": "fail"}})
+    arrive_by_envelope(
+        house.support, message_id="b@customer.example", authentication={"dmarc": {"result": "pass"}}
+    )
+    acknowledge_all()
+    assert decided() == [("withheld", "forged"), ("sent", "")]

@@ -188,7 +188,9 @@ def test_a_long_conversation_shows_its_ends_and_the_rest_when_asked(
     page.get_by_text("Show 288 more messages").scroll_into_view_if_needed()
     photograph("long-conversation-folded")
     page.get_by_text("Show 288 more messages").click()
-    expect(page.locator("section.msg, details.msg:not(.middle)")).to_have_count(300)
+    expect(page.locator("section.msg, details.msg:not(.middle)")).to_have_count(112)
+    page.get_by_text("Show 188 more messages").click()
+    expect(page.locator("section.msg, details.msg:not(.middle)")).to_have_count(212)
     in_the_middle = page.locator("details.msg", has_text="number 150").last
     in_the_middle.locator("summary").first.click()
     expect(in_the_middle.locator(".text").get_by_text("This is number 150.")).to_be_visible()

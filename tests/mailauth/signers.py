@@ -4,7 +4,13 @@ import functools
 
 import dkim
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
 
 from tests.mailauth.zone import Zone
 
@@ -24,9 +30,8 @@ def rsa_key() -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
 
 
+@functools.cache
 def key_record() -> str:
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
     public = load_pem_private_key(rsa_key(), None).public_key()
     pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
     return "v=DKIM1; p=" + "".join(pem.splitlines()[1:-1])

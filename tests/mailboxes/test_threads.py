@@ -114,6 +114,21 @@ def test_nobody_joins_by_quoting_a_strangers_message_id(house: House, ticket: Ti
     assert "takes no part in that conversation" in apart.filed_sentence
 
 
+def test_a_forged_sender_has_taken_part_in_nothing(house: House, ticket: Ticket, answer: Message) -> None:
+    def arrive_forged(quoted: str, message_id: str) -> Message:
+        return arrive(
+            house.support,
+            message_id=message_id,
+            headers={"In-Reply-To": f"<{quoted}>"},
+            authentication={"dmarc": {"result": "fail"}},
+        )
+
+    assert arrive_forged("first@customer.example", "f1@x.example").filed_rule == "stranger"
+    assert arrive_forged(answer.rfc_message_id, "f2@x.example").thread_id == ticket.thread_id, (
+        "it was shown ours"
+    )
+
+
 def test_who_was_written_to_takes_part(house: House) -> None:
     first = arrive(
         house.support, headers={"Cc": "Petra <Petra@contoso.example>", "Reply-To": "desk@customer.example"}

@@ -11,7 +11,7 @@ from apps.api.serializers.automation import (
     AcknowledgementRuleChangeSerializer,
     AcknowledgementRuleSerializer,
 )
-from apps.api.serializers.mailboxes import MailboxSerializer
+from apps.api.serializers.mailboxes import MailboxChangeSerializer, MailboxSerializer
 from apps.api.serializers.messages import MessageSerializer
 from apps.api.serializers.queries import MailboxMessagesQuery, PageQuery
 from apps.api.views.base import ApiView
@@ -19,6 +19,7 @@ from apps.api.views.messages import filtered_messages, messages_page
 from apps.automation.selectors import acknowledgement_rule_for
 from apps.automation.services import change_acknowledgement_rule
 from apps.mailboxes.selectors import mailbox_for, visible_mailboxes
+from apps.mailboxes.services import change_mailbox
 
 
 class MailboxesView(ApiView):
@@ -33,6 +34,26 @@ class MailboxesView(ApiView):
     def get(self, request: Request) -> Response:
         query = self.read_query(PageQuery)
         return self.page(visible_mailboxes(self.principal), query, by="created_at", kind=MailboxSerializer)
+
+
+class MailboxView(ApiView):
+    """One mailbox, and how it writes."""
+
+    @documents("get_mailbox", "A mailbox", answers={200: MailboxSerializer}, problems=(404,))
+    def get(self, request: Request, mailbox_id: uuid.UUID) -> Response:
+        return Response(MailboxSerializer(mailbox_for(self.principal, mailbox_id)).data)
+
+    @documents(
+        "change_mailbox",
+        "Change how a mailbox writes; for admins",
+        answers={200: MailboxSerializer},
+        request=MailboxChangeSerializer,
+        problems=(400, 403, 404),
+    )
+    def patch(self, request: Request, mailbox_id: uuid.UUID) -> Response:
+        mailbox = mailbox_for(self.principal, mailbox_id)
+        changed = change_mailbox(self.principal, mailbox, **self.read_body(MailboxChangeSerializer))
+        return Response(MailboxSerializer(changed).data)
 
 
 class MailboxMessagesView(ApiView):

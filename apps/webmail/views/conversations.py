@@ -115,7 +115,7 @@ def folded(
     """The lines of a long conversation that were left out before a message."""
     mailbox = mailbox_for(principal, mailbox_id)
     items = show_folded(principal, mailbox, thread_id, before_id=message_id, now=timezone.now())
-    context = {"items": items, "mailbox": mailbox}
+    context = {"items": items, "mailbox": mailbox, "thread_id": thread_id}
     return render(request, "webmail/items.html", context)
 
 
