@@ -61,6 +61,9 @@ class SharedMessages:
         return Counter(rewritten_messages=len(found))
 
 
+_PEOPLE = ("to", "cc", "bcc", "reply_to")
+
+
 def _candidates(subject: Subject, place: Any) -> list[Any]:
     """Messages whose row says the address, or whose search vector has all its words."""
     words = query_of(subject.address)
@@ -119,11 +122,21 @@ def _rewrite(subject: Subject, work: _Rewriting) -> None:
         discard([old.pk for old, _staged in work.contents])
     rewrite(Message, [work.message.pk], subject)
     row = Message.objects.prefetch_related("parts").get(pk=work.message.pk)
-    for field in ("to", "cc", "bcc", "reply_to"):
-        for person in getattr(row, field):
-            if person["address"] == subject.pseudonym:
-                person["name"] = ""
+    for field in (*_PEOPLE, "contents"):
+        _forget_names(getattr(row, field), subject.pseudonym)
     people = " ".join(f"{one['name']} {one['address']}" for one in (*row.to, *row.cc))
     files = " ".join(part.filename for part in row.parts.all())
     row.search = vector_of(row.subject, f"{row.sender_name} {row.sender_address} {people}", files, work.text)
-    row.save(update_fields=["to", "cc", "bcc", "reply_to", "search"])
+    row.save(update_fields=[*_PEOPLE, "contents", "search"])
+
+
+def _forget_names(value: Any, pseudonym: str) -> None:
+    """Take the name from whoever has this address, however deep in a JSON column: beside invitations, in forwards."""
+    if isinstance(value, list):
+        for one in value:
+            _forget_names(one, pseudonym)
+    elif isinstance(value, dict):
+        if value.get("address") == pseudonym:
+            value["name"] = ""
+        for one in value.values():
+            _forget_names(one, pseudonym)

@@ -21,7 +21,14 @@ from apps.mailboxes.projection import PreparedMessage, projected, projected_part
 def project_again(message_id: uuid.UUID, prepared: PreparedMessage) -> None:
     """Write what `prepared` says of a message that is there already, in a transaction of its own."""
     with transaction.atomic():
-        message = Message.objects.select_for_update().select_related("raw").get(pk=message_id)
+        message = (
+            Message.objects.select_for_update(of=("self",))
+            .select_related("raw")
+            .filter(pk=message_id)
+            .first()
+        )
+        if message is None or message.raw.sha256 != prepared.raw.sha256:
+            return  # erased meanwhile, or rewritten by an erasure: what was read is no longer there
         blobs = put_for(message.organisation_id, prepared, message.raw)
         fields = projected(prepared, blobs)
         for name, value in fields.items():

@@ -112,6 +112,18 @@ class Belongings:
         """A token that is signed as it should be, for a person who has nothing to do with the message."""
         kind = ContentKind(address.name)
         part = self.answer.parts.get(inline=kind == ContentKind.INLINE)
+        if kind == ContentKind.ENCLOSED:
+            # Taken for a message within the message, so that its owner is answered.
+            enclosed = {
+                "n": part.n,
+                "from": {"name": "", "address": ""},
+                "to": [],
+                "subject": "",
+                "date": None,
+            }
+            Message.objects.filter(pk=self.answer.pk).update(
+                contents={"enclosed": [enclosed | {"snippet": ""}]}
+            )
         url = content_url(kind, ContentClaim(self.answer.pk, reader.pk, n=part.n), timezone.now())
         path: str = urlsplit(url).path
         return path.rstrip("/").rpartition("/")[2]
