@@ -34,10 +34,9 @@ NOT_EVALUATED = "It could not be evaluated, for a reason that lies with us."
 # A stranger's name server may be as slow as he likes: less patience than for our own mail on its way out.
 _PATIENCE = ResolverPolicy(
     question=3.0,
-    one_try=1.5,
+    one_try=1.0,
     silence=60,
     cached_answers=10_000,
-    # The first silence has the name servers asked for the root, so one is enough to know that they are down.
     breaker=BreakerPolicy(trips_after=1, first_rest=5, ceiling=60, probe=10),
 )
 

@@ -1,12 +1,12 @@
 """Asking the domain name system, with bounds: one cache, a budget for each question, and a breaker for when it is down.
 
     answer              kept as long as its TTL says; "there is none" too
+    no answer at once   the name servers are asked for the root, which they know: silence there means that they are
+                        down, nobody asks for a while, and every question fails at once
     no answer in time   this name is not asked again for a moment, and when several beneath one domain got none, nothing
-                        beneath it is; when several names in a row get none, the name servers are asked for the root,
-                        which they know: silence there means that they are down, nobody asks for a while, and every
-                        question fails at once
+                        beneath it is
 
-So a name server that is silent costs a handful of waits, not one for each of a hundred thousand recipients. A domain
+So a name server that is silent costs a wait or a few, not one for each of a hundred thousand recipients. A domain
 whose own servers are silent stands in nobody else's way, though somebody made its names up by the hundred to have us
 wait (mail from strangers names the domains it wants us to ask for).
 
@@ -16,6 +16,7 @@ trouble of the moment (`NamesUnavailable`), for which mail waits.
 Limits: no DNSSEC validation of our own; the name servers' word is taken.
 """
 
+import asyncio
 import ipaddress
 import random
 import time
@@ -60,7 +61,7 @@ class ResolverPolicy:
     one_try: float = 3
     silence: float = 15
     cached_answers: int = 50_000
-    breaker: BreakerPolicy = field(default=BreakerPolicy(trips_after=4, first_rest=5, ceiling=60, probe=10))
+    breaker: BreakerPolicy = field(default=BreakerPolicy(trips_after=1, first_rest=5, ceiling=60, probe=10))
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,7 @@ class Resolver:
             if await self._servers_live(self._ready()):
                 self._breaker = self._breaker.worked()
             else:
-                self._breaker = self._breaker.failed("", time.time(), self._policy.breaker, self._draw())
+                self._fail(time.time())
 
     async def ask(self, name: str, kind: str) -> dns.resolver.Answer:
         """Raises NoSuchName, NamesUnavailable."""
@@ -144,14 +145,14 @@ class Resolver:
             if self.wants_probe():
                 self._breaker = self._breaker.probed(time.time(), self._policy.breaker)
         try:
-            answer = await asker.resolve(
-                question, kind, search=False, raise_on_no_answer=False, lifetime=self._policy.question
-            )
+            answer = await self._watched(asker, question, kind)
         except dns.resolver.NXDOMAIN as error:
             self._breaker = self._breaker.worked()
             raise NoSuchName(name) from error
         except (dns.resolver.LifetimeTimeout, OSError) as error:
-            raise await self._silence(asker, question, name) from error
+            # Its own servers may be what is silent; ours are not, or they are not down for long.
+            self._remember_silence(question, time.time())
+            raise NamesUnavailable(f"the name servers did not answer about {name} in time") from error
         except dns.exception.DNSException as error:
             # SERVFAIL, a refusal, nonsense: the name servers live, this name does not resolve at the moment.
             raise NamesUnavailable(f"the name servers could not resolve {name}") from error
@@ -179,20 +180,26 @@ class Resolver:
         if self._breaker.blocked_until(now) is not None:
             raise NamesUnavailable(DOWN)
 
-    async def _silence(
-        self, asker: dns.asyncresolver.Resolver, question: dns.name.Name, name: str
-    ) -> NamesUnavailable:
-        """Nobody answered about this name. One name counts once: its own servers may be what is silent."""
-        now = time.time()
-        known = self._silent.get(_domain_of(question), {}).get(question, 0) > now
-        self._remember_silence(question, now)
-        if not known:
-            is_last_straw = self._breaker.failures + 1 >= self._policy.breaker.trips_after
-            if (is_last_straw or self._breaker.rests) and await self._servers_live(asker):
-                self._breaker = self._breaker.worked()
-            else:
-                self._breaker = self._breaker.failed(name, time.time(), self._policy.breaker, self._draw())
-        return NamesUnavailable(f"the name servers did not answer about {name} in time")
+    async def _watched(
+        self, asker: dns.asyncresolver.Resolver, question: dns.name.Name, kind: str
+    ) -> dns.resolver.Answer:
+        """The answer; while it does not come, a look whether anybody is there at all."""
+        asking = asyncio.ensure_future(
+            asker.resolve(
+                question, kind, search=False, raise_on_no_answer=False, lifetime=self._policy.question
+            )
+        )
+        try:
+            await asyncio.wait({asking}, timeout=self._policy.one_try)
+            if not asking.done() and not await self._servers_live(asker):
+                self._fail(time.time())
+                raise NamesUnavailable(DOWN)
+            return await asking
+        finally:
+            asking.cancel()
+
+    def _fail(self, now: float) -> None:
+        self._breaker = self._breaker.failed("", now, self._policy.breaker, self._draw())
 
     def _remember_silence(self, question: dns.name.Name, now: float) -> None:
         domains = {

@@ -181,11 +181,13 @@ def show_folded(
     before_id: uuid.UUID,
     now: datetime,
 ) -> list[Item]:
-    """What was folded away before a message, as closed lines. Raises NotVisible."""
+    """What was folded away before a message, as closed lines: nothing where that was moved away since. Raises
+    NotVisible for a thread the mailbox has nothing of.
+    """
     outlined = _outline(mailbox, Folder.INBOX, thread_id)
     fold = fold_before(outlined, before_id)
     if fold is None:
-        raise NotVisible(str(before_id))
+        return []
     opened, stay = fold.opened()
     rest = fold_before(outlined, opened[0]) if stay else None
     messages = conversation(principal, mailbox, thread_id, opened)

@@ -27,9 +27,7 @@ FROM_OUTSIDE = Arrival(
     shown_from="elena@customer.example",
     at=datetime.now(UTC),
 )
-QUICK = ResolverPolicy(
-    question=0.6, one_try=0.3, silence=60, breaker=BreakerPolicy(trips_after=3, first_rest=60)
-)
+QUICK = ResolverPolicy(question=2, one_try=1, silence=60, breaker=BreakerPolicy(trips_after=1, first_rest=60))
 
 
 @pytest.fixture

@@ -48,7 +48,9 @@ def mover(request: HttpRequest, principal: Principal, ticket_id: uuid.UUID) -> H
 def move(request: HttpRequest, principal: Principal, ticket_id: uuid.UUID) -> HttpResponse:
     """One message into another ticket; without a message, everything."""
     ticket = ticket_for(principal, ticket_id)
-    into = ticket_for(principal, request.POST.get("into", ""))
+    if not request.POST.get("into"):
+        return JsonResponse({"detail": _("Choose a ticket.")}, status=422)
+    into = ticket_for(principal, request.POST["into"])
     named = request.POST.get("message", "")
     try:
         if named:
@@ -66,7 +68,9 @@ def move(request: HttpRequest, principal: Principal, ticket_id: uuid.UUID) -> Ht
 def split(request: HttpRequest, principal: Principal, ticket_id: uuid.UUID) -> HttpResponse:
     """A ticket of its own for one message."""
     ticket = ticket_for(principal, ticket_id)
-    message = message_for(principal, request.POST.get("message", ""))
+    if not request.POST.get("message"):
+        return JsonResponse({"detail": _("Choose a message.")}, status=422)
+    message = message_for(principal, request.POST["message"])
     return _told(split_message(principal, ticket, message.pk, now=timezone.now()))
 
 
