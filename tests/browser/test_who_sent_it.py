@@ -57,8 +57,9 @@ def test_who_sent_it_stands_above_each_message_with_the_evidence_on_demand(
             ).thread_id
         )
 
-    thread = came("Hello,\r\nour card was charged twice.\r\n", HONEST, 1)
-    came("Please pay the difference to our new account.\r\n", FORGED, 2)
+    # The forged one first: it would join no conversation that is there.
+    thread = came("Please pay the difference to our new account.\r\n", FORGED, 1)
+    came("Hello,\r\nour card was charged twice.\r\n", HONEST, 2)
     came("Is it done?\r\n", AWAY, 3, f"{house.alice.name} <elena@customer.example>")
 
     sign_in("alice@house.test")
