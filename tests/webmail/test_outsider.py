@@ -46,7 +46,16 @@ OF_ONESELF = {
 # An admin's page about what the admin asked for. Others are told that it is one.
 FOR_ADMINS_ONLY = {"erasures"}
 # These are an admin's; to an agent of the same house they do not exist.
-OF_ADMINS = {"domains", "add-domain", "domain", "check-domain", "remove-domain", "rotate-keys", "change-key"}
+OF_ADMINS = {
+    "domains",
+    "add-domain",
+    "domain",
+    "check-domain",
+    "remove-domain",
+    "rotate-keys",
+    "change-key",
+    "catch-all",
+}
 # Takes something new, or ids in its body (`test_held.py`); its address has nothing of somebody else's to find.
 OF_NOTHING = {"add-domain", "several-held"}
 # Nobody finds what a short conversation has not (`test_folding.py`).
@@ -60,7 +69,7 @@ POSTED = {"read", "move", "star", "answer", "change-ticket", "note", "answer-tic
           "change-key", "change-acknowledgement", "unsuppress", "test-relay",
           "pause-relay", "resume-relay", "remove-relay", "revoke-app-password",
           "several-held", "release", "discard-held", "restore-held", "distrust",
-          "move-message", "split-message", "undo-move"}  # fmt: skip
+          "move-message", "split-message", "undo-move", "catch-all"}  # fmt: skip
 
 
 # Their bodies name what they are about.
