@@ -102,5 +102,6 @@ def test_what_came_in_goes_on_as_one_message(port: int, house: House, relay: Rem
     assert sent == 2 * len(chosen)
     assert len(relay.messages) == sent
     assert {message.recipients for message in relay.messages} == {("partner@x.example",)}
-    assert len(relay.commands_of("MAIL")) == sent
+    # Nor was anything begun in another's name. A line that was slow is tried again, so there may be more than `sent`.
+    assert not [command for command in relay.commands_of("MAIL") if "<bounce+" not in command]
     assert not [taken for taken in relay.messages if BARE.search(taken.content)]

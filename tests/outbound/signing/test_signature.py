@@ -205,7 +205,7 @@ def test_a_relaxed_field_is_dkimpys(name: str, value: str) -> None:
 
 
 def test_a_header_without_a_body_and_a_body_without_a_header_are_split() -> None:
-    assert split_message(b"A: 1\r\n") == ([Field("a", b" 1")], b"")
+    assert split_message(b"A: 1\r\n") == ([Field("a", b" 1", b"A:")], b"")
     assert split_message(b"\r\nbody\r\n") == ([], b"body\r\n")
 
 
