@@ -5,6 +5,7 @@ which lapses, and another worker takes it up: stopping is never more dangerous t
 """
 
 import asyncio
+import os
 import resource
 import signal
 import threading
@@ -26,6 +27,9 @@ GRACE_MILLISECONDS = 5000
 # An idle consumer of Redis asks again after a pause that doubles up to this. Dramatiq's own second would be most of
 # the time between a customer's mail and an agent's screen.
 LONGEST_PAUSE_MILLISECONDS = 80
+# To whoever takes mail in, answers a page, or commits, this process gives way while all of them want the same cores:
+# what it does not get to stands in the queue, and is safe there.
+GIVES_WAY = 10
 
 
 class Command(BaseCommand):
@@ -33,6 +37,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         _allow_open_files()
+        os.nice(GIVES_WAY)
         reconcile_relays(settings.RELAY_URLS)
         # Dramatiq makes the loop on which all conversations run; hundreds of them are worth the quicker one.
         asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
