@@ -84,7 +84,31 @@ def publish(
     **data: str | int | float | bool | None,
 ) -> Event:
     """Write one event in the caller's transaction. `data` holds codes and ids, never addresses or texts."""
-    return Event.objects.create(
+    row = event(
+        organisation_id,
+        kind,
+        message_id=message_id,
+        ticket_id=ticket_id,
+        delivery_id=delivery_id,
+        actor=actor,
+        **data,
+    )
+    row.save(force_insert=True)
+    return row
+
+
+def event(
+    organisation_id: uuid.UUID,
+    kind: str,
+    *,
+    message_id: uuid.UUID | None = None,
+    ticket_id: uuid.UUID | None = None,
+    delivery_id: uuid.UUID | None = None,
+    actor: str = "",
+    **data: str | int | float | bool | None,
+) -> Event:
+    """The same, for the caller to write with other rows of its own."""
+    return Event(
         organisation_id=organisation_id,
         kind=kind,
         message_id=message_id,

@@ -7,7 +7,7 @@
 A claim leases a row for `LEASE_SECONDS` by PostgreSQL's clock, under a new token, and counts an attempt; `LeaseKeeper`
 renews it while its process lives. Until the lease lapses `due_at` lies in the future, so "due" means the same in both
 states. Parsing, asking who sent it (`authenticity`) and S3 happen with no transaction open; then one transaction files
-the message and marks the row, provided that the token is still ours.
+the message and marks the row, provided that the token is still ours. What several threads have ready then shares it.
 
 A worker killed before that commit leaves a lease, which lapses, and the row is claimed again. One killed after it has
 filed the message exactly once. What fails three times is filed as text with the raw message attached; what fails even
@@ -22,6 +22,7 @@ The module holds every transition of a ReceivedMessage after its acceptance; `re
 
 import time
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -39,12 +40,14 @@ from apps.inbound.authenticity import NOT_EVALUATED, authenticate
 from apps.inbound.errors import LeaseLost, NowhereToFile, VerdictTooEarly
 from apps.inbound.leases import LEASE_SECONDS, leases
 from apps.inbound.models import ReceivedMessage, ReceivedState
-from apps.inbound.outages import is_outage
+from apps.inbound.outages import is_away, is_outage
 from apps.mailauth.results import TEMPERROR, Authentication, unchecked
 from apps.mailboxes.addresses import fallback_mailbox, look_up
 from apps.mailboxes.models import Mailbox, Message
 from apps.mailboxes.projection import PreparedMessage, prepare
 from apps.mime.parse import parse_as_text
+from apps.organisations.joint_work import JointWork
+from apps.organisations.prepared import executed
 from apps.outbound.bounces.arrivals import Arrival, as_kind, recognise, take_in, writers_mailboxes
 from apps.outbound.bounces.reading import kind_of
 from apps.outbound.bounces.report import Report
@@ -63,6 +66,7 @@ REPORT_TOO_EARLY_SECONDS = 2
 FIRST_LOOK_AGAIN_SECONDS = 5
 LAST_LOOK_AGAIN_SECONDS = 60
 GIVE_BACK_TRIES = 20
+FILED_AT_ONCE = 8
 
 _CLAIM = """
 WITH due AS MATERIALIZED (
@@ -75,6 +79,12 @@ SET state = 'ingesting', attempts = attempts + 1, lease_token = gen_random_uuid(
     due_at = now() + make_interval(secs => %(lease)s)
 FROM due WHERE received.id = due.id
 RETURNING received.id, received.lease_token, received.attempts
+"""
+
+_FINISH = """
+UPDATE inbound_receivedmessage SET state = %(state)s, lease_token = NULL, last_error = '',
+    message_id = %(message)s::uuid, held_id = %(held)s::uuid
+WHERE id = %(id)s AND state = 'ingesting' AND lease_token = %(token)s
 """
 
 
@@ -134,7 +144,7 @@ def ingest_claim(claim: Claim) -> None:
                 prepared = as_kind(prepared, kind_of(report))
             authentication = _authenticate(claim, received, prepared, raw)
             hold = _judge(claim, received, prepared, raw, authentication)
-            _file(claim, _Mail(received, prepared, authentication), report, hold)
+            filing.ask(Ready(claim, _Mail(received, prepared, authentication), report, hold))
         except VerdictTooEarly as error:
             log.info("ingest_verdict_too_early", received=str(claim.received_id))
             _give_back(claim, error, delay_seconds=_look_again_seconds(received.received_at), counts=False)
@@ -207,27 +217,55 @@ class _Mail:
         return self.authentication.as_json()
 
 
-def _file(claim: Claim, mail: _Mail, report: Report | None, hold: Hold | None) -> None:
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A mail of which all is known that must be known before the transaction."""
+
+    claim: Claim
+    mail: _Mail
+    report: Report | None
+    hold: Hold | None
+
+
+def file_all(ready: Sequence[Ready]) -> None:
+    """In one transaction, all or none: a commit costs the same for one as for several, and who files locks the counter
+    of the organisation's tickets until it."""
     with transaction.atomic():
-        mailboxes = mailboxes_for(mail.received)
-        message = _take_in(mail, report, mailboxes) if report is not None else None
-        if message is not None or hold is None:
-            message = message or _file_now(mail, mailboxes)
-            _finish(claim, state=ReceivedState.FILED, message=message)
-        elif hold.look_again:
-            raise VerdictTooEarly(hold.reason)
-        else:
-            _finish(claim, state=ReceivedState.HELD, held=_hold(mail, hold, mailboxes))
+        for one in ready:
+            _file(one)
 
 
-def _finish(claim: Claim, **changes: Any) -> None:
+filing = JointWork[Ready](file_all, most=FILED_AT_ONCE, is_away=is_away)
+
+
+def _file(ready: Ready) -> None:
+    claim, mail, report, hold = ready.claim, ready.mail, ready.report, ready.hold
+    mailboxes = mailboxes_for(mail.received)
+    message = _take_in(mail, report, mailboxes) if report is not None else None
+    if message is not None or hold is None:
+        message = message or _file_now(mail, mailboxes)
+        _finish(claim, ReceivedState.FILED, message=message.pk)
+    elif hold.look_again:
+        raise VerdictTooEarly(hold.reason)
+    else:
+        _finish(claim, ReceivedState.HELD, held=_hold(mail, hold, mailboxes).pk)
+
+
+def _finish(
+    claim: Claim, state: ReceivedState, *, message: uuid.UUID | None = None, held: uuid.UUID | None = None
+) -> None:
     """The fence. Where two workers come here with one row, the second waits for the first one's commit, finds another
     state or token, and takes back everything that it has written."""
-    mine = ReceivedMessage.objects.filter(
-        pk=claim.received_id, state=ReceivedState.INGESTING, lease_token=claim.token
-    )
-    if not mine.update(lease_token=None, last_error="", **changes):
-        raise LeaseLost(str(claim.received_id))
+    finished = {
+        "id": claim.received_id,
+        "token": claim.token,
+        "state": state.value,
+        "message": message,
+        "held": held,
+    }
+    with executed(_FINISH, finished) as cursor:
+        if not cursor.rowcount:
+            raise LeaseLost(str(claim.received_id))
 
 
 def _take_in(mail: _Mail, report: Report, mailboxes: list[Mailbox]) -> Message | None:

@@ -104,8 +104,7 @@ def locked_thread_of(message: Message) -> Thread:
     Whoever moves messages locks both conversations, so what is read under the lock stays true.
     """
     for _try in range(_LOCK_TRIES):
-        thread_id = Message.objects.values_list("thread_id", flat=True).get(pk=message.pk)
-        thread = Thread.objects.select_for_update().get(pk=thread_id)
+        thread = Thread.objects.select_for_update(of=("self",)).get(messages=message.pk)
         if Message.objects.filter(pk=message.pk, thread=thread).exists():
             return thread
     return thread

@@ -17,18 +17,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
+from django.db.models import Model
 
 from apps.blobs.models import Blob
 from apps.classify.priority import MailFacts, classify
+from apps.events.models import Event
 from apps.events.notices import announce
-from apps.events.services import publish
+from apps.events.services import event, publish
 from apps.mailboxes.authenticated import is_forged
 from apps.mailboxes.loops import turn_after
-from apps.mailboxes.models import Direction, Folder, Mailbox, Message, MessageKind, Side, Thread
-from apps.mailboxes.projection import PreparedMessage, store
-from apps.mailboxes.services import add_entry
+from apps.mailboxes.models import Direction, Folder, Mailbox, MailboxEntry, Message, MessageKind, Side, Thread
+from apps.mailboxes.projection import PreparedMessage, draft, store
+from apps.mailboxes.services import add_entry, entry_of
 from apps.mailboxes.threads import ThreadChoice, choose_thread
+from apps.organisations.inserting import insert
+from apps.organisations.prepared import executed
 from apps.tickets.models import Ticket, TicketState
 
 FILED = "filed"
@@ -40,6 +44,18 @@ _NEXT_NUMBER = """
 INSERT INTO tickets_ticketcounter AS counter (organisation_id, last_number) VALUES (%s, 1)
 ON CONFLICT (organisation_id) DO UPDATE SET last_number = counter.last_number + 1
 RETURNING last_number
+"""
+# An answering machine waits for no answer: a ticket that was solved stays so.
+_TAKE_UP = """
+WITH before AS MATERIALIZED (
+    SELECT id, state FROM tickets_ticket WHERE mailbox_id = %(mailbox)s AND thread_id = %(thread)s FOR UPDATE
+)
+UPDATE tickets_ticket AS ticket SET
+    state = CASE WHEN %(opens)s THEN 'open' ELSE ticket.state END,
+    solved_at = CASE WHEN %(opens)s THEN NULL ELSE ticket.solved_at END,
+    last_activity_at = %(now)s
+FROM before WHERE ticket.id = before.id
+RETURNING ticket.id, before.state
 """
 
 
@@ -67,7 +83,7 @@ def file_message(
     `authentication` what was found out about who sent it.
     """
     choice = choose_thread(organisation_id, prepared.parsed, is_forged=is_forged(authentication))
-    message = store(
+    message, rows = draft(
         prepared,
         organisation_id=organisation_id,
         thread=choice.thread,
@@ -82,8 +98,8 @@ def file_message(
         ),
         authentication=authentication,
     )
-    publish(organisation_id, "message.received", message_id=message.pk, message_kind=message.kind)
-    deliver_locally(message, mailboxes, received_at, begins=choice.begins)
+    rows.append(event(organisation_id, "message.received", message_id=message.pk, message_kind=message.kind))
+    insert(*rows, *laid(message, mailboxes, received_at, begins=choice.begins))
     return message
 
 
@@ -132,14 +148,31 @@ def deliver_locally(
 
     `begins`: the caller has made the conversation for this message in this transaction, so it has no past to look for.
     """
+    rows = laid(message, mailboxes, now, begins=begins)
+    entries = [row for row in rows if isinstance(row, MailboxEntry)]
+    MailboxEntry.objects.bulk_create(entries, ignore_conflicts=True)
+    insert(*(row for row in rows if not isinstance(row, MailboxEntry)))
+
+
+def laid(message: Message, mailboxes: Sequence[Mailbox], now: datetime, *, begins: bool) -> list[Model]:
+    """The rows that lay a new message into our own Inboxes, to be written by the caller in this transaction: entries,
+    and tickets for conversations that have none, with their events. The other tickets are taken up again.
+    """
+    rows: list[Model] = []
     unique = sorted({mailbox.pk: mailbox for mailbox in mailboxes}.items())
     for mailbox_id, mailbox in unique:
-        add_entry(message, mailbox_id, side=Side.RECIPIENT, folder=Folder.INBOX, is_read=False, sorted_at=now)
+        rows.append(
+            entry_of(
+                message, mailbox_id, side=Side.RECIPIENT, folder=Folder.INBOX, is_read=False, sorted_at=now
+            )
+        )
         if not begins:
             _bring_back(message, mailbox)
     for _mailbox_id, mailbox in unique:
-        if mailbox.opens_tickets and (begins or not _continue(message, mailbox, now)):
-            open_ticket(message, mailbox, now)
+        if mailbox.opens_tickets:
+            rows += (None if begins else _continued(message, mailbox, now)) or _opened(message, mailbox, now)
+    announce(mailbox_id for mailbox_id, _mailbox in unique)
+    return rows
 
 
 def _bring_back(message: Message, mailbox: Mailbox) -> None:
@@ -149,27 +182,28 @@ def _bring_back(message: Message, mailbox: Mailbox) -> None:
     )
 
 
-def _continue(message: Message, mailbox: Mailbox, now: datetime) -> bool:
-    """Take the conversation's ticket up again; whether it has one."""
-    ticket = Ticket.objects.select_for_update().filter(mailbox=mailbox, thread=message.thread_id).first()
-    if ticket is None:
-        return False
-    if message.kind in _NOBODYS_WORDS:
-        # An answering machine waits for no answer; a ticket that was solved stays so.
-        Ticket.objects.filter(pk=ticket.pk).update(last_activity_at=now)
-        announce([mailbox.pk], "tickets")
-        return True
-    reopened = ticket.state != TicketState.OPEN
-    Ticket.objects.filter(pk=ticket.pk).update(state=TicketState.OPEN, solved_at=None, last_activity_at=now)
-    publish(
-        ticket.organisation_id,
-        "ticket.answered_by_customer",
-        ticket_id=ticket.pk,
-        message_id=message.pk,
-        reopened=reopened,
-    )
+def _continued(message: Message, mailbox: Mailbox, now: datetime) -> list[Model] | None:
+    """Take the conversation's ticket up again; the event that tells of it. None: it has no ticket."""
+    is_answer = message.kind not in _NOBODYS_WORDS
+    asked = {"mailbox": mailbox.pk, "thread": message.thread_id, "now": now, "opens": is_answer}
+    with executed(_TAKE_UP, asked) as cursor:
+        row = cursor.fetchone()
+    if row is None:
+        return None
     announce([mailbox.pk], "tickets")
-    return True
+    if not is_answer:
+        return []
+    ticket_id, state_before = row
+    reopened = state_before != TicketState.OPEN
+    return [
+        event(
+            message.organisation_id,
+            "ticket.answered_by_customer",
+            ticket_id=ticket_id,
+            message_id=message.pk,
+            reopened=reopened,
+        )
+    ]
 
 
 def open_ticket(
@@ -183,9 +217,23 @@ def open_ticket(
     """A ticket in a shared mailbox, in the caller's transaction. `thread`: where the message is going to be moved, out
     of a ticket it was part of; then nobody wrote just now, and the event says so (`split`).
     """
+    ticket, opened = _opened(message, mailbox, now, thread=thread, split_from=split_from)
+    insert(ticket, opened)
+    return ticket
+
+
+def _opened(
+    message: Message,
+    mailbox: Mailbox,
+    now: datetime,
+    *,
+    thread: Thread | None = None,
+    split_from: Ticket | None = None,
+) -> tuple[Ticket, Event]:
+    """A new ticket and the event that tells of it, for the caller to write. Its number is taken already."""
     priority = classify(MailFacts(message.kind, message.subject, message.handling))
     requester = _requester(message, split_from)
-    ticket = Ticket.objects.create(
+    ticket = Ticket(
         organisation_id=message.organisation_id,
         number=_next_number(message.organisation_id),
         mailbox=mailbox,
@@ -198,10 +246,12 @@ def open_ticket(
         opened_at=now,
         last_activity_at=now,
     )
-    split: dict[str, Any] = {"split": True} if thread is not None else {}
-    publish(ticket.organisation_id, "ticket.opened", ticket_id=ticket.pk, message_id=message.pk, **split)
     announce([mailbox.pk], "tickets")
-    return ticket
+    split: dict[str, Any] = {"split": True} if thread is not None else {}
+    opened = event(
+        ticket.organisation_id, "ticket.opened", ticket_id=ticket.pk, message_id=message.pk, **split
+    )
+    return ticket, opened
 
 
 def _requester(message: Message, split_from: Ticket | None) -> dict[str, str]:
@@ -213,7 +263,6 @@ def _requester(message: Message, split_from: Ticket | None) -> dict[str, str]:
 
 def _next_number(organisation_id: uuid.UUID) -> int:
     """The organisation's next number, in one statement: everybody who files a mail takes it."""
-    with connection.cursor() as cursor:
-        cursor.execute(_NEXT_NUMBER, [organisation_id])
-        row = cursor.fetchone()
-    return int(row[0])
+    with executed(_NEXT_NUMBER, [organisation_id]) as cursor:
+        [(number,)] = cursor
+    return int(number)
