@@ -131,11 +131,12 @@ class SmtpSession:
         """Hang up once the command at hand is answered."""
         self._ending = True
 
-    async def reply(self, text: str) -> None:
-        """Answer one line; refusals are counted."""
-        if text[0] in "45":
+    async def reply(self, text: str, *, counts: bool = True) -> None:
+        """Answer; refusals are counted. A client may take as long to read it as to say a command."""
+        if counts and text[0] in "45":
             self._errors += 1
         self._wire.write(text.encode() + b"\r\n")
+        self._allow_command()
         await self._wire.flush()
 
     async def challenge(self, text: str) -> bytes:
@@ -239,8 +240,7 @@ class SmtpSession:
             lines.append("STARTTLS")
         lines += self._service.extensions(self.client)
         *first, last = lines
-        self._wire.write("".join([*(f"250-{line}\r\n" for line in first), f"250 {last}\r\n"]).encode())
-        await self._wire.flush()
+        await self.reply("\r\n".join([*(f"250-{line}" for line in first), f"250 {last}"]))
 
     async def _helo(self, argument: str) -> None:
         if await self._greet(argument, extended=False):
