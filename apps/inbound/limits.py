@@ -19,6 +19,7 @@ class Limits:
     proxy_networks: tuple[Network, ...] = ()  # where load balancers speak the PROXY protocol
 
     max_recipients: int = 100  # RFC 5321 §4.5.3.1.8: at least 100 must be possible
+    max_excess_recipients: int = 1000  # beyond them, told to come again; any more count as errors
     max_command_bytes: int = 2048  # RFC 5321 §4.5.3.1.4 says 512; SMTPUTF8, SIZE and long paths add to it
     max_challenge_bytes: int = 12288  # RFC 4954 §4
     max_connections: int = 400

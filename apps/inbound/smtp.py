@@ -302,7 +302,13 @@ class SmtpSession:
         path = parse_path(argument, "TO:", extended=self.client.extended)
         refuse_any(path.parameters)
         if transaction.count >= self._limits.max_recipients:
-            await self.reply("452 4.5.3 Too many recipients in one message; send the rest in another")
+            # RFC 5321 §4.5.3.1.10: who is told so brings the message to those we took. Hanging up on a sender with many
+            # more would have it begin anew with the same ones, and nobody would ever get it.
+            transaction.excess += 1
+            await self.reply(
+                "452 4.5.3 Too many recipients in one message; send the rest in another",
+                counts=transaction.excess > self._limits.max_excess_recipients,
+            )
             return
         answer = await self._service.recipient(self.client, path.address)
         if answer.organisation_id is None:

@@ -222,6 +222,22 @@ def test_a_client_that_guesses_addresses_is_sent_away(listen: Listen, house: Hou
         assert client.hears() == ""
 
 
+def test_a_message_with_many_more_recipients_than_we_take_reaches_the_first_of_them(
+    listen: Listen, house: House
+) -> None:
+    """A sender that is hung up on instead begins anew with the same ones, until it gives up (RFC 5321 §4.5.3.1.10)."""
+    with RawClient(listen(max_recipients=2, max_errors=3, max_excess_recipients=8).port) as client:
+        replies = client.addresses(*(f"support+{n}@house.test" for n in range(10)))
+        assert [reply[:3] for reply in replies] == ["250"] * 2 + ["452"] * 8
+        client.asks(b"DATA")
+        client.says(stuffed(raw_mail()))
+        assert client.hears().startswith("250")
+        replies = client.addresses(*(f"support+{n}@house.test" for n in range(14)))
+        assert [reply[:3] for reply in replies] == ["250"] * 2 + ["452"] * 12
+        assert client.hears().startswith("421 4.7.0")
+    assert ReceivedMessage.objects.get().recipients == ["support+0@house.test", "support+1@house.test"]
+
+
 def test_a_client_that_only_idles_is_sent_away(listen: Listen) -> None:
     with RawClient(listen(max_idle_commands=5).port) as client:
         replies = [client.asks(b"NOOP")[:3] for _ in range(5)]

@@ -21,7 +21,7 @@ from apps.inbound.wire import BLOCK_BYTES, HIGH_WATER_BYTES, Wire
 from apps.organisations.models import new_id
 
 OWNER = new_id()
-LIMITS = Limits(max_size_bytes=200_000, max_errors=15, max_idle_commands=30)
+LIMITS = Limits(max_size_bytes=200_000, max_errors=15, max_idle_commands=30, max_excess_recipients=50)
 
 
 @dataclass
