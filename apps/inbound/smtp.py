@@ -326,7 +326,7 @@ class SmtpSession:
             await self.reply("501 5.5.4 DATA takes no argument")
             return
         self._transaction = None
-        data = DataReader(self._wire, self._limits, self.kind.gate)
+        data = DataReader(self._wire, self.kind.gate, self._entered)
         try:
             await self.reply("354 End data with <CR><LF>.<CR><LF>")
             content = await data.read()

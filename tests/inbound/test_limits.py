@@ -78,6 +78,26 @@ def test_all_messages_being_received_share_a_bound(listen: Listen, house: House)
         assert two.sends(raw_mail() + b"y" * 900_000 + b"\r\n", "support@house.test").startswith("250")
 
 
+def test_one_address_that_sends_slowly_leaves_room_for_others(listen: Listen, house: House) -> None:
+    shared = {"max_in_flight_bytes": 2 * MEBIBYTE, "max_in_flight_bytes_per_address": MEBIBYTE}
+    port = listen(**shared).port
+    raw = raw_mail() + b"y" * 900_000 + b"\r\n"
+    with RawClient(port) as slow, RawClient(port) as second, RawClient(port, source="127.0.0.2") as other:
+        slow.addresses("support@house.test")
+        slow.asks(b"DATA")
+        slow.says(raw)
+        assert second.sends(raw, "support@house.test").startswith("452 4.3.1")
+        assert other.sends(raw, "support@house.test").startswith("250")
+    trusting = listen(**shared, trusted_networks=(ip_network("127.0.0.0/8"),))
+    with RawClient(trusting.port) as slow, RawClient(trusting.port) as second:
+        slow.addresses("support@house.test")
+        slow.asks(b"DATA")
+        slow.says(raw)
+        assert second.sends(raw, "alice@house.test").startswith("250")
+    wait_until(lambda: trusting.gate.connections == 0)
+    assert (trusting.gate.in_flight_bytes, trusting.gate.in_flight_by_address) == (0, {})
+
+
 def test_a_client_that_says_nothing_is_told_and_closed(listen: Listen) -> None:
     with RawClient(listen(command_seconds=0.2).port) as client:
         assert client.hears().startswith("421 4.4.2")
