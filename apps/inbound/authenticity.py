@@ -6,7 +6,7 @@ trouble is no verdict, and no reason to wait.
 
 A crash here leaves the row leased, and it comes again; what is asked twice is in the cache.
 
-Limits: what was `temperror` stays so; the mail can be ingested again, but by then its domain may have changed its
+Limits: what was `temperror` stays so until somebody asks again (`reingest`); by then its domain may have changed its
 keys. Of mail that a machine in SMTP_TRUSTED_NETWORKS brought it is not known where it was sent from, unless that
 machine tells with the PROXY protocol: SPF is `none` then, and DMARC must do with DKIM.
 """

@@ -5,7 +5,8 @@ arrives while the last batch is committed; one that is alone hardly waits. A bat
 written is written again one by one, so that its neighbours do not suffer; when PostgreSQL goes away in the middle,
 nobody knows what became of the commit, all of the batch are told 451, and whoever comes again is recognised.
 
-Large messages go to S3 before they join, which takes as long as it takes and holds up nobody.
+Large messages go to S3 before they join, by threads of their own: that takes as long as it takes, and while S3 hangs
+small messages are committed and recipients answered all the same.
 """
 
 import uuid
@@ -22,6 +23,7 @@ from apps.organisations.group_commit import GroupCommit
 # Two commits at a time keep both PostgreSQL and this process busy; twenty messages of the spool's bound are 5 MB.
 COMMITS_AT_ONCE = 2
 MOST = 20
+STORED_AT_ONCE = 8
 
 
 class Custody:
@@ -29,6 +31,7 @@ class Custody:
 
     def __init__(self, threads: DatabaseThreads) -> None:
         self._threads = threads
+        self._storing = DatabaseThreads(STORED_AT_ONCE)
         self._commits = GroupCommit[Incoming, Accepted](
             self._commit, most=MOST, at_once=COMMITS_AT_ONCE, is_away=is_away
         )
@@ -37,10 +40,14 @@ class Custody:
         """Returns after the commit. Raises as `accept_message` does; then nothing was promised."""
         now = timezone.now()
         if len(raw) > SPOOL_BOUND_BYTES:
-            incoming = await self._threads(stage_incoming, envelope, raw, now=now, acknowledged=acknowledged)
+            incoming = await self._storing(stage_incoming, envelope, raw, now=now, acknowledged=acknowledged)
         else:
             incoming = stage_incoming(envelope, raw, now=now, acknowledged=acknowledged)
         return await self._commits.ask(incoming)
+
+    def close(self) -> None:
+        """Wait for what is being stored; what has not begun is dropped."""
+        self._storing.close(wait=True)
 
     async def _commit(self, batch: list[Incoming]) -> Sequence[Accepted]:
         return await self._threads(accept_all, batch)

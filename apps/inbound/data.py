@@ -8,7 +8,7 @@ off.
 import asyncio
 
 from apps.inbound.errors import DataRefused
-from apps.inbound.limits import Gate, Limits
+from apps.inbound.limits import Gate
 from apps.inbound.wire import Wire
 
 TOO_BUSY = "452 4.3.1 Receiving too much at the moment, try again later"
@@ -17,11 +17,13 @@ TOO_BUSY = "452 4.3.1 Receiving too much at the moment, try again later"
 class DataReader:
     """Reads one message. A block has its time, and all blocks together have theirs."""
 
-    def __init__(self, wire: Wire, limits: Limits, gate: Gate) -> None:
+    def __init__(self, wire: Wire, gate: Gate, address: str) -> None:
+        """`address`: of the client, to whose share what is kept counts."""
         self._wire = wire
-        self._limits = limits
         self._gate = gate
-        self._must_end_at = asyncio.get_running_loop().time() + limits.data_total_seconds
+        self._address = address
+        self._limits = gate.limits
+        self._must_end_at = asyncio.get_running_loop().time() + self._limits.data_total_seconds
         self._blocks: list[bytes] = []
         self._kept_bytes = 0
         self._refusal = ""
@@ -47,7 +49,7 @@ class DataReader:
     def release(self) -> None:
         """Give back the room this message took; harmless when done twice."""
         self._blocks.clear()
-        self._gate.release(self._kept_bytes)
+        self._gate.release(self._kept_bytes, self._address)
         self._kept_bytes = 0
 
     def _allow(self) -> None:
@@ -57,7 +59,7 @@ class DataReader:
     def _keep(self, block: bytes, seen_bytes: int) -> None:
         if not self._refusal and seen_bytes > self._limits.max_size_bytes:
             self._refuse(f"552 5.3.4 The message is larger than {self._limits.max_size_bytes} bytes")
-        elif not self._refusal and not self._gate.reserve(len(block)):
+        elif not self._refusal and not self._gate.reserve(len(block), self._address):
             self._refuse(TOO_BUSY)
         if not self._refusal:
             self._kept_bytes += len(block)

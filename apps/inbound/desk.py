@@ -54,6 +54,7 @@ class Desk:
         return f"250 2.0.0 Accepted as {accepted.queue_id}"
 
     def close(self) -> None:
+        self._custody.close()
         self._threads.close(wait=True)
 
     async def _recognise(self, addresses: list[str]) -> list[RecipientAnswer]:

@@ -1,10 +1,12 @@
 """How much one sender may ask of the SMTP listener."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 Network = IPv4Network | IPv6Network
 MEBIBYTE = 1024 * 1024
+IN_FLIGHT_BYTES = 128 * MEBIBYTE
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,7 @@ class Limits:
     proxy_networks: tuple[Network, ...] = ()  # where load balancers speak the PROXY protocol
 
     max_recipients: int = 100  # RFC 5321 §4.5.3.1.8: at least 100 must be possible
+    max_excess_recipients: int = 1000  # beyond them, told to come again; any more count as errors
     max_command_bytes: int = 2048  # RFC 5321 §4.5.3.1.4 says 512; SMTPUTF8, SIZE and long paths add to it
     max_challenge_bytes: int = 12288  # RFC 4954 §4
     max_connections: int = 400
@@ -34,7 +37,8 @@ class Limits:
     session_seconds: float = 1800  # from the greeting or the last message taken to the next
     data_block_seconds: float = 180
     data_total_seconds: float = 1800
-    max_in_flight_bytes: int = 128 * MEBIBYTE  # of all messages being received at once
+    max_in_flight_bytes: int = IN_FLIGHT_BYTES  # of all messages being received at once
+    max_in_flight_bytes_per_address: int = IN_FLIGHT_BYTES // 2  # or a slow one would keep all others out
 
     @property
     def max_discarded_bytes(self) -> int:
@@ -58,6 +62,7 @@ class Gate:
     connections: int = 0
     in_flight_bytes: int = 0
     by_address: dict[str, int] = field(default_factory=dict)
+    in_flight_by_address: Counter[str] = field(default_factory=Counter)
 
     @property
     def command_seconds(self) -> float:
@@ -87,15 +92,26 @@ class Gate:
         if not self.by_address[group]:
             del self.by_address[group]
 
-    def reserve(self, size_bytes: int) -> bool:
-        """Take room for bytes being received; False when all connections together hold too many already."""
-        if self.in_flight_bytes + size_bytes > self.limits.max_in_flight_bytes:
+    def reserve(self, size_bytes: int, address: str) -> bool:
+        """Take room for bytes being received; False when all connections together, or those of this address, hold too
+        many already."""
+        group = group_of(address)
+        of_address = self.in_flight_by_address[group] + size_bytes
+        if self.in_flight_bytes + size_bytes > self.limits.max_in_flight_bytes or (
+            of_address > self.limits.max_in_flight_bytes_per_address and not self.limits.trusts(address)
+        ):
             return False
         self.in_flight_bytes += size_bytes
+        self.in_flight_by_address[group] = of_address
         return True
 
-    def release(self, size_bytes: int) -> None:
+    def release(self, size_bytes: int, address: str) -> None:
+        """Give it back."""
+        group = group_of(address)
         self.in_flight_bytes -= size_bytes
+        self.in_flight_by_address[group] -= size_bytes
+        if not self.in_flight_by_address[group]:
+            del self.in_flight_by_address[group]
 
 
 def plain_address(peername: object) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from enum import Enum
 
 import structlog
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.exceptions import RedisError
 
 from apps.inbound.limits import Limits, group_of
@@ -24,6 +24,7 @@ log = structlog.get_logger(__name__)
 
 WINDOW_SECONDS = 60
 ANSWER_SECONDS = 0.25
+LINES = 16
 # After a failure Redis is left alone for this long: each of many senders must not wait for it.
 REST_SECONDS = 5.0
 
@@ -106,5 +107,13 @@ class Rates:
 
 
 def connect(url: str) -> "Redis":
-    """A client that is given up on soon. Made on the loop that uses it."""
-    return Redis.from_url(url, socket_timeout=ANSWER_SECONDS, socket_connect_timeout=ANSWER_SECONDS)
+    """A client that is given up on soon, over a few lines: a burst of senders would otherwise open one each, and keep
+    it. Made on the loop that uses it."""
+    lines = BlockingConnectionPool.from_url(
+        url,
+        max_connections=LINES,
+        timeout=ANSWER_SECONDS,
+        socket_timeout=ANSWER_SECONDS,
+        socket_connect_timeout=ANSWER_SECONDS,
+    )
+    return Redis.from_pool(lines)

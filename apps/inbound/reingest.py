@@ -1,19 +1,22 @@
 """Read received messages again, from the very bytes that came, with what the reader has learned since.
 
     choose    the messages, in the order they came, a batch of ids at a time
-    prepare   bytes, parser, report, as `ingest` has them; no transaction open
+    prepare   bytes, parser, report, as `ingest` has them; who sent it, where that was left open; no transaction open
     project   mailboxes.reprojection, one short transaction a message
 
 Nothing is filed, opened, answered or announced again: no event is published, and no ticket, conversation, folder or
-flag changes. It can run while mail comes in. A crash leaves the messages done so far done; run again, it goes on with
-those whose projection is old, or after the id it told last. A message that could only be read as plain text this time,
-and was read whole before, is left as it is: a busy machine must not cost anybody an attachment's name.
+flag changes. Where DNS did not tell who sent a message, it is asked again, and the conversation shows what it says; a
+forgery that came in meanwhile is not held any more, for people have read it. It can run while mail comes in. A crash
+leaves the messages done so far done; run again, it goes on with those whose projection is old, or after the id it told
+last. A message that could only be read as plain text this time, and was read whole before, is left as it is: a busy
+machine must not cost anybody an attachment's name.
 """
 
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 import structlog
 from django.db import connection
@@ -21,6 +24,9 @@ from django.db.models import QuerySet
 
 from apps.blobs.errors import BlobMissing
 from apps.blobs.selectors import read
+from apps.inbound.authenticity import authenticate
+from apps.inbound.models import ReceivedMessage
+from apps.mailboxes.authenticated import was_left_open
 from apps.mailboxes.conversations import REPORTS
 from apps.mailboxes.models import Direction, Message
 from apps.mailboxes.projection import PROJECTION_VERSION, PreparedMessage, prepare
@@ -111,7 +117,7 @@ def _reingest_one(message_id: uuid.UUID, tally: Tally) -> None:
         log.warning("reingest_left_as_it_was", message_id=str(message_id))
         tally.left.append(message_id)
         return
-    project_again(message_id, prepared)
+    project_again(message_id, prepared, _sender_by_now(message, raw, prepared))
     tally.done += 1
 
 
@@ -124,3 +130,14 @@ def _prepare(message: Message, raw: bytes) -> PreparedMessage:
         return prepared
     report = recognise(prepared, raw, envelope_sender=message.envelope_sender)
     return as_kind(prepared, kind_of(report)) if report is not None else prepared
+
+
+def _sender_by_now(message: Message, raw: bytes, prepared: PreparedMessage) -> dict[str, Any] | None:
+    """What can be found out about the sender now, where nothing could when it came; None where there is nothing new."""
+    if not was_left_open(message.authentication):
+        return None
+    received = ReceivedMessage.objects.filter(message=message).first()
+    if received is None:
+        return None
+    found = authenticate(received, raw, prepared.parsed).as_json()
+    return None if was_left_open(found) else found

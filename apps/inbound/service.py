@@ -31,12 +31,15 @@ class Client:
 
 @dataclass(slots=True)
 class Transaction:
-    """What has been said since MAIL. `sender` is "" for bounces (RFC 5321 §4.5.5); recipients by whose they are."""
+    """What has been said since MAIL. `sender` is "" for bounces (RFC 5321 §4.5.5); recipients by whose they are;
+    `excess`: how many came beyond those that one message may have.
+    """
 
     sender: str
     utf8: bool = False
     recipients: dict[uuid.UUID, list[str]] = field(default_factory=dict)
     count: int = 0
+    excess: int = 0
 
     def add(self, recipient: str, organisation_id: uuid.UUID) -> None:
         self.count += 1

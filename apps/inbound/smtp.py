@@ -131,11 +131,12 @@ class SmtpSession:
         """Hang up once the command at hand is answered."""
         self._ending = True
 
-    async def reply(self, text: str) -> None:
-        """Answer one line; refusals are counted."""
-        if text[0] in "45":
+    async def reply(self, text: str, *, counts: bool = True) -> None:
+        """Answer; refusals are counted. A client may take as long to read it as to say a command."""
+        if counts and text[0] in "45":
             self._errors += 1
         self._wire.write(text.encode() + b"\r\n")
+        self._allow_command()
         await self._wire.flush()
 
     async def challenge(self, text: str) -> bytes:
@@ -239,8 +240,7 @@ class SmtpSession:
             lines.append("STARTTLS")
         lines += self._service.extensions(self.client)
         *first, last = lines
-        self._wire.write("".join([*(f"250-{line}\r\n" for line in first), f"250 {last}\r\n"]).encode())
-        await self._wire.flush()
+        await self.reply("\r\n".join([*(f"250-{line}" for line in first), f"250 {last}"]))
 
     async def _helo(self, argument: str) -> None:
         if await self._greet(argument, extended=False):
@@ -302,7 +302,13 @@ class SmtpSession:
         path = parse_path(argument, "TO:", extended=self.client.extended)
         refuse_any(path.parameters)
         if transaction.count >= self._limits.max_recipients:
-            await self.reply("452 4.5.3 Too many recipients in one message; send the rest in another")
+            # RFC 5321 §4.5.3.1.10: who is told so brings the message to those we took. Hanging up on a sender with many
+            # more would have it begin anew with the same ones, and nobody would ever get it.
+            transaction.excess += 1
+            await self.reply(
+                "452 4.5.3 Too many recipients in one message; send the rest in another",
+                counts=transaction.excess > self._limits.max_excess_recipients,
+            )
             return
         answer = await self._service.recipient(self.client, path.address)
         if answer.organisation_id is None:
@@ -320,7 +326,7 @@ class SmtpSession:
             await self.reply("501 5.5.4 DATA takes no argument")
             return
         self._transaction = None
-        data = DataReader(self._wire, self._limits, self.kind.gate)
+        data = DataReader(self._wire, self.kind.gate, self._entered)
         try:
             await self.reply("354 End data with <CR><LF>.<CR><LF>")
             content = await data.read()

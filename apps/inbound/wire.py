@@ -171,9 +171,12 @@ class Wire(asyncio.BufferedProtocol):
 
     def close(self) -> None:
         """Hang up when what was written has left, or soon after."""
-        if not self._lost:
-            self._transport.close()
-            self._loop.call_later(CLOSE_SECONDS, self.abort)
+        if self._lost:
+            return
+        self._transport.close()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(CLOSE_SECONDS, self.abort)  # until `connection_lost`
 
     def abort(self) -> None:
         """Hang up now."""

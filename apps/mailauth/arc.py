@@ -28,6 +28,7 @@ from apps.names.domains import ascii_domain
 
 MAX_INSTANCES = 50  # §4.2.1
 MAX_RESULTS_CHARS = 16_000
+ASKED_AHEAD = 5
 
 _RESULTS, _SIGNATURE, _SEAL = "arc-authentication-results", "arc-message-signature", "arc-seal"
 _INSTANCE = re.compile(rb"\s*i\s*=\s*(\d{1,3})\s*(?:;|\Z)", re.IGNORECASE)
@@ -63,8 +64,10 @@ class ArcChain:
 
     @property
     def record_names(self) -> list[str]:
-        """Where its keys stand."""
-        signed = [one for each in self._sets for one in (each.signature, each.seal)]
+        """Where the keys of its newest sets stand. A chain that breaks there is not worth the questions of a longer
+        one.
+        """
+        signed = [one for each in self._sets[-ASKED_AHEAD:] for one in (each.signature, each.seal)]
         return list(dict.fromkeys(record_name(one.domain, one.selector) for one in signed))
 
     def check(self, names: Names, *, trusted: Collection[str], from_domains: Sequence[str]) -> ArcResult:
@@ -151,13 +154,17 @@ def _set(found: dict[tuple[int, str], Field], number: int) -> ArcSet:
 
 
 def says_dmarc_passed(value: bytes, from_domains: Sequence[str]) -> bool:
-    """Whether an ARC-Authentication-Results value says dmarc=pass, and of these domains where it names one."""
+    """Whether an ARC-Authentication-Results value says dmarc=pass, and of this domain where it names one. Where From
+    has several, nobody knows of which of them it was said.
+    """
+    if len(from_domains) != 1:
+        return False
     text = _without_comments(value.decode("utf-8", "replace")[:MAX_RESULTS_CHARS])
     for method in text.split(";"):
         words = method.lower().replace(" =", "=").replace("= ", "=").split()
         if words[:1] == ["dmarc=pass"]:
             named = [word.partition("=")[2] for word in words if word.startswith("header.from=")]
-            return all(ascii_domain(one.rpartition("@")[2]) in from_domains for one in named)
+            return all(ascii_domain(one.rpartition("@")[2]) == from_domains[0] for one in named)
     return False
 
 

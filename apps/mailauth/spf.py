@@ -60,7 +60,7 @@ def _detail(text: str) -> str:
     return clean_line(text, 200).rstrip(".") or "it cannot be read"
 
 
-class _Query(spf.query):  # type: ignore[misc]
+class _Query(spf.query):  # type: ignore[misc]  # pyspf has no types
     """pyspf's evaluation of one envelope, over our names."""
 
     def __init__(self, address: str, sender: str, helo: str, names: Names, receiver: str) -> None:

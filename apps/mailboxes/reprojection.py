@@ -11,6 +11,8 @@ worked in it since.
 """
 
 import uuid
+from collections.abc import Mapping
+from typing import Any
 
 from django.db import transaction
 
@@ -18,8 +20,12 @@ from apps.mailboxes.models import Message, Part
 from apps.mailboxes.projection import PreparedMessage, projected, projected_parts, put_for
 
 
-def project_again(message_id: uuid.UUID, prepared: PreparedMessage) -> None:
-    """Write what `prepared` says of a message that is there already, in a transaction of its own."""
+def project_again(
+    message_id: uuid.UUID, prepared: PreparedMessage, authentication: Mapping[str, Any] | None = None
+) -> None:
+    """Write what `prepared` says of a message that is there already, in a transaction of its own; and what was found
+    out about its sender by now, where `authentication` tells.
+    """
     with transaction.atomic():
         message = (
             Message.objects.select_for_update(of=("self",))
@@ -31,6 +37,8 @@ def project_again(message_id: uuid.UUID, prepared: PreparedMessage) -> None:
             return  # erased meanwhile, or rewritten by an erasure: what was read is no longer there
         blobs = put_for(message.organisation_id, prepared, message.raw)
         fields = projected(prepared, blobs)
+        if authentication is not None:
+            fields["authentication"] = authentication
         for name, value in fields.items():
             setattr(message, name, value)
         message.save(update_fields=list(fields))

@@ -21,11 +21,18 @@ class DatabaseThreads:
 
     def __init__(self, threads: int) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="database")
+        self._drops = False
 
     async def __call__(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """`work`'s answer. A caller that is cancelled meanwhile does not stop the thread: the work is done or not."""
+        """`work`'s answer. A caller that is cancelled meanwhile does not stop the thread: the work is done or not.
+
+        Raises RuntimeError when it has not begun at `close`.
+        """
 
         def unit() -> R:
+            if self._drops:
+                # Raised and not cancelled: a cancellation would end the caller's task and leave those who wait for it.
+                raise RuntimeError("the threads were closed before it began")
             try:
                 return work(*args, **kwargs)
             finally:
@@ -35,7 +42,8 @@ class DatabaseThreads:
 
     def close(self, *, wait: bool = False) -> None:
         """Take no more work. `wait` for what is under way; what has not begun is dropped then."""
-        self._pool.shutdown(wait=wait, cancel_futures=wait)
+        self._drops = wait
+        self._pool.shutdown(wait=wait)
 
 
 async def run_in_daemon_thread(work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:

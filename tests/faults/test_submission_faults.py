@@ -83,12 +83,15 @@ def test_killed_under_load_nothing_with_a_250_is_missing_and_nothing_is_there_tw
             thread.start()
         return threads
 
+    def kill_after_accepting(bound: int, process: ReceiveProcess) -> None:
+        wait_until(lambda: len(accepted) >= bound, what="mails with a 250")
+        process.kill()
+
     for kill_after in (10, 40, None):
         with ReceiveProcess(SMTP_TLS_CERTIFICATE=certificate) as process:
             threads = all_at(process.submission_port)
             if kill_after is not None:
-                wait_until(lambda bound=kill_after: len(accepted) >= bound, what="mails with a 250")  # type: ignore[misc]
-                process.kill()
+                kill_after_accepting(kill_after, process)
             for thread in threads:
                 thread.join(60)
         there = Counter(Message.objects.values_list("subject", flat=True))

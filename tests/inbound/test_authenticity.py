@@ -10,6 +10,7 @@ from apps.inbound import authenticity
 from apps.inbound.ingest import ingest_due
 from apps.inbound.models import ReceivedMessage
 from apps.inbound.receiving import Envelope, accept_message
+from apps.inbound.reingest import Choice, reingest
 from apps.mailboxes.models import Direction, Message
 from apps.mailboxes.provenance import Standing, authentication_of, provenance_of
 from apps.tickets.holding import release
@@ -114,6 +115,25 @@ def test_without_dns_mail_is_filed_and_nothing_concluded(house: House, dns: Name
     assert {told[name]["result"] for name in ("spf", "dkim", "dmarc")} == {"temperror"}
     assert provenance_of(message).standing == Standing.UNKNOWN
     assert provenance_of(take_in(house, sign(MAIL + b"more\r\n"))).standing == Standing.UNKNOWN
+
+
+def test_what_dns_did_not_tell_is_asked_again_when_the_mail_is_read_again(
+    house: House, dns: NameServer
+) -> None:
+    def read_again(message: Message) -> Standing:
+        authenticity.usual_names().close()
+        authenticity.usual_names.cache_clear()  # as in another process, which has not met the silence
+        assert [tally.done for tally in reingest(Choice(message_id=message.pk))] == [1]
+        message.refresh_from_db()
+        return provenance_of(message).standing
+
+    dns.down = True
+    forged, honest = take_in(house, MAIL, peer="198.51.100.1"), take_in(house, sign())
+    assert read_again(forged) == Standing.UNKNOWN
+    dns.down = False
+    assert (read_again(forged), read_again(honest)) == (Standing.FORGED, Standing.PROVEN)
+    dns.down = True
+    assert (read_again(forged), read_again(honest)) == (Standing.FORGED, Standing.PROVEN), "it is known now"
 
 
 def test_a_failure_of_ours_files_the_mail_all_the_same(

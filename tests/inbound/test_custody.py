@@ -3,13 +3,16 @@
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 from django.db import DataError, OperationalError, connection
 from django.utils import timezone
 
 from apps.blobs.selectors import read
+from apps.blobs.services import SPOOL_BOUND_BYTES
 from apps.inbound import custody
+from apps.inbound.custody import STORED_AT_ONCE
 from apps.inbound.models import ReceivedMessage
 from apps.inbound.receiving import Accepted, Envelope, Incoming, accept_all, accept_message, stage_incoming
 from tests.inbound.conftest import Listen
@@ -82,6 +85,32 @@ def test_one_that_cannot_be_written_harms_no_other(
     assert Counter(reply[:9] for reply in replies) == {"250 2.0.0": CLIENTS - 1, "451 4.3.0": 1}
     assert replies[5].startswith("451")
     assert ReceivedMessage.objects.count() == CLIENTS - 1
+
+
+def test_a_store_that_hangs_holds_up_neither_recipients_nor_small_mail(
+    port: int, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goes_on = threading.Event()
+
+    def hang(envelope: Envelope, raw: bytes, **named: Any) -> Incoming:
+        if len(raw) > SPOOL_BOUND_BYTES:
+            goes_on.wait(20)
+        return stage_incoming(envelope, raw, **named)
+
+    monkeypatch.setattr(custody, "stage_incoming", hang)
+    clients = [RawClient(port) for _ in range(STORED_AT_ONCE + 2)]
+    for number, client in enumerate(clients):
+        client.addresses("support@house.test")
+        client.asks(b"DATA")
+        client.says(stuffed(numbered(number) + b"x" * SPOOL_BOUND_BYTES + b"\r\n"))
+    with RawClient(port) as small:
+        small.socket.settimeout(10)
+        assert small.sends(raw_mail(), "support@house.test").startswith("250")
+    assert ReceivedMessage.objects.count() == 1
+    goes_on.set()
+    assert {client.hears()[:3] for client in clients} == {"250"}
+    for client in clients:
+        client.close()
 
 
 def test_nobody_is_told_250_when_the_commits_answer_is_lost(

@@ -78,6 +78,26 @@ def test_all_messages_being_received_share_a_bound(listen: Listen, house: House)
         assert two.sends(raw_mail() + b"y" * 900_000 + b"\r\n", "support@house.test").startswith("250")
 
 
+def test_one_address_that_sends_slowly_leaves_room_for_others(listen: Listen, house: House) -> None:
+    shared = {"max_in_flight_bytes": 2 * MEBIBYTE, "max_in_flight_bytes_per_address": MEBIBYTE}
+    port = listen(**shared).port
+    raw = raw_mail() + b"y" * 900_000 + b"\r\n"
+    with RawClient(port) as slow, RawClient(port) as second, RawClient(port, source="127.0.0.2") as other:
+        slow.addresses("support@house.test")
+        slow.asks(b"DATA")
+        slow.says(raw)
+        assert second.sends(raw, "support@house.test").startswith("452 4.3.1")
+        assert other.sends(raw, "support@house.test").startswith("250")
+    trusting = listen(**shared, trusted_networks=(ip_network("127.0.0.0/8"),))
+    with RawClient(trusting.port) as slow, RawClient(trusting.port) as second:
+        slow.addresses("support@house.test")
+        slow.asks(b"DATA")
+        slow.says(raw)
+        assert second.sends(raw, "alice@house.test").startswith("250")
+    wait_until(lambda: trusting.gate.connections == 0)
+    assert (trusting.gate.in_flight_bytes, trusting.gate.in_flight_by_address) == (0, {})
+
+
 def test_a_client_that_says_nothing_is_told_and_closed(listen: Listen) -> None:
     with RawClient(listen(command_seconds=0.2).port) as client:
         assert client.hears().startswith("421 4.4.2")
@@ -220,6 +240,22 @@ def test_a_client_that_guesses_addresses_is_sent_away(listen: Listen, house: Hou
         assert {reply[:9] for reply in replies} == {"550 5.1.1"}
         assert client.hears().startswith("421 4.7.0")
         assert client.hears() == ""
+
+
+def test_a_message_with_many_more_recipients_than_we_take_reaches_the_first_of_them(
+    listen: Listen, house: House
+) -> None:
+    """A sender that is hung up on instead begins anew with the same ones, until it gives up (RFC 5321 §4.5.3.1.10)."""
+    with RawClient(listen(max_recipients=2, max_errors=3, max_excess_recipients=8).port) as client:
+        replies = client.addresses(*(f"support+{n}@house.test" for n in range(10)))
+        assert [reply[:3] for reply in replies] == ["250"] * 2 + ["452"] * 8
+        client.asks(b"DATA")
+        client.says(stuffed(raw_mail()))
+        assert client.hears().startswith("250")
+        replies = client.addresses(*(f"support+{n}@house.test" for n in range(14)))
+        assert [reply[:3] for reply in replies] == ["250"] * 2 + ["452"] * 12
+        assert client.hears().startswith("421 4.7.0")
+    assert ReceivedMessage.objects.get().recipients == ["support+0@house.test", "support+1@house.test"]
 
 
 def test_a_client_that_only_idles_is_sent_away(listen: Listen) -> None:

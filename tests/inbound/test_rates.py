@@ -9,7 +9,7 @@ from django.conf import settings
 from redis import Redis
 
 from apps.inbound.limits import Limits
-from apps.inbound.rates import Counted, Rates, connect
+from apps.inbound.rates import LINES, Counted, Rates, connect
 from tests.inbound.conftest import Listen
 from tests.inbound.wire import RawClient
 from tests.mail import raw_mail
@@ -78,6 +78,21 @@ def test_with_redis_away_each_counts_for_itself_and_nobody_waits(servers: Server
         return [reply[:3] for reply in replies]
 
     assert asyncio.run(count()) == ["", "", "", "421"]
+
+
+def test_a_burst_of_senders_takes_a_few_lines_to_redis() -> None:
+    async def burst() -> int:
+        rates = Rates(LIMITS, connect(f"{settings.REDIS_URL}?client_name=burst"), now=Clock())
+        replies = await asyncio.gather(
+            *(rates.refusal(Counted.CONNECTIONS, f"192.0.2.{n}") for n in range(200))
+        )
+        assert set(replies) == {""}
+        with Redis.from_url(settings.REDIS_URL) as looking:
+            lines = [client for client in looking.client_list() if client["name"] == "burst"]
+        await rates.close()
+        return len(lines)
+
+    assert 0 < asyncio.run(burst()) <= LINES
 
 
 def test_one_ipv6_network_is_one_sender_and_trusted_ones_are_not_counted() -> None:

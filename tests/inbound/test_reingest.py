@@ -124,11 +124,11 @@ def test_a_run_that_was_killed_goes_on_where_it_was(house: House, monkeypatch: p
     monkeypatch.setattr(reingest, "BATCH", 2)
     done: list[uuid.UUID] = []
 
-    def dies_at_the_fourth(message_id: uuid.UUID, prepared: Any) -> None:
+    def dies_at_the_fourth(message_id: uuid.UUID, *given: Any) -> None:
         if len(done) == 3:
             raise KeyboardInterrupt
         done.append(message_id)
-        project_again(message_id, prepared)
+        project_again(message_id, *given)
 
     monkeypatch.setattr(reingest, "project_again", dies_at_the_fourth)
     with pytest.raises(KeyboardInterrupt):

@@ -21,7 +21,7 @@ from apps.inbound.wire import BLOCK_BYTES, HIGH_WATER_BYTES, Wire
 from apps.organisations.models import new_id
 
 OWNER = new_id()
-LIMITS = Limits(max_size_bytes=200_000, max_errors=15, max_idle_commands=30)
+LIMITS = Limits(max_size_bytes=200_000, max_errors=15, max_idle_commands=30, max_excess_recipients=50)
 
 
 @dataclass
@@ -79,9 +79,8 @@ class MemoryTransport(asyncio.Transport):
         self.is_paused = False
 
 
-async def converse(pieces: Sequence[bytes]) -> tuple[bytes, Recorder, int]:
-    """(all replies, what was taken, the most that was buffered at once)"""
-    service, gate = Recorder(), Gate(LIMITS)
+def connect(service: Recorder, gate: Gate) -> tuple[Wire, MemoryTransport, asyncio.Task[None]]:
+    """A session that has just begun."""
     kind = ListenerKind(service=service, gate=gate, hostname="mx.house.test")
     tasks: list[asyncio.Task[None]] = []
     wire = Wire(
@@ -90,6 +89,13 @@ async def converse(pieces: Sequence[bytes]) -> tuple[bytes, Recorder, int]:
     )
     transport = MemoryTransport()
     wire.connection_made(transport)
+    return wire, transport, tasks[0]
+
+
+async def converse(pieces: Sequence[bytes]) -> tuple[bytes, Recorder, int]:
+    """(all replies, what was taken, the most that was buffered at once)"""
+    service, gate = Recorder(), Gate(LIMITS)
+    wire, transport, session = connect(service, gate)
     most = 0
     for piece in pieces:
         for start in range(0, len(piece), BLOCK_BYTES):
@@ -103,7 +109,7 @@ async def converse(pieces: Sequence[bytes]) -> tuple[bytes, Recorder, int]:
             most = max(most, wire.buffered_bytes)
         await asyncio.sleep(0)
     wire.eof_received()
-    await tasks[0]
+    await session
     wire.connection_lost(None)
     assert gate.connections == gate.in_flight_bytes == 0
     return bytes(transport.written), service, most
@@ -219,3 +225,17 @@ def test_what_is_kept_is_bounded_whatever_is_sent(said: bytes) -> None:
     assert most <= HIGH_WATER_BYTES + BLOCK_BYTES
     assert len(written) < 20_000
     assert service.taken == []
+
+
+async def test_a_client_that_reads_no_reply_is_given_up() -> None:
+    """Nothing that it waits for is ours: the time of commands and blocks does not run while it has not read the last
+    reply, and it would have its connection for ever."""
+    gate = Gate(Limits(command_seconds=0.1))
+    wire, transport, session = connect(Recorder(), gate)
+    wire.pause_writing()  # as the system does when what was written has not left
+    said = b"EHLO c\r\n"
+    wire.get_buffer(-1)[: len(said)] = said
+    wire.buffer_updated(len(said))
+    await asyncio.wait_for(session, 20)
+    assert transport.is_closing()
+    assert gate.connections == 0

@@ -12,8 +12,8 @@ REPLY_SECONDS = 20
 class RawClient:
     """One connection. `says` sends bytes as they are; `hears` reads one reply, of however many lines."""
 
-    def __init__(self, port: int, *, greet: bool = True) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=REPLY_SECONDS)
+    def __init__(self, port: int, *, greet: bool = True, source: str = "127.0.0.1") -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), REPLY_SECONDS, (source, 0))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._file = self.socket.makefile("rb")
         self.greeting = self.hears()

@@ -79,6 +79,14 @@ def test_only_a_trusted_sealer_vouches_and_only_for_what_it_says(zone: Zone) -> 
     assert judged(other, zone, "lists.test").vouched_by == ""
 
 
+def test_of_several_senders_in_from_a_trusted_sealer_vouches_for_none(zone: Zone) -> None:
+    """It has judged one of them, and people may be shown the other."""
+    said = seal(sign(), "lists.test", PASSED)
+    chain = ArcChain(SignedMessage(said))
+    found = chain.check(zone, trusted=["lists.test"], from_domains=[AUTHOR, "bank.test"])
+    assert (found.result, found.vouched_by) == ("pass", "")
+
+
 def test_a_trusted_sealer_does_not_vouch_through_one_that_is_not(zone: Zone) -> None:
     """Whoever seals last could have written what stands below, and a trusted one seals what strangers claimed."""
     lie = seal(sign(), "evil.test", PASSED)

@@ -129,6 +129,16 @@ def test_a_forged_sender_has_taken_part_in_nothing(house: House, ticket: Ticket,
     )
 
 
+def test_what_a_trusted_forwarder_vouches_for_is_no_forgery(house: House, ticket: Ticket) -> None:
+    joined = arrive(
+        house.support,
+        message_id="listed@customer.example",
+        headers={"In-Reply-To": "<first@customer.example>"},
+        authentication={"dmarc": {"result": "fail"}, "arc": {"result": "pass", "vouched_by": "lists.test"}},
+    )
+    assert joined.thread_id == ticket.thread_id
+
+
 def test_who_was_written_to_takes_part(house: House) -> None:
     first = arrive(
         house.support, headers={"Cc": "Petra <Petra@contoso.example>", "Reply-To": "desk@customer.example"}

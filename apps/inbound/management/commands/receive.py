@@ -15,7 +15,7 @@ from django.core.management.base import BaseCommand, CommandError
 from apps.inbound.certificates import Certificates
 from apps.inbound.desk import Desk
 from apps.inbound.errors import CannotListen
-from apps.inbound.limits import Gate, Limits, plain_address
+from apps.inbound.limits import IN_FLIGHT_BYTES, Gate, Limits, plain_address
 from apps.inbound.listener import Listener
 from apps.inbound.rates import Rates, connect
 from apps.inbound.smtp import ListenerKind
@@ -41,8 +41,12 @@ class Command(BaseCommand):
 
 
 async def _receive() -> None:
+    # However large messages may be here, one address brings two at once, and leaves room for two of others.
+    room_bytes = max(IN_FLIGHT_BYTES, 4 * settings.SMTP_MAX_SIZE_BYTES)
     limits = Limits(
         max_size_bytes=settings.SMTP_MAX_SIZE_BYTES,
+        max_in_flight_bytes=room_bytes,
+        max_in_flight_bytes_per_address=room_bytes // 2,
         trusted_networks=tuple(settings.SMTP_TRUSTED_NETWORKS),
         proxy_networks=tuple(settings.SMTP_PROXY_NETWORKS),
         max_connections_per_minute=settings.SMTP_CONNECTIONS_PER_MINUTE,
