@@ -200,6 +200,17 @@ def test_the_same_again_within_the_hour_is_sent_once(house: House) -> None:
     assert not later.replayed
 
 
+@pytest.mark.parametrize("field", ["message-id: <own@laptop>", "Date: Mon, 02 Mar 2026 10:00:00 +0100"])
+def test_only_what_has_a_name_or_a_time_of_its_own_is_known_again(house: House, field: str) -> None:
+    nameless = b"From: support@house.test\r\nSubject: Disk full\r\n\r\nDate: today\r\n"
+    named = field.encode() + b"\r\n" + nameless
+    assert not give(house.as_alice, nameless).replayed
+    assert not give(house.as_alice, nameless).replayed
+    assert not give(house.as_alice, named).replayed
+    assert give(house.as_alice, named).replayed
+    assert Message.objects.count() == 3
+
+
 def test_who_has_read_the_answer_and_sends_the_same_again_means_it(house: House) -> None:
     first, second = give(house.as_alice), give(house.as_alice, nth=1)
     assert first.message != second.message
