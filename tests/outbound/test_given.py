@@ -17,7 +17,7 @@ from apps.outbound.submission.submit import GivenEnvelope, Submitted, submit_raw
 from apps.tickets.models import Ticket, TicketState
 from tests.arrivals import arrive
 from tests.mail import raw_mail
-from tests.outbound.sending import drain
+from tests.outbound.sending import drain, send
 from tests.people import House
 from tests.remote.server import RemoteServer
 
@@ -172,6 +172,24 @@ def test_an_answer_from_a_mail_program_is_the_tickets_answer(house: House) -> No
     assert Message.objects.get(direction=Direction.OUT).thread_id == question.thread_id
     ticket = Ticket.objects.get()
     assert (ticket.state, ticket.assignee) == (TicketState.PENDING, house.alice)
+
+
+def test_what_a_stranger_sent_under_the_id_of_our_own_mail_does_not_catch_its_answer(house: House) -> None:
+    ours = send(house.as_alice, ELENA).message
+    forged = arrive(house.support, message_id=ours.rfc_message_id)
+    answers = {"In-Reply-To": f"<{ours.rfc_message_id}>"}
+    give(house.as_alice, own_mail(headers=answers))
+    over_rest = send(house.as_alice, ELENA, in_reply_to=ours.rfc_message_id).message
+    given = Message.objects.get(rfc_message_id="own@laptop")
+    assert forged.thread_id != ours.thread_id == given.thread_id == over_rest.thread_id
+
+
+def test_what_says_that_a_machine_wrote_it_has_its_turn_among_programs(house: House) -> None:
+    first = send(house.as_key, ELENA).message
+    answers = {"In-Reply-To": f"<{first.rfc_message_id}>"}
+    by_hand = give(house.as_alice, own_mail(headers=answers)).message
+    automatic = own_mail(headers=answers | {"Auto-Submitted": "auto-replied"}, message_id="2@laptop")
+    assert (by_hand.machine_turns, give(house.as_alice, automatic).message.machine_turns) == (0, 1)
 
 
 def test_an_answer_from_ones_own_mailbox_or_by_a_machine_leaves_the_ticket_alone(house: House) -> None:

@@ -16,10 +16,11 @@ from functools import partial
 from apps.accounts.principal import Principal
 from apps.mailboxes.addresses import look_up
 from apps.mailboxes.loops import turn_after
-from apps.mailboxes.models import Message, OwnedAddress, digest_of_message_id
+from apps.mailboxes.models import OwnedAddress
 from apps.mailboxes.projection import prepare
+from apps.mailboxes.threads import MAX_QUOTED, known_by_id
 from apps.mime.address import Address, comparable_address, normalise_address
-from apps.mime.message import ParsedMessage
+from apps.mime.message import MessageKind, ParsedMessage
 from apps.mime.sendable import Sendable, Unsendable, make_sendable
 from apps.outbound.errors import Fault, SubmissionInvalid
 from apps.outbound.models import Lane, RecipientField
@@ -61,6 +62,7 @@ def plan_given(principal: Principal, envelope: GivenEnvelope, raw: bytes, now: d
         raise SubmissionInvalid("message", f"It has more than {MAX_ATTACHMENTS} files.", Fault.TOO_MANY)
     people = _people(principal, envelope, sendable, prepared.parsed, given)
     ancestry = _ancestry(principal, prepared.parsed)
+    says_so = prepared.parsed.kind == MessageKind.AUTO_REPLY
     return Plan(
         people=people,
         prepared=prepared,
@@ -71,7 +73,7 @@ def plan_given(principal: Principal, envelope: GivenEnvelope, raw: bytes, now: d
         signature=signature_on(people, sendable.raw, now, now),
         thread=ancestry.thread,
         answers=ancestry.answers,
-        turn=turn_after(ancestry.answers, now, by_machine=principal.user is None),
+        turn=turn_after(ancestry.answers, now, by_machine=principal.is_program or says_so),
     )
 
 
@@ -163,12 +165,9 @@ def _people(
 
 def _ancestry(principal: Principal, parsed: ParsedMessage) -> Ancestry:
     """What it answers, in its own words: one of ours may answer any message we know, as over REST."""
-    named = [*parsed.in_reply_to, *reversed(parsed.references)]
-    known = Message.objects.select_related("thread").filter(
-        organisation_id=principal.organisation_id,
-        rfc_message_id_digest__in=[digest_of_message_id(one) for one in named],
-    )
-    nearest = min(known, key=lambda one: named.index(one.rfc_message_id), default=None)
+    named = [*parsed.in_reply_to, *reversed(parsed.references)][:MAX_QUOTED]
+    known = known_by_id(principal.organisation_id, named)
+    nearest = next((known[one] for one in named if one in known), None)
     return ancestry_of(nearest) if nearest is not None else Ancestry()
 
 
