@@ -70,7 +70,7 @@ class Principal:
 
     @property
     def is_program(self) -> bool:
-        """Whether nobody sits there, as far as it can be told: whoever has a key is a program, whosever key it is, and a
+        """Whether nobody sits there, as far as it can be told: who has a key is a program, whosever key it is, and a
         mail program with a person's password is taken for the person."""
         return self.user is None or self.api_key is not None
 
