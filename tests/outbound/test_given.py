@@ -8,7 +8,7 @@ from django.db import connection
 from django.utils import timezone
 
 from apps.accounts.principal import Principal
-from apps.mailboxes.models import Direction, Domain, Folder, MailboxEntry, Message, Side
+from apps.mailboxes.models import Direction, Domain, Folder, MailboxEntry, Message, MessageKind, Side
 from apps.mailboxes.selectors import raw_of
 from apps.outbound.errors import Fault, QuotaReached, SubmissionInvalid
 from apps.outbound.models import Delivery, DeliveryState, Lane, RefusedSubmission, SendingPolicy
@@ -174,6 +174,16 @@ def test_an_answer_from_a_mail_program_is_the_tickets_answer(house: House) -> No
     assert (ticket.state, ticket.assignee) == (TicketState.PENDING, house.alice)
 
 
+def test_an_invitation_from_a_mail_program_is_an_answer_too(house: House) -> None:
+    question = arrive(house.support)
+    raw = own_mail(
+        headers={"In-Reply-To": f"<{question.rfc_message_id}>"},
+        text="BEGIN:VCALENDAR\r\nMETHOD:REQUEST\r\nEND:VCALENDAR\r\n",
+    ).replace(b"text/plain; charset=utf-8", b"text/calendar; method=REQUEST")
+    assert give(house.as_alice, raw).message.kind == MessageKind.CALENDAR
+    assert Ticket.objects.get().state == TicketState.PENDING
+
+
 def test_what_a_stranger_sent_under_the_id_of_our_own_mail_does_not_catch_its_answer(house: House) -> None:
     ours = send(house.as_alice, ELENA).message
     forged = arrive(house.support, message_id=ours.rfc_message_id)
@@ -197,7 +207,8 @@ def test_an_answer_from_ones_own_mailbox_or_by_a_machine_leaves_the_ticket_alone
     answers = {"In-Reply-To": f"<{question.rfc_message_id}>"}
     give(house.as_alice, own_mail(sender="alice@house.test", headers=answers))
     give(house.as_alice, own_mail(headers=answers | {"Auto-Submitted": "auto-replied"}))
-    assert Message.objects.filter(thread=question.thread_id).count() == 3
+    give(house.as_key, own_mail(headers=answers | {"Auto-Submitted": "auto-generated"}))
+    assert Message.objects.filter(thread=question.thread_id).count() == 4
     assert Ticket.objects.get().state == TicketState.OPEN
 
 
