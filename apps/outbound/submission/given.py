@@ -57,10 +57,11 @@ def plan_given(principal: Principal, envelope: GivenEnvelope, raw: bytes, now: d
     quotas = check_quota(principal, len(envelope.recipients), now)
     given = _recipients(envelope)
     sendable = _sendable(principal.organisation_id, raw, now)
+    author = _check_author(principal, envelope, sendable)
     prepared = prepare(sendable.raw)
     if len(prepared.parts) > MAX_ATTACHMENTS:
         raise SubmissionInvalid("message", f"It has more than {MAX_ATTACHMENTS} files.", Fault.TOO_MANY)
-    people = _people(principal, envelope, sendable, prepared.parsed, given)
+    people = _people(sendable, author, prepared.parsed, given)
     ancestry = _ancestry(principal, prepared.parsed)
     says_so = prepared.parsed.kind == MessageKind.AUTO_REPLY
     return Plan(
@@ -137,24 +138,22 @@ def _check_owned(principal: Principal, written: list[tuple[str, str]]) -> list[O
     return [row for row in rows if row is not None]
 
 
-def _people(
-    principal: Principal,
-    envelope: GivenEnvelope,
-    sendable: Sendable,
-    parsed: ParsedMessage,
-    given: list[Address],
-) -> People:
+def _check_author(principal: Principal, envelope: GivenEnvelope, sendable: Sendable) -> OwnedAddress:
+    """The row of From. Raises SubmissionInvalid where it, Sender or the return path is not the caller's."""
     written = [(_FROM, sendable.author.address)]
     written += [("headers.Sender", sendable.sender.address)] if sendable.sender is not None else []
     written += [("mail_from", envelope.sender)] if envelope.sender else []
-    author_row = _check_owned(principal, written)[0]
+    return _check_owned(principal, written)[0]
+
+
+def _people(sendable: Sendable, author: OwnedAddress, parsed: ParsedMessage, given: list[Address]) -> People:
     named = {comparable_address(one.address): RecipientField.CC for one in parsed.cc}
     named |= {comparable_address(one.address): RecipientField.TO for one in parsed.to}
     by_field = [(named.get(normalise_address(one.address), RecipientField.BCC), one) for one in given]
-    recipients = tuple(resolve(principal.organisation_id, by_field))
+    recipients = tuple(resolve(author.organisation_id, by_field))
     return People(
         sender=sendable.author,
-        sender_row=author_row,
+        sender_row=author,
         to=parsed.to,
         cc=parsed.cc,
         bcc=tuple(Address("", one.address) for one in recipients if one.field == RecipientField.BCC),
