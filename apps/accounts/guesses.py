@@ -3,7 +3,8 @@
 Failures are counted for each account from each network address, for each account, and for each network address; a
 counter lives as long as its window, counted from its first failure. Whoever has got in from an address within a month
 is not barred for what others do: neither for strangers who guess at the account, nor for a neighbour behind the same
-address whose program tries an old password all day.
+address whose program tries an old password all day. Where several have secrets of their own for one account, as for a
+shared mailbox, that holds for each secret: an old one bars nobody who has got in there with another.
 
 Counters live in Redis, which may be lost: an attacker then gets some guesses more. While it is away each process counts
 for itself.
@@ -13,7 +14,7 @@ Limits: behind a proxy all people share the proxy's address until the server pas
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, TypeVar
 
@@ -37,16 +38,20 @@ _own_memory = LocMemCache("guesses", {"OPTIONS": {"MAX_ENTRIES": 10_000}})
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """One try at a door. `network_address` is "" for a peer whose address says nothing about who it is."""
+    """One try at a door. `network_address` is "" for a peer whose address says nothing about who it is. `secret`: what
+    was said, where it is random and so long that a digest tells nothing of it; "" for what a person has thought of."""
 
     door: str
     account: str
     network_address: str
+    secret: str = field(default="", repr=False)
 
     @property
     def is_barred(self) -> bool:
         """Whether it must wait, whatever its secret is."""
-        counted = _remembering(lambda memory: memory.get_many([*self._limits, self._known]))
+        counted = _remembering(lambda memory: memory.get_many([*self._limits, self._known, self._trusted]))
+        if self.secret and self._trusted in counted:
+            return False
         is_known = self._known in counted
         return any(
             counted.get(name, 0) >= limit
@@ -55,13 +60,15 @@ class Guess:
         )
 
     def failed(self) -> None:
-        """Count it."""
+        """Count it. A secret that opened once and was taken back is a guess like any other."""
         for name in self._limits:
             _remembering(partial(_count, name))
+        _remembering(lambda memory: memory.delete(self._trusted))
 
     def succeeded(self) -> None:
-        """Remember that this account comes from here."""
-        _remembering(lambda memory: memory.set(self._known, 1, KNOWN_SECONDS))
+        """Remember that this account, with this secret, comes from here."""
+        known = dict.fromkeys((self._known, self._trusted), 1)
+        _remembering(lambda memory: memory.set_many(known, KNOWN_SECONDS))
 
     @property
     def _limits(self) -> dict[str, int]:
@@ -79,10 +86,17 @@ class Guess:
         return f"{self._pair}:known"
 
     @property
+    def _trusted(self) -> str:
+        return f"{self._pair}:known:{_digest_of(self.secret)}"
+
+    @property
     def _who(self) -> str:
         # A digest: what people type into the wrong field is often a password.
-        account = self.account.strip().lower().encode("utf-8", "surrogatepass")
-        return hashlib.sha256(account).hexdigest()[:32]
+        return _digest_of(self.account.strip().lower())
+
+
+def _digest_of(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def _remembering(ask: Callable[[BaseCache], Answer]) -> Answer:

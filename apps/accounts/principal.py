@@ -69,6 +69,12 @@ class Principal:
         return self.app_password_id is not None and self.user is None
 
     @property
+    def is_program(self) -> bool:
+        """Whether nobody sits there, as far as it can be told: who has a key is a program, whosever key it is, and a
+        mail program with a person's password is taken for the person."""
+        return self.user is None or self.api_key is not None
+
+    @property
     def actor(self) -> str:
         """A stable name for idempotency keys and event rows: ids only, never an address."""
         if self.api_key is not None:

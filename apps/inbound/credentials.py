@@ -3,8 +3,9 @@
 The name must be `apikey`, or an address that may be sent from with the secret. The secret alone decides who it is, by
 the digest of it, so that timing tells nothing about secrets; a wrong name and a wrong secret are answered alike.
 
-Failures are counted (`accounts.guesses`). Under the name `apikey` many programs sign in from one place, and one that
-was left with an old key must not bar the others: there the account is the key itself.
+Failures are counted (`accounts.guesses`). Whoever has got in with a secret is let in with it again, whatever others try
+under the same name: a shared mailbox has as many passwords as people. Under the name `apikey` many programs sign in
+from one place, and one that was left with an old key must not bar the others: there the account is the key itself.
 """
 
 import hashlib
@@ -32,7 +33,8 @@ def sign_in(
     credentials: Credentials, *, network_address: str, counts_address: bool, now: datetime
 ) -> Principal | None:
     """Who it is, or None. Raises Barred. `counts_address`: many failures bar the address as well."""
-    guess = Guess(DOOR, _account(credentials), network_address if counts_address else "")
+    counted = network_address if counts_address else ""
+    guess = Guess(DOOR, _account(credentials), counted, credentials.secret)
     if guess.is_barred:
         raise Barred
     principal = _principal(credentials, network_address, now)

@@ -8,7 +8,8 @@
 
 What is refused is answered with its reason in one sentence, and kept by the mail program that wrote it. A failure of
 ours is 451. A client that dies between our commit and the 250, or never reads it, repeats the message, which is then
-recognised for an hour and not sent twice; who has read the 250 and sends the same again on that connection means it.
+recognised for an hour by its Message-ID or Date and not sent twice; who has read the 250 and sends the same again on
+that connection means it.
 
 No Received line is added: it would tell every recipient where the writer sits.
 

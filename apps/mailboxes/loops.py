@@ -9,7 +9,8 @@ begins anew.
 Beyond `MAX_TURNS` a message is not delivered: its deliveries fail with the cause `loop`, and nobody is told by mail.
 
 Limits: a program that answers without naming what it answers (`in_reply_to`) begins anew each time, and is bounded by
-the quotas only. So is one that answers mail from outside which does not say that a machine wrote it.
+the quotas only. So is one that answers mail from outside which does not say that a machine wrote it, and one that
+signs in with a person's app password and does not say so of its own.
 """
 
 from datetime import datetime, timedelta

@@ -123,7 +123,7 @@ def _quoted(organisation_id: uuid.UUID, parsed: ParsedMessage, ids: MessageIds) 
     signed = list(by_rule)
     for message_id in named:
         by_rule.setdefault(message_id, FiledRule.ANSWERS_KNOWN)
-    known = _known(organisation_id, list(by_rule))
+    known = known_by_id(organisation_id, list(by_rule))
     return [
         _Quoted(known[message_id], rule, signed=message_id in signed)
         for message_id, rule in by_rule.items()
@@ -131,7 +131,7 @@ def _quoted(organisation_id: uuid.UUID, parsed: ParsedMessage, ids: MessageIds) 
     ]
 
 
-def _known(organisation_id: uuid.UUID, message_ids: Sequence[str]) -> dict[str, Message]:
+def known_by_id(organisation_id: uuid.UUID, message_ids: Sequence[str]) -> dict[str, Message]:
     """By Message-ID, the message of it: the one we wrote before what others sent under its name, then the oldest."""
     if not message_ids:
         return {}

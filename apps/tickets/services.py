@@ -21,6 +21,7 @@ from apps.tickets.selectors import assignable_people, ticket_of
 MAX_TAGS = 50
 MAX_TAG_CHARS = 100
 MAX_NOTE_CHARS = 100_000
+_A_PERSONS = frozenset({MessageKind.MAIL, MessageKind.CALENDAR})
 
 
 class _Unchanged:
@@ -120,7 +121,8 @@ def record_answer(principal: Principal, message: Message, now: datetime) -> None
     """Note a message that was written elsewhere than in its ticket, as in a mail program: where a person's mail leaves
     the house in the conversation of a ticket, from the ticket's mailbox, it is the answer. In the submission's
     transaction."""
-    if message.direction != Direction.OUT or message.kind != MessageKind.MAIL:
+    marked = message.handling.get("auto-submitted", "no").strip().lower()
+    if message.direction != Direction.OUT or message.kind not in _A_PERSONS or marked != "no":
         return
     copy = message.entries.filter(side=Side.SENDER).select_related("mailbox").first()
     ticket = ticket_of(copy.mailbox, message.thread_id) if copy is not None else None

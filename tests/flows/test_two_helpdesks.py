@@ -7,6 +7,9 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from apps.accounts.models import Role
+from apps.accounts.principal import Principal
+from apps.accounts.services import create_api_key
 from apps.automation.acknowledge import PER_SENDER_PER_DAY
 from apps.automation.models import Acknowledgement
 from apps.mailboxes.loops import MAX_TURNS
@@ -139,16 +142,21 @@ def test_two_helpdesks_and_a_third_that_answers_everything_end_in_silence(
     assert Acknowledgement.objects.filter(because="too_many").exists()
 
 
-def test_two_mailboxes_of_ours_with_a_program_behind_each_stop_by_themselves(house: House) -> None:
+@pytest.mark.parametrize("whose_key", ["the organisation's", "a person's"])
+def test_two_mailboxes_of_ours_with_a_program_behind_each_stop_by_themselves(
+    house: House, whose_key: str
+) -> None:
     """Over the same-domain road: no server in between, and nobody who would count Received fields."""
+    persons_key = create_api_key(house.organisation, name="script", role=Role.AGENT, user=house.alice)[0]
+    program = Principal.of_key(persons_key) if whose_key == "a person's" else house.as_key
     programs = {"support@house.test": "alice@house.test", "alice@house.test": "support@house.test"}
-    submitted = send(house.as_key, "support@house.test", sender="alice@house.test")
+    submitted = send(program, "support@house.test", sender="alice@house.test")
     answers = 0
     while submitted.message.state == "delivered" and answers < 500:
         answers += 1
         heard_by = submitted.deliveries[0].recipient
         submitted = send(
-            house.as_key,
+            program,
             programs[heard_by],
             sender=heard_by,
             subject="Re: Your invoice",

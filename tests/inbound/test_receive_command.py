@@ -31,6 +31,14 @@ def test_it_takes_mail_and_ends_well_when_told_to(house: House) -> None:
     assert ReceivedMessage.objects.count() == 1
 
 
+def test_no_port_announces_more_than_it_takes(house: House) -> None:
+    with ReceiveProcess(SMTP_MAX_SIZE_BYTES=str(100 * 1024 * 1024)) as process:
+        with RawClient(process.port) as world:
+            assert "250-SIZE 104857600" in world.asks(b"EHLO again")
+        with RawClient(process.submission_port) as program:
+            assert "250-SIZE 31457280" in program.asks(b"EHLO again")
+
+
 def test_a_taken_port_is_one_line_naming_it() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -223,6 +223,20 @@ def test_guessing_at_an_address_is_stopped_and_the_right_password_must_wait(
     )
 
 
+def test_an_old_password_of_a_shared_mailbox_bars_no_colleague_beside_it(
+    listening: Listening, house: House, password: str
+) -> None:
+    old = create_app_password(house.as_alice, house.support, name="Old laptop", now=timezone.now())[1]
+    for words in (password, old):
+        assert guess(listening, "support@house.test", words).startswith("235")
+    revoke_app_password(house.as_alice, AppPassword.objects.get(name="Old laptop"), timezone.now())
+    for _ in range(guesses.MAX_FAILURES_OF_PAIR):
+        assert guess(listening, "support@house.test", old) == WRONG
+    assert guess(listening, "support@house.test", old).startswith("454")
+    assert guess(listening, "support@house.test", "never heard").startswith("454")
+    assert guess(listening, "support@house.test", password).startswith("235")
+
+
 def test_guessing_from_an_address_is_stopped_but_not_for_who_is_known_there(
     tmp_path: Path, house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:

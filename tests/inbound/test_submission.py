@@ -257,7 +257,7 @@ def test_line_ends_of_every_kind_smuggle_nothing(
 def test_the_same_again_on_this_connection_is_meant_and_on_another_it_is_a_repetition(
     listening: Listening, house: House, keyed: MailProgram
 ) -> None:
-    raw = mail().as_bytes().replace(b"\n", b"\r\n")
+    raw = mail(Message_ID="<1@laptop.example>").as_bytes().replace(b"\n", b"\r\n")
     first = keyed.sends(raw, ELENA, sender="support@house.test")
     second = keyed.sends(raw, ELENA, sender="support@house.test")
     assert first != second
@@ -265,6 +265,15 @@ def test_the_same_again_on_this_connection_is_meant_and_on_another_it_is_a_repet
         again.signs_in("apikey", house.secret)
         assert again.sends(raw, ELENA, sender="support@house.test") == first
     assert Message.objects.count() == 2
+
+
+def test_a_script_that_reports_the_same_twice_is_heard_twice(listening: Listening, house: House) -> None:
+    raw = mail("The disk is full").as_bytes().replace(b"\n", b"\r\n")
+    for _ in range(2):
+        with MailProgram(listening.port) as script:
+            script.signs_in("apikey", house.secret)
+            assert script.sends(raw, ELENA, sender="support@house.test").startswith("250")
+    assert Message.objects.count() == Delivery.objects.count() == 2
 
 
 def test_commands_sent_ahead_are_answered_in_order(keyed: MailProgram, house: House) -> None:

@@ -8,7 +8,7 @@ from django.db import connection
 from django.utils import timezone
 
 from apps.accounts.principal import Principal
-from apps.mailboxes.models import Direction, Domain, Folder, MailboxEntry, Message, Side
+from apps.mailboxes.models import Direction, Domain, Folder, MailboxEntry, Message, MessageKind, Side
 from apps.mailboxes.selectors import raw_of
 from apps.outbound.errors import Fault, QuotaReached, SubmissionInvalid
 from apps.outbound.models import Delivery, DeliveryState, Lane, RefusedSubmission, SendingPolicy
@@ -17,7 +17,7 @@ from apps.outbound.submission.submit import GivenEnvelope, Submitted, submit_raw
 from apps.tickets.models import Ticket, TicketState
 from tests.arrivals import arrive
 from tests.mail import raw_mail
-from tests.outbound.sending import drain
+from tests.outbound.sending import drain, send
 from tests.people import House
 from tests.remote.server import RemoteServer
 
@@ -174,12 +174,41 @@ def test_an_answer_from_a_mail_program_is_the_tickets_answer(house: House) -> No
     assert (ticket.state, ticket.assignee) == (TicketState.PENDING, house.alice)
 
 
+def test_an_invitation_from_a_mail_program_is_an_answer_too(house: House) -> None:
+    question = arrive(house.support)
+    raw = own_mail(
+        headers={"In-Reply-To": f"<{question.rfc_message_id}>"},
+        text="BEGIN:VCALENDAR\r\nMETHOD:REQUEST\r\nEND:VCALENDAR\r\n",
+    ).replace(b"text/plain; charset=utf-8", b"text/calendar; method=REQUEST")
+    assert give(house.as_alice, raw).message.kind == MessageKind.CALENDAR
+    assert Ticket.objects.get().state == TicketState.PENDING
+
+
+def test_what_a_stranger_sent_under_the_id_of_our_own_mail_does_not_catch_its_answer(house: House) -> None:
+    ours = send(house.as_alice, ELENA).message
+    forged = arrive(house.support, message_id=ours.rfc_message_id)
+    answers = {"In-Reply-To": f"<{ours.rfc_message_id}>"}
+    give(house.as_alice, own_mail(headers=answers))
+    over_rest = send(house.as_alice, ELENA, in_reply_to=ours.rfc_message_id).message
+    given = Message.objects.get(rfc_message_id="own@laptop")
+    assert forged.thread_id != ours.thread_id == given.thread_id == over_rest.thread_id
+
+
+def test_what_says_that_a_machine_wrote_it_has_its_turn_among_programs(house: House) -> None:
+    first = send(house.as_key, ELENA).message
+    answers = {"In-Reply-To": f"<{first.rfc_message_id}>"}
+    by_hand = give(house.as_alice, own_mail(headers=answers)).message
+    automatic = own_mail(headers=answers | {"Auto-Submitted": "auto-replied"}, message_id="2@laptop")
+    assert (by_hand.machine_turns, give(house.as_alice, automatic).message.machine_turns) == (0, 1)
+
+
 def test_an_answer_from_ones_own_mailbox_or_by_a_machine_leaves_the_ticket_alone(house: House) -> None:
     question = arrive(house.support)
     answers = {"In-Reply-To": f"<{question.rfc_message_id}>"}
     give(house.as_alice, own_mail(sender="alice@house.test", headers=answers))
     give(house.as_alice, own_mail(headers=answers | {"Auto-Submitted": "auto-replied"}))
-    assert Message.objects.filter(thread=question.thread_id).count() == 3
+    give(house.as_key, own_mail(headers=answers | {"Auto-Submitted": "auto-generated"}))
+    assert Message.objects.filter(thread=question.thread_id).count() == 4
     assert Ticket.objects.get().state == TicketState.OPEN
 
 
@@ -198,6 +227,17 @@ def test_the_same_again_within_the_hour_is_sent_once(house: House) -> None:
         now=timezone.now() + timedelta(minutes=61),
     )
     assert not later.replayed
+
+
+@pytest.mark.parametrize("field", ["message-id: <own@laptop>", "Date: Mon, 02 Mar 2026 10:00:00 +0100"])
+def test_only_what_has_a_name_or_a_time_of_its_own_is_known_again(house: House, field: str) -> None:
+    nameless = b"From: support@house.test\r\nSubject: Disk full\r\n\r\nDate: today\r\n"
+    named = field.encode() + b"\r\n" + nameless
+    assert not give(house.as_alice, nameless).replayed
+    assert not give(house.as_alice, nameless).replayed
+    assert not give(house.as_alice, named).replayed
+    assert give(house.as_alice, named).replayed
+    assert Message.objects.count() == 3
 
 
 def test_who_has_read_the_answer_and_sends_the_same_again_means_it(house: House) -> None:

@@ -2,7 +2,8 @@
 
 Amazon SES tells of bounces, complaints and deliveries in JSON, which SNS sends as mail ("Amazon SNS notification
 contents for Amazon SES"). `mail.source` is the envelope sender, and so our signed return path. Microsoft's Junk Mail
-Reporting Program sends the mail back with one field added that names the recipient.
+Reporting Program sends the mail back with one field added that names the recipient. Only what that program sends is a
+complaint: a customer who forwards our mail, such a field in it, wants something of us.
 """
 
 import json
@@ -15,6 +16,7 @@ from apps.outbound.bounces.report import MAX_DIAGNOSTIC_CHARS, MAX_RECIPIENTS, R
 from apps.outbound.models import ReportAction
 
 MAX_JSON_CHARS = 256 * 1024
+JUNK_REPORTER = "staff@hotmail.com"
 
 _NOTIFICATION = re.compile(r"\s{0,10}\{\s{0,10}\"(?:notificationType|eventType)\"")
 # where the recipients stand, and what is told of them
@@ -65,7 +67,7 @@ def read_junk_report(returned: Headers) -> tuple[Told, ...]:
 def _told(kind: str, details: dict[str, Any], recipient: object) -> Told:
     one = recipient if isinstance(recipient, dict) else {"emailAddress": recipient}
     action = {
-        "Bounce": ReportAction.DELAYED if details.get("bounceType") == "Transient" else ReportAction.FAILED,
+        "Bounce": _bounced(details, _text(one, "action")),
         "Complaint": ReportAction.COMPLAINED,
         "Delivery": ReportAction.DELIVERED,
     }[kind]
@@ -82,6 +84,13 @@ def _told(kind: str, details: dict[str, Any], recipient: object) -> Told:
         diagnostic=clean_line(words.removeprefix("smtp;").strip(), MAX_DIAGNOSTIC_CHARS),
         server=clean_line(_text(details, "reportingMTA").removeprefix("dns;").strip(), 255),
     )
+
+
+def _bounced(details: dict[str, Any], action: str) -> ReportAction:
+    """Amazon tells of a "Transient" bounce when it tries no more. Only what came without a report (no `action`) may be
+    a holiday notice."""
+    may_be_none = details.get("bounceType") == "Transient" and not action
+    return ReportAction.DELAYED if may_be_none or action == "delayed" else ReportAction.FAILED
 
 
 def _dict(value: object, name: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from apps.mime.message import MessageKind, ParsedMessage, ParsedPart
 from apps.outbound.bounces.delivery_status import address_of, read_delivery_status
 from apps.outbound.bounces.dialects import MESSAGE_ID, READ_CHARS, RETURN_PATH, read_prose
 from apps.outbound.bounces.feedback import read_feedback
-from apps.outbound.bounces.providers import read_junk_report, read_ses
+from apps.outbound.bounces.providers import JUNK_REPORTER, read_junk_report, read_ses
 from apps.outbound.bounces.report import Report, Returned, Told
 
 _STATUS_TYPES = frozenset({"message/delivery-status", "message/global-delivery-status"})
@@ -72,7 +72,7 @@ def read_report(parsed: ParsedMessage, raw: bytes, *, envelope_sender: str) -> R
 
 def _junk_report(parsed: ParsedMessage) -> tuple[Told, ...]:
     part = _first(parsed, _RETURNED_TYPES)
-    if part is None:
+    if part is None or parsed.sender.address.lower() != JUNK_REPORTER:
         return ()
     data = part.data[:_RETURNED_BYTES]
     return read_junk_report(read_headers(data, 0, len(data))[0])

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from apps.accounts.principal import Principal
 from apps.mailboxes.errors import NotVisible
 from apps.mailboxes.filing import Filed, FiledRule
-from apps.mailboxes.models import Message, digest_of_message_id
+from apps.mailboxes.models import Message
 from apps.mailboxes.selectors import message_for
-from apps.mailboxes.threads import ThreadChoice
+from apps.mailboxes.threads import ThreadChoice, known_by_id
 from apps.outbound.errors import Fault, SubmissionInvalid
 from apps.outbound.submission.validation import can_be_referred_to, check_message_id
 
@@ -33,10 +33,7 @@ def ancestry_named(principal: Principal, in_reply_to: str) -> Ancestry:
         message_id = uuid.UUID(in_reply_to)
     except ValueError:
         bare = check_message_id("in_reply_to", in_reply_to)
-        known = Message.objects.filter(
-            organisation_id=principal.organisation_id, rfc_message_id_digest=digest_of_message_id(bare)
-        )
-        parent = known.order_by("received_at").first()
+        parent = known_by_id(principal.organisation_id, [bare]).get(bare)
         return ancestry_of(parent) if parent is not None else Ancestry(bare, (bare,))
     try:
         parent = message_for(principal, message_id)

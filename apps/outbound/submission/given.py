@@ -16,10 +16,11 @@ from functools import partial
 from apps.accounts.principal import Principal
 from apps.mailboxes.addresses import look_up
 from apps.mailboxes.loops import turn_after
-from apps.mailboxes.models import Message, OwnedAddress, digest_of_message_id
+from apps.mailboxes.models import OwnedAddress
 from apps.mailboxes.projection import prepare
+from apps.mailboxes.threads import MAX_QUOTED, known_by_id
 from apps.mime.address import Address, comparable_address, normalise_address
-from apps.mime.message import ParsedMessage
+from apps.mime.message import MessageKind, ParsedMessage
 from apps.mime.sendable import Sendable, Unsendable, make_sendable
 from apps.outbound.errors import Fault, SubmissionInvalid
 from apps.outbound.models import Lane, RecipientField
@@ -56,11 +57,13 @@ def plan_given(principal: Principal, envelope: GivenEnvelope, raw: bytes, now: d
     quotas = check_quota(principal, len(envelope.recipients), now)
     given = _recipients(envelope)
     sendable = _sendable(principal.organisation_id, raw, now)
+    author = _check_author(principal, envelope, sendable)
     prepared = prepare(sendable.raw)
     if len(prepared.parts) > MAX_ATTACHMENTS:
         raise SubmissionInvalid("message", f"It has more than {MAX_ATTACHMENTS} files.", Fault.TOO_MANY)
-    people = _people(principal, envelope, sendable, prepared.parsed, given)
+    people = _people(sendable, author, prepared.parsed, given)
     ancestry = _ancestry(principal, prepared.parsed)
+    says_so = prepared.parsed.kind == MessageKind.AUTO_REPLY
     return Plan(
         people=people,
         prepared=prepared,
@@ -71,7 +74,7 @@ def plan_given(principal: Principal, envelope: GivenEnvelope, raw: bytes, now: d
         signature=signature_on(people, sendable.raw, now, now),
         thread=ancestry.thread,
         answers=ancestry.answers,
-        turn=turn_after(ancestry.answers, now, by_machine=principal.user is None),
+        turn=turn_after(ancestry.answers, now, by_machine=principal.is_program or says_so),
     )
 
 
@@ -135,24 +138,22 @@ def _check_owned(principal: Principal, written: list[tuple[str, str]]) -> list[O
     return [row for row in rows if row is not None]
 
 
-def _people(
-    principal: Principal,
-    envelope: GivenEnvelope,
-    sendable: Sendable,
-    parsed: ParsedMessage,
-    given: list[Address],
-) -> People:
+def _check_author(principal: Principal, envelope: GivenEnvelope, sendable: Sendable) -> OwnedAddress:
+    """The row of From. Raises SubmissionInvalid where it, Sender or the return path is not the caller's."""
     written = [(_FROM, sendable.author.address)]
     written += [("headers.Sender", sendable.sender.address)] if sendable.sender is not None else []
     written += [("mail_from", envelope.sender)] if envelope.sender else []
-    author_row = _check_owned(principal, written)[0]
+    return _check_owned(principal, written)[0]
+
+
+def _people(sendable: Sendable, author: OwnedAddress, parsed: ParsedMessage, given: list[Address]) -> People:
     named = {comparable_address(one.address): RecipientField.CC for one in parsed.cc}
     named |= {comparable_address(one.address): RecipientField.TO for one in parsed.to}
     by_field = [(named.get(normalise_address(one.address), RecipientField.BCC), one) for one in given]
-    recipients = tuple(resolve(principal.organisation_id, by_field))
+    recipients = tuple(resolve(author.organisation_id, by_field))
     return People(
         sender=sendable.author,
-        sender_row=author_row,
+        sender_row=author,
         to=parsed.to,
         cc=parsed.cc,
         bcc=tuple(Address("", one.address) for one in recipients if one.field == RecipientField.BCC),
@@ -163,12 +164,9 @@ def _people(
 
 def _ancestry(principal: Principal, parsed: ParsedMessage) -> Ancestry:
     """What it answers, in its own words: one of ours may answer any message we know, as over REST."""
-    named = [*parsed.in_reply_to, *reversed(parsed.references)]
-    known = Message.objects.select_related("thread").filter(
-        organisation_id=principal.organisation_id,
-        rfc_message_id_digest__in=[digest_of_message_id(one) for one in named],
-    )
-    nearest = min(known, key=lambda one: named.index(one.rfc_message_id), default=None)
+    named = [*parsed.in_reply_to, *reversed(parsed.references)][:MAX_QUOTED]
+    known = known_by_id(principal.organisation_id, named)
+    nearest = next((known[one] for one in named if one in known), None)
     return ancestry_of(nearest) if nearest is not None else Ancestry()
 
 

@@ -4,7 +4,9 @@ The key's row is written in the submission's own transaction: it exists exactly 
 with one key at the same time meet at the unique index, where the second waits for the first to end. A crash before
 the commit leaves neither key nor message, and the repeat is the first.
 
-A mail program has no keys; what it repeats because it lost our 250 is recognised by envelope and content.
+A mail program has no keys; what it repeats because it lost our 250 is recognised by envelope and content, where the
+message has a Message-ID or a Date. Without either nothing tells a repetition from a script that reports the same twice,
+and of the two mistakes a mail too many is the lesser.
 
 Keys belong to who sent them (`Principal.actor`), and to one content: another one under the same key is a conflict.
 """
@@ -12,6 +14,7 @@ Keys belong to who sent them (`Principal.actor`), and to one content: another on
 import dataclasses
 import hashlib
 import json
+import re
 import uuid
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -28,6 +31,10 @@ from apps.outbound.models import IdempotencyKey
 
 GOOD_FOR = timedelta(hours=24)
 RESEND_WINDOW = timedelta(hours=1)
+
+_HEADER_BYTES = 256 * 1024
+_HEADER_END = re.compile(rb"\r?\n\r?\n")
+_ONE_OF_ITS_OWN = re.compile(rb"^(?:Message-ID|Date):", re.IGNORECASE | re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +57,13 @@ def request_of(principal: Principal, key: str, *content: Any) -> Request:
 
 def request_of_mail(
     principal: Principal, sender: str, recipients: Collection[str], raw: bytes, nth: int
-) -> Request:
+) -> Request | None:
     """The request of a mail program, which knows no keys: by envelope and content, for as long as such programs repeat
-    what they got no answer to. `nth`: so many equal ones it has had an answer to, on this connection."""
+    what they got no answer to. `nth`: so many equal ones it has had an answer to, on this connection. None for one that
+    nothing tells from another of the same words."""
+    header = _HEADER_END.split(raw[:_HEADER_BYTES], maxsplit=1)[0]
+    if not _ONE_OF_ITS_OWN.search(header):
+        return None
     digest = digest_of_mail(sender, recipients, raw)
     key = f"smtp:{nth}:{digest.hex()}"
     return Request(principal.organisation_id, principal.actor, key, digest, RESEND_WINDOW)

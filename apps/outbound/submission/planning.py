@@ -97,7 +97,7 @@ def plan_composed(
         signature=signature_on(checked.people, raw, checked.due_at, now),
         thread=ancestry.thread,
         answers=ancestry.answers,
-        turn=turn_after(ancestry.answers, now, by_machine=principal.user is None),
+        turn=turn_after(ancestry.answers, now, by_machine=principal.is_program),
         held_by=checked.held_by,
         cancel_if_replied=submission.cancel_if_replied,
         tags=submission.tags,

@@ -132,8 +132,10 @@ def submit_raw(
 ) -> Submitted:
     """Take a message that a mail program wrote, for everybody its envelope names; when this returns it is committed.
 
-    In a ticket's conversation it is the ticket's answer. The same again within an hour is answered again and sends
-    nothing again, but for the `nth` equal one on a connection whose client has read our answers to those before.
+    In a ticket's conversation it is the ticket's answer. What bears a Message-ID or a Date and comes again within an
+    hour is answered again and sends nothing again, but for the `nth` equal one on a connection whose client has read
+    our answers to those before.
+
     Raises what `submit_message` raises, with the fields of `plan_given`, and keeps nothing in the error queue.
     """
     request = request_of_mail(principal, envelope.sender, envelope.recipients, raw, nth)

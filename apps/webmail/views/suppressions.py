@@ -63,8 +63,7 @@ def _changed(request: HttpRequest, principal: Principal, *, removed: str = "") -
 
 
 def _page(request: HttpRequest, principal: Principal, **more: object) -> HttpResponse:
-    asked = request.GET if request.method == "GET" else request.POST
-    query, reason = asked.get("q", "").strip()[:320], asked.get("reason", "")
+    query, reason = request.GET.get("q", "").strip()[:320], request.GET.get("reason", "")
     if reason not in SuppressionReason.values:
         reason = ""
     now = timezone.now()

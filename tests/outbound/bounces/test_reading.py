@@ -108,6 +108,54 @@ def test_only_some_feedback_is_a_complaint(kind: str, action: str) -> None:
     assert "bounce+x@house.test" in report.returned.return_paths
 
 
+def ses_bounce(kind: str, recipient: str) -> bytes:
+    text = (
+        f'{{"notificationType":"Bounce","bounce":{{"bounceType":"{kind}","bounceSubType":"General",'
+        f'"bouncedRecipients":[{{"emailAddress":"{ELENA}"{recipient}}}]}},'
+        '"mail":{"source":"bounce+x@house.test"}}\r\n\r\n--\r\nIf you wish to stop receiving notifications\r\n'
+    )
+    return raw_mail(sender="SES <no-reply@sns.amazonaws.com>", text=text)
+
+
+@pytest.mark.parametrize(
+    ("kind", "recipient", "action"),
+    [
+        ("Permanent", "", "failed"),
+        ("Undetermined", "", "failed"),
+        (
+            "Transient",
+            ',"action":"failed","status":"5.2.2","diagnosticCode":"smtp; 552 5.2.2 full"',
+            "failed",
+        ),
+        ("Transient", ',"action":"delayed","status":"4.4.1"', "delayed"),
+        ("Transient", "", "delayed"),
+    ],
+)
+def test_amazon_gives_up_before_it_tells_of_a_bounce(kind: str, recipient: str, action: str) -> None:
+    report = told(ses_bounce(kind, recipient))
+    assert [(one.action, one.recipient) for one in report.told] == [(action, ELENA)]
+    assert report.returned.return_paths == ("bounce+x@house.test",)
+
+
+def forwarded(sender: str) -> bytes:
+    """Our mail with the field that Microsoft's program adds, sent on by somebody."""
+    inner = f"X-HmXmrOriginalRecipient: {ELENA}\n" + original_of(
+        "mine@house.test", return_path="bounce+x@house.test"
+    )
+    text = (
+        f"From: {sender}\nTo: support@house.test\nSubject: Is this from you?\nMIME-Version: 1.0\n"
+        'Content-Type: multipart/mixed; boundary="=_f"\n\n--=_f\n\nPlease call me.\n--=_f\n'
+        f"Content-Type: message/rfc822\n\n{inner}\nHello\n--=_f--\n"
+    )
+    return text.replace("\n", "\r\n").encode()
+
+
+def test_microsofts_report_is_a_complaint_and_a_customer_who_forwards_our_mail_has_none() -> None:
+    (one,) = told(forwarded("staff@hotmail.com")).told
+    assert (one.action, one.recipient) == (ReportAction.COMPLAINED, ELENA)
+    assert read(forwarded(ELENA), envelope_sender=ELENA) is None
+
+
 # prose
 
 SAMPLES = {

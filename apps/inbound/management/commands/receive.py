@@ -22,6 +22,7 @@ from apps.inbound.smtp import ListenerKind
 from apps.inbound.submission import SubmissionDesk
 from apps.monitoring.heartbeat import Heartbeat
 from apps.outbound.submission.recipients import MAX_RECIPIENTS
+from apps.outbound.submission.validation import MAX_MESSAGE_BYTES
 
 log = structlog.get_logger(__name__)
 
@@ -81,7 +82,12 @@ def _listeners(limits: Limits, certificates: Certificates) -> list[Listener]:
         certificates=certificates,
     )
     # How many messages is decided by who sends them, not by where they sit.
-    of_submissions = replace(limits, max_recipients=MAX_RECIPIENTS, max_messages_per_minute=0)
+    of_submissions = replace(
+        limits,
+        max_size_bytes=min(limits.max_size_bytes, MAX_MESSAGE_BYTES),
+        max_recipients=MAX_RECIPIENTS,
+        max_messages_per_minute=0,
+    )
     submission = ListenerKind(
         service=SubmissionDesk(of_submissions),
         gate=Gate(of_submissions),
