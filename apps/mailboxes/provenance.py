@@ -27,6 +27,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as lazy
 
 from apps.accounts.models import User
+from apps.mailboxes.authenticated import is_forged
 from apps.mailboxes.models import Direction, Message
 
 _ADDRESS = re.compile(r"[^\s@<>\"'(),;:]{1,64}@[a-z0-9-]+(?:\.[a-z0-9-]+)+", re.IGNORECASE)
@@ -95,6 +96,11 @@ class Provenance:
     def is_suspicious(self) -> bool:
         return self.standing == Standing.FORGED
 
+    @property
+    def says_anything(self) -> bool:
+        """Nothing was found out about what we wrote, nor about what came before anybody asked."""
+        return self.standing not in {Standing.OURS, Standing.UNCHECKED}
+
 
 def authentication_of(message: Message) -> Mapping[str, Any]:
     """`mailauth.results.Authentication.as_json`, or the same shape for what nobody asked about; with its standing."""
@@ -155,8 +161,7 @@ def _standing(message: Message) -> Standing:
     dmarc = message.authentication["dmarc"]
     if dmarc.get("proven_by"):
         return Standing.PROVEN
-    # What a trusted forwarder vouches for is not proven, and is no forgery either.
-    if dmarc["result"] == "fail" and not message.authentication["arc"].get("vouched_by"):
+    if is_forged(message.authentication):
         return Standing.FORGED
     return Standing.UNKNOWN if dmarc["result"] == "temperror" else Standing.UNPROVEN
 
