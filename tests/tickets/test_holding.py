@@ -259,7 +259,7 @@ def test_released_with_trust_its_sender_is_trusted(house: House) -> None:
 
 
 @pytest.mark.parametrize(
-    "sender", ["", "nobody", "@", "a@b@c", "gmail.com", "[192.0.2.1]", "two words.example"]
+    "sender", ["", "nobody", "@", "a@b@c", "gmail.com", "co.uk", "[192.0.2.1]", "two words.example"]
 )
 def test_what_cannot_be_trusted_is_refused_with_a_reason(house: House, sender: str) -> None:
     with pytest.raises(TrustInvalid) as refused:
