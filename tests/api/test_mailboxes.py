@@ -50,6 +50,7 @@ def test_aliases_are_given_listed_and_taken_away(house: House, api: Api) -> None
     assert agent_of(house).post(f"{path}/aliases", {"address": "help@house.test"}).status_code == 403
     assert agent_of(house).get(path).json()["aliases"] == [made.json()]
     alias = f"{path}/aliases/{made.json()['id']}"
+    assert api.get(alias).json() == made.json()
     assert agent_of(house).delete(alias).status_code == 403
     assert api.delete(alias).status_code == 204
     assert api.delete(alias).status_code == 404

@@ -82,6 +82,10 @@ class AliasesView(ApiView):
 class AliasView(ApiView):
     """One of them."""
 
+    @documents("get_alias", "An alias", answers={200: AliasSerializer}, problems=(404,))
+    def get(self, request: Request, mailbox_id: uuid.UUID, alias_id: uuid.UUID) -> Response:
+        return Response(AliasSerializer(alias_for(self.principal, mailbox_id, alias_id)).data)
+
     @documents(
         "remove_alias",
         "Take an address away; mail to it is refused from then on",

@@ -31,11 +31,15 @@ from apps.webmail.access import for_people
 from apps.webmail.shell import show_page, team_first
 
 _POLICY = "what-is-held"
-_WORDS: Mapping[str, str | Promise] = {
-    "forbidden_files": lazy("Programs, scripts, and macros that run by themselves"),
-    "locked_archives": lazy("Archives with a password, which no scanner can look into"),
-    "spam": lazy("Spam, by what your team marks"),
-    "dmarc": lazy("Mail that fails the proof its domain publishes (DMARC)"),
+# Each wish with its name and what it is about.
+_WORDS: Mapping[str, tuple[str | Promise, str | Promise]] = {
+    "forbidden_files": (
+        lazy("Dangerous files"),
+        lazy("Programs, scripts, and macros that run by themselves"),
+    ),
+    "locked_archives": (lazy("Locked archives"), lazy("With a password, so that no scanner can look inside")),
+    "spam": (lazy("Spam"), lazy("By what your team marks, and by rspamd where it is switched on")),
+    "dmarc": (lazy("Forged senders"), lazy("Mail that fails the proof its domain publishes (DMARC)")),
 }
 
 
@@ -90,7 +94,8 @@ class ShownWish:
     """One of the questions of what is to be held, with its answers."""
 
     name: str
-    words: str | Promise
+    title: str | Promise
+    hint: str | Promise
     choices: list[tuple[str, str]]
     chosen: str
 
@@ -212,7 +217,7 @@ def _wishes(principal: Principal) -> list[ShownWish]:
     return [
         ShownWish(
             name,
-            _WORDS[name],
+            *_WORDS[name],
             [(value, str(label)) for value, label in choices.choices],
             getattr(policy, name),
         )
