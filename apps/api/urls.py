@@ -60,6 +60,13 @@ urlpatterns = [
         mailboxes.AcknowledgementRuleView.as_view(),
         name="acknowledgement-rule",
     ),
+    path("v1/mailboxes/<uuid:mailbox_id>/aliases", mailboxes.AliasesView.as_view(), name="aliases"),
+    path(
+        "v1/mailboxes/<uuid:mailbox_id>/aliases/<uuid:alias_id>",
+        mailboxes.AliasView.as_view(),
+        name="alias",
+    ),
+    path("v1/receiving-policy", held.ReceivingPolicyView.as_view(), name="receiving-policy"),
     path("v1/tickets", tickets.TicketsView.as_view(), name="tickets"),
     path("v1/tickets/<uuid:ticket_id>", tickets.TicketView.as_view(), name="ticket"),
     path("v1/tickets/<uuid:ticket_id>/replies", tickets.RepliesView.as_view(), name="replies"),

@@ -36,7 +36,7 @@ from apps.events.models import Event
 from apps.events.notices import announce
 from apps.events.services import consume, publish
 from apps.events.wakeups import WakeUp
-from apps.mailboxes.addresses import find_owned, is_our_domain
+from apps.mailboxes.addresses import look_up
 from apps.mailboxes.authenticated import is_forged
 from apps.mailboxes.models import Direction, Message
 from apps.mime.address import InvalidAddress, normalise_address
@@ -203,10 +203,8 @@ def _answer_to(message: Message) -> str:
 
 def _is_ours(organisation_id: uuid.UUID, address: str) -> bool:
     """An address of this organisation, or of a domain it keeps: its programs answer themselves no more than people."""
-    owner = find_owned([address]).get(address)
-    if owner is not None and owner.organisation_id == organisation_id:
-        return True
-    return bool(address) and is_our_domain(organisation_id, address.rpartition("@")[2])
+    ours = look_up(organisation_id, [address])
+    return ours.owner_of(address) is not None or ours.has_domain_of(address)
 
 
 # note

@@ -1,6 +1,7 @@
 """Reading rules and what they did. Both are visible to whoever may see the mailbox or the ticket."""
 
 import uuid
+from collections.abc import Collection
 
 from apps.accounts.principal import Principal
 from apps.automation.models import Acknowledgement, AcknowledgementRule
@@ -17,8 +18,16 @@ def acknowledgement_rule_for(principal: Principal, mailbox_id: uuid.UUID | str) 
 
 def rule_of(mailbox: Mailbox) -> AcknowledgementRule:
     """The same for a mailbox the caller may see."""
-    existing = AcknowledgementRule.objects.filter(mailbox=mailbox).first()
-    return existing or AcknowledgementRule(organisation_id=mailbox.organisation_id, mailbox=mailbox)
+    return rules_of([mailbox])[mailbox.pk]
+
+
+def rules_of(mailboxes: Collection[Mailbox]) -> dict[uuid.UUID, AcknowledgementRule]:
+    """`rule_of` for many, by mailbox."""
+    kept = {one.mailbox_id: one for one in AcknowledgementRule.objects.filter(mailbox__in=mailboxes)}
+    return {
+        one.pk: kept.get(one.pk) or AcknowledgementRule(organisation_id=one.organisation_id, mailbox=one)
+        for one in mailboxes
+    }
 
 
 def acknowledgement_of(ticket: Ticket) -> Acknowledgement | None:

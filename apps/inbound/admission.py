@@ -2,6 +2,7 @@
 
     look         the scanners, in processes that can be killed and within their time (`screening`)
     infected     a virus: always held, and let in by an admin alone
+    unlooked     a scanner does not answer
     forbidden    programs under any name, macros that run by themselves, bombs; unless the organisation wants them
     spam         rspamd says so, or the filter that learns from what the organisation's people mark
     DMARC        the sender's domain asks that mail which fails be rejected or quarantined (RFC 7489 §6.3)
@@ -10,7 +11,8 @@ All of them are asked and the worst is the cause; the others stand in the eviden
 dropped: the worst that can happen to a mail is that somebody has to press a button.
 
 A scanner that does not answer holds nothing at first: the mail is asked about again, without an attempt being counted,
-for `PATIENCE`. Then it is held, and judged anew by `judge_again` as soon as every scanner answers.
+for `PATIENCE`. Then it is held, whatever else there is against it, and judged anew by `judge_again` as soon as every
+scanner answers. One on which a scanner fails each time is tried again ever less often, and at least every `PATIENCE`.
 
 A sender whom the organisation trusts is spared the spam filter, when it is proven that the mail is theirs: by DMARC, or
 where their domain publishes none by SPF or a signature of their domain. A mail that fails DMARC proves nothing, so
@@ -18,16 +20,18 @@ trust cannot let it in.
 
 The filter that learned is not asked about mail of somebody who answers us.
 
-Limits: mail of colleagues (`submit_message`) is screened when it is submitted and never comes here.
+Limits: mail of colleagues (`submit_message`) is screened when it is submitted and never comes here. A report on a mail
+of ours is taken in whatever this says, for what it tells must not wait: it lies beneath that mail, and opens nothing.
 """
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any, Protocol
 
 from django.db import transaction
-from django.db.models import Q
-from django.db.models.functions import Now
+from django.db.models import F
+from django.db.models.functions import Least, Now
 from django.utils.translation import gettext as _
 
 from apps.events.notices import announce
@@ -36,6 +40,7 @@ from apps.inbound.spam_words import told_clues
 from apps.inbound.wakeups import INGEST
 from apps.mailboxes.models import Direction, Message, digest_of_message_id
 from apps.mailboxes.projection import PreparedMessage
+from apps.mime.address import comparable_address
 from apps.mime.message import ParsedMessage
 from apps.screening.findings import Outcome
 from apps.screening.screen import all_answer, screen_received
@@ -61,6 +66,7 @@ JUDGED_AGAIN_AT_ONCE = 50
 RECIPIENTS_TOLD = 50
 CLUES_KEPT = 12
 REFERENCES_ASKED = 20
+_WORST_FIRST = tuple(HoldCause)
 
 
 class Authenticated(Protocol):
@@ -99,7 +105,9 @@ def judge(
         _dmarc(found_out, wishes),
         _unlooked(against.get(Outcome.UNSCANNABLE)),
     ]
-    reasons = [hold for hold in holds if hold is not None]
+    reasons = sorted(
+        (hold for hold in holds if hold is not None), key=lambda one: _WORST_FIRST.index(one.cause)
+    )
     if not reasons:
         return None
     is_early = Outcome.UNSCANNABLE in against and now - received.received_at < PATIENCE
@@ -156,17 +164,21 @@ def _spam(
 
 
 def _answers_us(received: ReceivedMessage, parsed: ParsedMessage) -> bool:
-    """Whether it answers a mail that we wrote to this very sender."""
+    """Whether it answers a mail that we wrote to this very sender, in whatever case we wrote the address."""
     references = [*parsed.in_reply_to, *reversed(parsed.references)][:REFERENCES_ASKED]
     if not references or not parsed.sender.address:
         return False
-    to_them = [{"address": parsed.sender.address}]
+    sender = comparable_address(parsed.sender.address)
     ours = Message.objects.filter(
         organisation_id=received.organisation_id,
         rfc_message_id_digest__in=[digest_of_message_id(one) for one in references],
         direction=Direction.OUT,
     )
-    return ours.filter(Q(to__contains=to_them) | Q(cc__contains=to_them)).exists()
+    return any(
+        comparable_address(one["address"]) == sender
+        for addressed in ours.values_list("to", "cc")
+        for one in chain(*addressed)
+    )
 
 
 def _dmarc(found_out: dict[str, Any], wishes: Wishes) -> Hold | None:
@@ -198,8 +210,15 @@ def _dmarc(found_out: dict[str, Any], wishes: Wishes) -> Hold | None:
 
 
 def judge_again() -> int:
-    """Give what was held for want of a scanner back to ingest, once all of them answer; how many mails."""
-    waiting = HeldMessage.objects.filter(cause=HoldCause.SCANNER_UNAVAILABLE, state=HeldState.WAITING)
+    """Give what was held for want of a scanner back to ingest, once all of them answer; how many mails.
+
+    A scanner that lives may yet fail on one mail, which is too large for it or takes too long. So a mail that was held
+    for want of it again rests as long as it has gone round, up to `PATIENCE`.
+    """
+    rest = Least(F("held_at") - F("received_at") - PATIENCE, PATIENCE)
+    waiting = HeldMessage.objects.filter(
+        cause=HoldCause.SCANNER_UNAVAILABLE, state=HeldState.WAITING, held_at__lte=Now() - rest
+    )
     if not waiting.exists() or not all_answer():
         return 0
     with transaction.atomic():

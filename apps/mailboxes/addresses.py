@@ -143,17 +143,6 @@ def _forms_of(asked: Collection[str]) -> dict[str, Any]:
     }
 
 
-def find_owned(addresses: Iterable[str]) -> dict[str, OwnedAddress]:
-    """Those of the normalised `addresses` that we own, with their mailboxes; the exact address before the untagged."""
-    asked = set(addresses)
-    forms = asked | {without_tag(address) for address in asked}
-    owned = {
-        row.address: row for row in OwnedAddress.objects.select_related("mailbox").filter(address__in=forms)
-    }
-    found = {address: owned.get(address) or owned.get(without_tag(address)) for address in asked}
-    return {address: row for address, row in found.items() if row is not None}
-
-
 def look_up(organisation_id: uuid.UUID, addresses: Iterable[str]) -> Ours:
     """What is to be known of all addresses of a message, in one question."""
     asked = set(addresses)
@@ -177,13 +166,6 @@ def look_up(organisation_id: uuid.UUID, addresses: Iterable[str]) -> Ours:
         else None
     )
     return Ours(owned, domains, catch_alls, fallback)
-
-
-def is_our_domain(organisation_id: object, domain: str) -> bool:
-    """Whether this (normalised) domain is proven to be the organisation's: an address of it that nobody owns exists
-    nowhere, and one that somebody owns may be sent from."""
-    verified = Domain.objects.filter(Q(organisation_id=organisation_id), verified_at__isnull=False)
-    return verified.filter(name=domain).exists()
 
 
 def sendable_address(principal: Principal, address: str, ours: Ours | None = None) -> OwnedAddress | None:

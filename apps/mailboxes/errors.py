@@ -17,6 +17,10 @@ class AddressTaken(MailboxError):
     """Another mailbox of the platform has this address."""
 
 
+class AliasInvalid(MailboxError, FieldInvalid):
+    """A mailbox cannot have this address; `field` names what to change. Edges answer 422."""
+
+
 class AppPasswordInvalid(MailboxError, FieldInvalid):
     """An app password cannot be as it was asked for; `field` names what to change. Edges answer 422."""
 

@@ -87,6 +87,12 @@ class Mailbox(TenantRow):
     def opens_tickets(self) -> bool:
         return self.kind == MailboxKind.SHARED
 
+    @property
+    def aliases(self) -> list["OwnedAddress"]:
+        """Its addresses beside its own, by name; asks nothing where `addresses` were prefetched."""
+        rows = (row for row in self.addresses.all() if row.address != self.address)
+        return sorted(rows, key=lambda row: row.address)
+
 
 class Membership(models.Model):
     """Who may read a mailbox and send from it."""

@@ -96,6 +96,11 @@ class Provenance:
     def is_suspicious(self) -> bool:
         return self.standing == Standing.FORGED
 
+    @property
+    def says_anything(self) -> bool:
+        """Nothing was found out about what we wrote, nor about what came before anybody asked."""
+        return self.standing not in {Standing.OURS, Standing.UNCHECKED}
+
 
 def authentication_of(message: Message) -> Mapping[str, Any]:
     """`mailauth.results.Authentication.as_json`, or the same shape for what nobody asked about; with its standing."""

@@ -25,6 +25,11 @@ def organisational_domain(name: str) -> str:
     return found or name
 
 
+def is_public_suffix(name: str) -> bool:
+    """Whether strangers have names beneath it, as beneath `co.uk`. `name` is as `ascii_domain` makes it."""
+    return bool(_suffixes().is_public(name))
+
+
 def ascii_domain(text: str) -> str:
     """In lower case, in A-labels (RFC 5890 §2.3.2.1), without a final dot; "" for what can be no domain."""
     name = text.strip().rstrip(".").lower()

@@ -25,3 +25,7 @@ class NotHeld(HeldError):
 
 class TrustInvalid(TicketError, FieldInvalid):
     """A sender that cannot be trusted as it was asked. `field` names what is wrong."""
+
+
+class ReceivingPolicyInvalid(TicketError, FieldInvalid):
+    """What should be held cannot be said like that. `field` names what is wrong."""

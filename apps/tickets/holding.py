@@ -203,8 +203,10 @@ def _decide(principal: Principal, held: HeldMessage, state: HeldState, *, of: He
 def _released_before(held: HeldMessage) -> Message:
     """What somebody else, or the same person a moment ago, has made of it."""
     row = HeldMessage.objects.select_related("message").filter(pk=held.pk).first()
-    if row is None or row.state != HeldState.RELEASED or row.message is None:
+    if row is not None and row.state == HeldState.DISCARDED:
         raise NotHeld(_("It was discarded meanwhile. Restore it first."))
+    if row is None or row.message is None:
+        raise NotHeld(_("It is not held any more."))
     return row.message
 
 

@@ -20,10 +20,11 @@ from apps.events.services import publish
 from apps.mailboxes.errors import NotVisible
 from apps.mime.address import InvalidAddress, normalise_address
 from apps.mime.clean import clean_line
+from apps.names.domains import is_public_suffix
 from apps.tickets.errors import TrustInvalid
 from apps.tickets.models import TrustedSender
 
-# Anybody has an address there: to trust the domain would be to trust everybody.
+# Anybody has an address there: to trust the domain would be to trust everybody. So it would be with `co.uk`.
 OF_EVERYBODY = frozenset(
     {
         "gmail.com", "googlemail.com", "outlook.com", "hotmail.com", "live.com", "msn.com", "yahoo.com", "ymail.com",
@@ -94,7 +95,7 @@ def _normalised(sender: str) -> str:
         raise TrustInvalid("sender", _("Write an address or a domain, such as example.org.")) from error
     if "." not in domain or domain.startswith("["):
         raise TrustInvalid("sender", _("Write an address or a domain, such as example.org."))
-    if domain in OF_EVERYBODY:
+    if domain in OF_EVERYBODY or is_public_suffix(domain):
         told = _("Anybody can have an address at %(domain)s. Trust single addresses instead.")
         raise TrustInvalid("sender", told % {"domain": domain})
     return domain

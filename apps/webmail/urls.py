@@ -4,13 +4,13 @@ from django.urls import path, register_converter
 
 from apps.webmail.converters import FolderConverter
 from apps.webmail.views import (
-    acknowledgements,
     app_passwords,
     conversations,
     domains,
     erasures,
     errors,
     held,
+    mailbox_settings,
     moving,
     outgoing,
     relays,
@@ -80,8 +80,13 @@ urlpatterns = [
     path("held/<uuid:held_id>/restore/", held.restore_one, name="restore-held"),
     path("trusted-senders/", held.trusted, name="trusted"),
     path("trusted-senders/<uuid:trusted_id>/remove/", held.distrust, name="distrust"),
-    path("acknowledgements/", acknowledgements.acknowledgements, name="acknowledgements"),
-    path(f"{_MAILBOX}/acknowledgement/", acknowledgements.change, name="change-acknowledgement"),
+    path("mailbox-settings/", mailbox_settings.mailbox_settings, name="mailbox-settings"),
+    path("mailbox-settings/held/", mailbox_settings.change_policy, name="change-receiving-policy"),
+    path(
+        f"{_MAILBOX}/acknowledgement/", mailbox_settings.change_acknowledgement, name="change-acknowledgement"
+    ),
+    path(f"{_MAILBOX}/aliases/", mailbox_settings.add, name="add-alias"),
+    path(f"{_MAILBOX}/aliases/<uuid:alias_id>/remove/", mailbox_settings.remove, name="remove-alias"),
     path("app-passwords/", app_passwords.app_passwords, name="app-passwords"),
     path("app-passwords/<uuid:app_password_id>/revoke/", app_passwords.revoke, name="revoke-app-password"),
     path("erasures/", erasures.erasures, name="erasures"),

@@ -261,6 +261,7 @@ SPECTACULAR_SETTINGS = {
         "TicketState": "apps.tickets.models.TicketState",
         "ErasureState": "apps.erasure.models.ErasureState",
         "HeldState": "apps.tickets.models.HeldState",
+        "HeldFiles": "apps.tickets.models.ForbiddenFiles",
         "ErrorKind": "apps.api.serializers.queue.ErrorKind",
         "MailboxKind": "apps.mailboxes.models.MailboxKind",
         "MessageKind": "apps.mailboxes.models.MessageKind",

@@ -272,3 +272,13 @@ def test_a_forged_sender_is_not_written_to(house: House) -> None:
     )
     acknowledge_all()
     assert decided() == [("withheld", "forged"), ("sent", "")]
+
+
+def test_who_is_vouched_for_by_a_trusted_forwarder_is_written_to(house: House) -> None:
+    switch_on(house)
+    arrive_by_envelope(
+        house.support,
+        authentication={"dmarc": {"result": "fail"}, "arc": {"vouched_by": "forwarder.example"}},
+    )
+    acknowledge_all()
+    assert decided() == [("sent", "")]

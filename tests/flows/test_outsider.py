@@ -19,8 +19,9 @@ from apps.accounts.models import User
 from apps.accounts.principal import Principal
 from apps.erasure.models import Erasure
 from apps.erasure.services import request_erasure
+from apps.mailboxes.aliases import add_alias
 from apps.mailboxes.app_passwords import create_app_password
-from apps.mailboxes.models import AppPassword, Domain, Folder, Message
+from apps.mailboxes.models import AppPassword, Domain, Folder, Message, OwnedAddress
 from apps.outbound.bounces.suppressions import add_suppression
 from apps.outbound.errors import SubmissionInvalid
 from apps.outbound.limits.services import make_limit
@@ -79,6 +80,7 @@ class Belongings:
     suppression: Suppression
     held: HeldMessage
     trusted: TrustedSender
+    alias: OwnedAddress
     move: TicketMove
     erasure: Erasure
 
@@ -105,6 +107,7 @@ class Belongings:
             "suppression_id": lambda _address: self.suppression.pk,
             "held_id": lambda _address: self.held.pk,
             "trusted_id": lambda _address: self.trusted.pk,
+            "alias_id": lambda _address: self.alias.pk,
             "token": lambda address: self._token(address, reader),
         }
 
@@ -134,7 +137,7 @@ class Belongings:
         house = self.house
         rows = (house.organisation, house.support, house.alice, self.ticket, self.ticket.thread, self.answer)
         going_out = (self.waiting, self.failed, self.webhook, self.relay, self.refused, self.move)
-        listed = (self.suppression, self.held, self.trusted, self.app_password, self.erasure)
+        listed = (self.suppression, self.held, self.trusted, self.app_password, self.erasure, self.alias)
         ids = [str(row.pk) for row in (*rows, *going_out, self.key, self.key.domain, *listed)]
         return [text.encode() for text in (*ids, MARK, "house.test", "customer.example")]
 
@@ -213,6 +216,7 @@ def belongings(house: House) -> Belongings:
         ),
         held=held,
         trusted=trust_sender(house.as_key, f"{MARK.lower()}.example", now=timezone.now()),
+        alias=add_alias(house.as_key, house.support, f"{MARK.lower()}@house.test"),
         move=split_message(house.as_alice, ticket, second.pk, now=timezone.now()),
         erasure=request_erasure(house.as_key, ZOE, confirmation=ZOE, now=timezone.now()),
     )

@@ -229,6 +229,50 @@ def test_what_was_held_for_want_of_a_scanner_is_judged_when_it_answers(
     assert judge_again() == 0
 
 
+def test_what_else_is_known_of_a_mail_waits_for_the_scanner_too(
+    house: House, clamd: FakeClamd, rspamd: FakeRspamd
+) -> None:
+    """Held as spam it would never be looked at for a virus, and anybody could let it in."""
+    rspamd.body = SPAMMED
+    clamd.answer = "stream: something went wrong ERROR"
+    row = receive(house)
+    make_due(row, age=PATIENCE)
+    ingest_due(limit=1, seconds=30)
+    held = HeldMessage.objects.get()
+    assert held.cause == HoldCause.SCANNER_UNAVAILABLE
+    assert any("takes this mail for spam" in one for one in held.details)
+    clamd.answer = "stream: Win.Test.Fake FOUND"
+    wait_until(lambda: judge_again() == 1, what="ClamAV being asked again")
+    ingest_due(limit=1, seconds=30)
+    assert HeldMessage.objects.get().cause == HoldCause.INFECTED
+
+
+def test_a_mail_on_which_a_scanner_fails_each_time_goes_round_ever_less_often(
+    house: House, clamd: FakeClamd
+) -> None:
+    clamd.answer = "stream: INSTREAM size limit exceeded. ERROR"
+    row = receive(house)
+    make_due(row, age=PATIENCE + timedelta(minutes=3))
+    ingest_due(limit=1, seconds=30)
+    held = HeldMessage.objects.get()
+    assert judge_again() == 0, "everybody answers, and would fail on it again"
+    for waited, again in ((timedelta(minutes=2), 0), (timedelta(minutes=4), 1)):
+        now = timezone.now()
+        HeldMessage.objects.filter(pk=held.pk).update(
+            held_at=now - waited, received_at=now - waited - PATIENCE - timedelta(minutes=3)
+        )
+        assert judge_again() == again
+
+
+def test_even_an_old_mail_is_judged_again_within_the_time_of_patience(house: House, clamd: FakeClamd) -> None:
+    clamd.answer = "stream: something went wrong ERROR"
+    row = receive(house)
+    make_due(row, age=timedelta(days=3))
+    ingest_due(limit=1, seconds=30)
+    HeldMessage.objects.update(held_at=timezone.now() - PATIENCE)
+    assert judge_again() == 1
+
+
 def test_a_mail_that_breaks_the_judge_is_held_and_not_let_in(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from apps.mailboxes.provenance import colleagues_of, provenance_of
+from apps.mailboxes.provenance import Standing, colleagues_of, provenance_of
 from tests.arrivals import arrive
 from tests.mail import raw_mail
 from tests.people import House
@@ -34,3 +34,8 @@ def test_a_name_that_pretends_is_told(house: House, sender: str, disguised: bool
 def test_only_ones_own_colleagues_are_known(house: House, stranger: House) -> None:
     assert house.alice.email in colleagues_of(house.organisation.pk)
     assert house.alice.email not in colleagues_of(stranger.organisation.pk)
+
+
+def test_nothing_is_said_of_mail_that_nobody_asked_about(house: House) -> None:
+    shown = provenance_of(arrive(house.support))
+    assert (shown.standing, shown.says_anything) == (Standing.UNCHECKED, False)

@@ -239,6 +239,14 @@ def test_mail_with_no_place_left_stays_held(house: House) -> None:
     assert held.state == HeldState.WAITING
 
 
+def test_what_is_being_judged_again_is_not_said_to_be_discarded(house: House) -> None:
+    held = held_mail(house)
+    ReceivedMessage.objects.update(held=None)
+    HeldMessage.objects.all().delete()
+    with pytest.raises(NotHeld, match="not held any more"):
+        release(house.as_alice, held, now=timezone.now())
+
+
 def test_released_with_trust_its_sender_is_trusted(house: House) -> None:
     release(house.as_alice, held_mail(house), now=timezone.now(), trust=True)
     row = trusted_senders_for(house.as_bob).get()
@@ -251,7 +259,7 @@ def test_released_with_trust_its_sender_is_trusted(house: House) -> None:
 
 
 @pytest.mark.parametrize(
-    "sender", ["", "nobody", "@", "a@b@c", "gmail.com", "[192.0.2.1]", "two words.example"]
+    "sender", ["", "nobody", "@", "a@b@c", "gmail.com", "co.uk", "[192.0.2.1]", "two words.example"]
 )
 def test_what_cannot_be_trusted_is_refused_with_a_reason(house: House, sender: str) -> None:
     with pytest.raises(TrustInvalid) as refused:

@@ -202,7 +202,7 @@ def test_an_answer_to_our_own_mail_is_never_spam_by_its_words(house: House) -> N
         house.support, raw_mail(sender="offers5@loans.example", message_id="first@loans.example")
     )
     ticket = Ticket.objects.get(thread=customers.thread)
-    reply = Reply(text="We have mended it.", to=("offers5@loans.example",))
+    reply = Reply(text="We have mended it.", to=("Offers5@Loans.example",))
     answer = reply_to_ticket(house.as_alice, ticket, reply, idempotency_key=None, now=timezone.now())
     answering = spam_mail(5).replace(
         b"MIME-Version", f"In-Reply-To: <{answer.message.rfc_message_id}>\r\nMIME-Version".encode()

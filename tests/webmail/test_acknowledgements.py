@@ -11,7 +11,7 @@ from tests.automation.acknowledging import acknowledge_all, arrive_by_envelope, 
 from tests.people import House
 from tests.webmail.conftest import browser_of
 
-PAGE = "/acknowledgements/"
+PAGE = "/mailbox-settings/"
 
 
 @pytest.fixture

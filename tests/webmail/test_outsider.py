@@ -8,6 +8,7 @@ from django.test import Client
 from django.urls import URLPattern, reverse
 from django.utils import timezone
 
+from apps.mailboxes.aliases import add_alias
 from apps.mailboxes.app_passwords import create_app_password
 from apps.mailboxes.models import Domain, Message
 from apps.outbound.bounces.suppressions import add_suppression
@@ -34,7 +35,7 @@ OF_ONESELF = {
     "hurry",
     "stop",
     "domains",
-    "acknowledgements",
+    "mailbox-settings",
     "app-passwords",
     "suppressions",
     "relays",
@@ -57,7 +58,7 @@ OF_ADMINS = {
     "catch-all",
 }
 # Takes something new, or ids in its body (`test_held.py`); its address has nothing of somebody else's to find.
-OF_NOTHING = {"add-domain", "several-held"}
+OF_NOTHING = {"add-domain", "several-held", "change-receiving-policy"}
 # Nobody finds what a short conversation has not (`test_folding.py`).
 OF_LONG_CONVERSATIONS = {"folded"}
 FOR_EVERYBODY = {"sign-in", "sign-out", "mta-sts"}
@@ -69,7 +70,8 @@ POSTED = {"read", "move", "star", "answer", "change-ticket", "note", "answer-tic
           "change-key", "change-acknowledgement", "unsuppress", "test-relay",
           "pause-relay", "resume-relay", "remove-relay", "revoke-app-password",
           "several-held", "release", "discard-held", "restore-held", "distrust",
-          "move-message", "split-message", "undo-move", "catch-all"}  # fmt: skip
+          "move-message", "split-message", "undo-move", "catch-all",
+          "add-alias", "remove-alias", "change-receiving-policy"}  # fmt: skip
 
 
 # Their bodies name what they are about.
@@ -113,6 +115,7 @@ def things_of(house: House) -> dict[str, object]:
         "held_id": held_by(house).pk,
         "move_id": move.pk,
         "into_id": move.source_id,
+        "alias_id": add_alias(house.as_key, house.support, "sales@house.test").pk,
         "trusted_id": trust_sender(house.as_alice, "customer.example", now=timezone.now()).pk,
     }
 

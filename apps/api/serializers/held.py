@@ -9,7 +9,7 @@ from apps.api.serializers.messages import AddressSerializer
 from apps.api.serializers.queries import PageQuery
 from apps.api.serializers.tickets import PersonSerializer
 from apps.mailboxes.models import MessageKind
-from apps.tickets.models import HeldState
+from apps.tickets.models import DmarcWish, ForbiddenFiles, HeldState, LockedArchives, SpamWish
 
 
 class HeldQuery(PageQuery):
@@ -88,3 +88,30 @@ class TrustedSenderSerializer(serializers.Serializer[Any]):
     sender = serializers.CharField()
     added_by = PersonSerializer(allow_null=True)
     created_at = serializers.DateTimeField()
+
+
+class ReceivingPolicySerializer(serializers.Serializer[Any]):
+    """What the organisation has held of received mail. A virus always is."""
+
+    forbidden_files = serializers.ChoiceField(
+        choices=ForbiddenFiles.choices, help_text="Programs, scripts, macros that run by themselves."
+    )
+    locked_archives = serializers.ChoiceField(
+        choices=LockedArchives.choices, help_text="What no scanner can look into."
+    )
+    spam = serializers.ChoiceField(
+        choices=SpamWish.choices, help_text="What rspamd, or the filter that learns from marks, takes for it."
+    )
+    dmarc = serializers.ChoiceField(
+        choices=DmarcWish.choices,
+        help_text="What fails DMARC, where its domain asks for something to be done.",
+    )
+
+
+class ReceivingPolicyChangeSerializer(StrictSerializer):
+    """What to change; what is not named stays."""
+
+    forbidden_files = serializers.ChoiceField(choices=ForbiddenFiles.choices, required=False)
+    locked_archives = serializers.ChoiceField(choices=LockedArchives.choices, required=False)
+    spam = serializers.ChoiceField(choices=SpamWish.choices, required=False)
+    dmarc = serializers.ChoiceField(choices=DmarcWish.choices, required=False)

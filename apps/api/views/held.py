@@ -14,6 +14,8 @@ from apps.api.serializers.held import (
     HeldQuery,
     HeldSerializer,
     NewTrustedSenderSerializer,
+    ReceivingPolicyChangeSerializer,
+    ReceivingPolicySerializer,
     ReleasedSerializer,
     ReleaseSerializer,
     TrustedSenderSerializer,
@@ -25,6 +27,7 @@ from apps.blobs.selectors import read
 from apps.mailboxes.selectors import mailbox_for, message_for, visible_mailboxes
 from apps.tickets.holding import discard, release, restore
 from apps.tickets.models import HeldMessage
+from apps.tickets.receiving_policy import change_receiving_policy, receiving_policy_of
 from apps.tickets.selectors import held_for, held_one, ticket_ids_by_message
 from apps.tickets.spam import mark_message
 from apps.tickets.trust import distrust_sender, trust_sender, trusted_sender_for, trusted_senders_for
@@ -164,6 +167,27 @@ class TrustedSenderView(ApiView):
     def delete(self, request: Request, trusted_id: uuid.UUID) -> Response:
         distrust_sender(self.principal, trusted_sender_for(self.principal, trusted_id))
         return Response(status=204)
+
+
+class ReceivingPolicyView(ApiView):
+    """It holds for mail that comes in from then on; what is held stays so."""
+
+    @documents(
+        "get_receiving_policy", "What is held of received mail", answers={200: ReceivingPolicySerializer}
+    )
+    def get(self, request: Request) -> Response:
+        return Response(ReceivingPolicySerializer(receiving_policy_of(self.principal.organisation_id)).data)
+
+    @documents(
+        "change_receiving_policy",
+        "Say what is to be held; for admins",
+        answers={200: ReceivingPolicySerializer},
+        request=ReceivingPolicyChangeSerializer,
+        problems=(400, 403),
+    )
+    def patch(self, request: Request) -> Response:
+        policy = change_receiving_policy(self.principal, self.read_body(ReceivingPolicyChangeSerializer))
+        return Response(ReceivingPolicySerializer(policy).data)
 
 
 class SpamView(ApiView):

@@ -11,13 +11,19 @@ from apps.api.serializers.automation import (
     AcknowledgementRuleChangeSerializer,
     AcknowledgementRuleSerializer,
 )
-from apps.api.serializers.mailboxes import MailboxChangeSerializer, MailboxSerializer
+from apps.api.serializers.mailboxes import (
+    AliasSerializer,
+    MailboxChangeSerializer,
+    MailboxSerializer,
+    NewAliasSerializer,
+)
 from apps.api.serializers.messages import MessageSerializer
 from apps.api.serializers.queries import MailboxMessagesQuery, PageQuery
 from apps.api.views.base import ApiView
 from apps.api.views.messages import filtered_messages, messages_page
 from apps.automation.selectors import acknowledgement_rule_for
 from apps.automation.services import change_acknowledgement_rule
+from apps.mailboxes.aliases import add_alias, alias_for, remove_alias
 from apps.mailboxes.selectors import mailbox_for, visible_mailboxes
 from apps.mailboxes.services import change_mailbox
 
@@ -33,7 +39,8 @@ class MailboxesView(ApiView):
     )
     def get(self, request: Request) -> Response:
         query = self.read_query(PageQuery)
-        return self.page(visible_mailboxes(self.principal), query, by="created_at", kind=MailboxSerializer)
+        rows = visible_mailboxes(self.principal).prefetch_related("addresses")
+        return self.page(rows, query, by="created_at", kind=MailboxSerializer)
 
 
 class MailboxView(ApiView):
@@ -54,6 +61,40 @@ class MailboxView(ApiView):
         mailbox = mailbox_for(self.principal, mailbox_id)
         changed = change_mailbox(self.principal, mailbox, **self.read_body(MailboxChangeSerializer))
         return Response(MailboxSerializer(changed).data)
+
+
+class AliasesView(ApiView):
+    """A mailbox's further addresses; the mailbox itself lists them."""
+
+    @documents(
+        "add_alias",
+        "Give a mailbox one address more; for admins",
+        answers={201: AliasSerializer},
+        request=NewAliasSerializer,
+        problems=(400, 403, 404),
+    )
+    def post(self, request: Request, mailbox_id: uuid.UUID) -> Response:
+        mailbox = mailbox_for(self.principal, mailbox_id)
+        alias = add_alias(self.principal, mailbox, self.read_body(NewAliasSerializer)["address"])
+        return Response(AliasSerializer(alias).data, status=201)
+
+
+class AliasView(ApiView):
+    """One of them."""
+
+    @documents("get_alias", "An alias", answers={200: AliasSerializer}, problems=(404,))
+    def get(self, request: Request, mailbox_id: uuid.UUID, alias_id: uuid.UUID) -> Response:
+        return Response(AliasSerializer(alias_for(self.principal, mailbox_id, alias_id)).data)
+
+    @documents(
+        "remove_alias",
+        "Take an address away; mail to it is refused from then on",
+        answers={204: None},
+        problems=(403, 404),
+    )
+    def delete(self, request: Request, mailbox_id: uuid.UUID, alias_id: uuid.UUID) -> Response:
+        remove_alias(self.principal, alias_for(self.principal, mailbox_id, alias_id))
+        return Response(status=204)
 
 
 class MailboxMessagesView(ApiView):

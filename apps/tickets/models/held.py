@@ -11,14 +11,17 @@ from apps.organisations.models import Organisation, TenantRow
 
 
 class HoldCause(models.TextChoices):
-    """Why mail is held. An open list, worst first: clients accept codes they do not know."""
+    """Why mail is held. An open list, worst first: clients accept codes they do not know.
+
+    What a scanner has not looked at yet may be the worst of all, and is judged again; the others are final.
+    """
 
     INFECTED = "infected", _("Virus")
+    SCANNER_UNAVAILABLE = "scanner_unavailable", _("Not looked at")
     FORBIDDEN_FILE = "forbidden_file", _("Dangerous file")
     SPAM = "spam", _("Spam")
     DMARC_REJECT = "dmarc_reject", _("Forged sender")
     DMARC_QUARANTINE = "dmarc_quarantine", _("Doubtful sender")
-    SCANNER_UNAVAILABLE = "scanner_unavailable", _("Not looked at")
     UNSCANNABLE = "unscannable", _("Could not be looked through")
 
 

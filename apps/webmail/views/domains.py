@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -113,13 +114,18 @@ def check(request: HttpRequest, principal: Principal, domain_id: uuid.UUID) -> H
 @require_POST
 @for_people
 def catch_all(request: HttpRequest, principal: Principal, domain_id: uuid.UUID) -> HttpResponse:
-    """Where mail goes that is for nobody; an empty choice refuses it. Raises NotVisible."""
+    """Where mail goes that is for nobody; an empty choice refuses it. `back` says that it was asked on the page of all
+    mailboxes. Raises NotVisible.
+    """
     found = domain_for(principal, domain_id)
     try:
         chosen = uuid.UUID(request.POST["mailbox"]) if request.POST.get("mailbox") else None
     except ValueError as error:
         raise NotVisible(str(domain_id)) from error
     set_catch_all(principal, found, chosen)
+    if request.POST.get("back") == "settings":
+        messages.success(request, _("Saved. It holds for mail that comes in from now on."))
+        return redirect("webmail:mailbox-settings")
     return redirect("webmail:domain", domain_id)
 
 
@@ -188,11 +194,7 @@ def _page(
     status: int = HTTPStatus.OK,
     problem: str = "",
 ) -> HttpResponse:
-    current = setup.domain.catch_all
-    choices = list(visible_mailboxes(principal))
-    if current is not None and current not in choices:
-        choices.append(current)  # chosen by another admin, and kept unless this one chooses anew
-    context = _setup_context(setup) | {"mailboxes": choices}
+    context = _setup_context(setup) | {"mailboxes": list(visible_mailboxes(principal))}
     return show_page(request, principal, "domains", "domain", status=status, problem=problem, **context)
 
 

@@ -4,14 +4,14 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from apps.tickets.models import DmarcWish, ForbiddenFiles, LockedArchives, ReceivingPolicy, SpamWish
+from apps.tickets.receiving_policy import WISHES, receiving_policy_of, set_receiving_policy
 from mailplatform.management.commands.sending_policy import named_organisation
 
-WISHES = {
-    "forbidden_files": (ForbiddenFiles, "programs, scripts, macros that run by themselves"),
-    "locked_archives": (LockedArchives, "what no scanner can look into"),
-    "spam": (SpamWish, "what rspamd, or the filter that learns from marks, takes for spam"),
-    "dmarc": (DmarcWish, "what fails DMARC, where its domain asks for something to be done"),
+ABOUT = {
+    "forbidden_files": "programs, scripts, macros that run by themselves",
+    "locked_archives": "what no scanner can look into",
+    "spam": "what rspamd, or the filter that learns from marks, takes for spam",
+    "dmarc": "what fails DMARC, where its domain asks for something to be done",
 }
 
 
@@ -23,17 +23,15 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("organisation", help="its id or name")
-        for name, (choices, what) in WISHES.items():
-            parser.add_argument(f"--{name.replace('_', '-')}", choices=choices.values, help=what)
+        for name, choices in WISHES.items():
+            parser.add_argument(f"--{name.replace('_', '-')}", choices=choices.values, help=ABOUT[name])
 
     def handle(self, *args: Any, organisation: str, **options: Any) -> None:
         tenant = named_organisation(organisation)
-        changes = {name: options[name] for name in WISHES if options[name]}
-        if changes:
-            policy, _made = ReceivingPolicy.objects.update_or_create(organisation=tenant, defaults=changes)
+        if wishes := {name: options[name] for name in WISHES if options[name]}:
+            policy = set_receiving_policy(tenant.pk, wishes, actor="operator")
         else:
-            known = ReceivingPolicy.objects.filter(pk=tenant.pk).first()
-            policy = known or ReceivingPolicy(organisation=tenant)
+            policy = receiving_policy_of(tenant.pk)
         self.stdout.write(f"{tenant.name} ({tenant.pk})")
         for name in WISHES:
             self.stdout.write(f"  {name:<18}{getattr(policy, name)}")
