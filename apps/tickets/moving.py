@@ -64,7 +64,7 @@ def split_message(
     threads = dict(lock_threads([ticket.thread_id]))
     source = _ticket(ticket.pk)
     message = _require_in(source, message_id)
-    if not _left_behind(source.thread, [message_id]):
+    if not _left_behind(source, [message_id]):
         raise MoveNotPossible(_("It is the ticket’s only message: it has a ticket of its own."))
     thread = Thread.objects.create(organisation_id=source.organisation_id, subject=message.subject)
     threads[thread.pk] = thread
@@ -80,7 +80,8 @@ def undo_move(principal: Principal, move: TicketMove, *, now: datetime) -> Ticke
     source, target = _ticket(move.source_id), _ticket(move.target_id)
     if move.undone_at is not None:
         raise MoveNotPossible(_("This was taken back already."))
-    if source.merged_into is not None and source.merged_into.pk != target.pk:
+    if source.merged_into is not None and (move.kind != MoveKind.MERGED or source.merged_into != target):
+        # What came back to a merged ticket would be shown nowhere.
         raise MoveNotPossible(_("#%(number)s was merged since.") % {"number": source.number})
     _require_locked(threads, source, target)
     going = messages_in(threads[target.thread_id]) if move.kind == MoveKind.SPLIT else move.message_ids
@@ -112,7 +113,7 @@ class _Moving:
 
     def carry(self, message_ids: Sequence[uuid.UUID], kind: MoveKind = MoveKind.MOVED) -> TicketMove:
         """Move them. What stays behind when only reports do, goes too: it tells of the mails that went."""
-        is_merge = kind != MoveKind.SPLIT and not _left_behind(self.source_thread, message_ids)
+        is_merge = kind != MoveKind.SPLIT and not _left_behind(self.source, message_ids)
         going = messages_in(self.source_thread) if is_merge else message_ids
         by = name_of(self.principal)
         because = Filed(FiledRule.MOVED, {"by": by, "from": self.source.number})
@@ -185,8 +186,10 @@ def _follow_elsewhere(
     moved: Collection[uuid.UUID], source: Thread, target: Thread, mailbox: Mailbox, now: datetime
 ) -> None:
     """No mail in another shared mailbox is left without a ticket by what was done in this one."""
+    # A report lies in the mailbox that the mail it is about was sent from, and asks nobody for anything.
+    said = Message.objects.filter(pk__in=moved).exclude(kind__in=REPORTS)
     others = Mailbox.objects.filter(
-        kind=MailboxKind.SHARED, entries__message__in=moved, entries__side=Side.RECIPIENT
+        kind=MailboxKind.SHARED, entries__message__in=said, entries__side=Side.RECIPIENT
     )
     for other in others.exclude(pk=mailbox.pk).order_by("pk").distinct():
         left = Ticket.objects.filter(mailbox=other, thread=source).first()
@@ -196,7 +199,7 @@ def _follow_elsewhere(
         if there is None and left is not None and is_empty:
             Ticket.objects.filter(pk=left.pk).update(thread=target)
         elif there is None:
-            here = Message.objects.filter(pk__in=moved, entries__mailbox=other)
+            here = said.filter(entries__mailbox=other)
             open_ticket(here.order_by("received_at", "id")[0], other, now, thread=target)
         else:
             Ticket.objects.filter(pk=there.pk, merged_into__isnull=False).update(
@@ -247,9 +250,10 @@ def _require_in(ticket: Ticket, message_id: uuid.UUID) -> Message:
     return message
 
 
-def _left_behind(thread: Thread, going: Collection[uuid.UUID]) -> bool:
-    """Whether anything that somebody wrote stays."""
-    return Message.objects.filter(thread=thread).exclude(pk__in=going).exclude(kind__in=REPORTS).exists()
+def _left_behind(ticket: Ticket, going: Collection[uuid.UUID]) -> bool:
+    """Whether anything that somebody wrote stays in the ticket. What lies in other mailboxes only is none of it."""
+    of_ticket = Message.objects.filter(thread=ticket.thread_id, entries__mailbox=ticket.mailbox_id)
+    return of_ticket.exclude(pk__in=going).exclude(kind__in=REPORTS).exists()
 
 
 def _tell(principal: Principal, move: TicketMove, kind: str) -> None:
