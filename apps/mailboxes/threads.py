@@ -3,7 +3,8 @@
     1. it quotes a Message-ID that we signed, or came to a reply address made of one: that mail's conversation.
        A sender who had no part in it joins as a new participant, marked as one wherever the message is shown
     2. it quotes a message this organisation knows, and its sender took part in that conversation (wrote in it, or was
-       written to), or it came over the same mailing list
+       written to), or it came over the same mailing list. Anybody can write a list's name into a mail, so that makes a
+       new participant, too
     3. nothing: a new conversation. Where a stranger quoted a message we know, the row says of which conversation, and
        a person joins them with one click
 
@@ -67,10 +68,14 @@ def choose_thread(
     The lock makes two answers that arrive together see each other, so that they share one ticket.
     """
     quoted = _quoted(organisation_id, parsed, message_ids())
+    closed: set[uuid.UUID] = set()
     for one in quoted:
+        if one.message.thread_id in closed:
+            continue  # a stranger may quote a hundred messages of one conversation
         choice = _joined(one, parsed, is_forged=is_forged)
         if choice is not None:
             return choice
+        closed.add(one.message.thread_id)
     thread = Thread(organisation_id=organisation_id, subject=parsed.subject)
     if not quoted:
         return ThreadChoice(thread, Filed(FiledRule.STARTS), begins=True)
@@ -88,9 +93,7 @@ def _joined(quoted: _Quoted, parsed: ParsedMessage, *, is_forged: bool) -> Threa
     rule = quoted.rule if quoted.signed or known else FiledRule.ON_THE_LIST
     if not quoted.signed:
         thread = locked_thread_of(quoted.message)
-    because = Filed(
-        rule, {"message_id": quoted.message.rfc_message_id}, new_participant=quoted.signed and not known
-    )
+    because = Filed(rule, {"message_id": quoted.message.rfc_message_id}, new_participant=not known)
     if parsed.kind == MessageKind.MAIL and is_another_subject(
         parsed.subject, thread.subject, quoted.message.subject
     ):
