@@ -21,6 +21,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from apps.accounts.principal import Principal
@@ -28,7 +29,7 @@ from apps.events.notices import announce
 from apps.events.services import publish
 from apps.mailboxes.conversations import REPORTS
 from apps.mailboxes.filing import Filed, FiledRule
-from apps.mailboxes.models import Direction, Mailbox, MailboxKind, Message, Side, Thread
+from apps.mailboxes.models import Mailbox, MailboxKind, Message, Side, Thread
 from apps.mailboxes.moving import lock_threads, messages_in, move_messages
 from apps.tickets.errors import MoveNotPossible, TicketInvalid
 from apps.tickets.intake import open_ticket
@@ -152,9 +153,7 @@ class _Moving:
         waits = (
             self.target.state == TicketState.SOLVED
             and self.source.state != TicketState.SOLVED
-            and Message.objects.filter(pk__in=moved, direction=Direction.IN)
-            .exclude(kind__in=REPORTS)
-            .exists()
+            and _came_into(self.target.mailbox, moved).exists()
         )
         if waits:
             changes |= {"state": TicketState.OPEN, "solved_at": None}
@@ -199,8 +198,8 @@ def _follow_elsewhere(
         if there is None and left is not None and is_empty:
             Ticket.objects.filter(pk=left.pk).update(thread=target)
         elif there is None:
-            here = said.filter(entries__mailbox=other)
-            open_ticket(here.order_by("received_at", "id")[0], other, now, thread=target)
+            first = _came_into(other, moved).order_by("received_at", "id")[0]
+            open_ticket(first, other, now, thread=target)
         else:
             Ticket.objects.filter(pk=there.pk, merged_into__isnull=False).update(
                 merged_into=None, state=TicketState.OPEN, solved_at=None
@@ -248,6 +247,12 @@ def _require_in(ticket: Ticket, message_id: uuid.UUID) -> Message:
     if message is None:
         raise MoveNotPossible(_("The message is not in this ticket any more."))
     return message
+
+
+def _came_into(mailbox: Mailbox, message_ids: Collection[uuid.UUID]) -> QuerySet[Message]:
+    """Those that somebody wrote to the mailbox. Who of the organisation wrote waits for an answer like any other."""
+    said = Message.objects.filter(pk__in=message_ids).exclude(kind__in=REPORTS)
+    return said.filter(entries__mailbox=mailbox, entries__side=Side.RECIPIENT)
 
 
 def _left_behind(ticket: Ticket, going: Collection[uuid.UUID]) -> bool:
