@@ -29,7 +29,7 @@ from django.db.models.expressions import RawSQL
 
 from apps.mailboxes.filing import Filed, FiledRule
 from apps.mailboxes.message_ids import MessageIds, message_ids
-from apps.mailboxes.models import Direction, Message, Thread, digest_of_message_id
+from apps.mailboxes.models import Message, Thread, digest_of_message_id
 from apps.mime.message import MessageKind, ParsedMessage
 from apps.mime.subjects import is_another_subject
 
@@ -144,11 +144,12 @@ def _known(organisation_id: uuid.UUID, message_ids: Sequence[str]) -> dict[str, 
         Message.objects.filter(organisation_id=organisation_id, rfc_message_id_digest__in=by_digest)
         .select_related("thread")
         .only("thread", "direction", "received_at", "subject", "machine_turns", *_OF_ITS_ID)
+        # One of each: programs that write the same Message-ID into every mail exist. Of "out", "local", "in", the last
+        # is what others sent.
+        .order_by("rfc_message_id_digest", "-direction", "received_at")
+        .distinct("rfc_message_id_digest")
     )
-    found: dict[str, Message] = {}
-    for row in sorted(rows, key=lambda one: (one.direction == Direction.IN, one.received_at)):
-        found.setdefault(by_digest[row.rfc_message_id_digest], row)
-    return found
+    return {by_digest[row.rfc_message_id_digest]: row for row in rows}
 
 
 def took_part(thread: Thread, address: str) -> bool:
