@@ -114,9 +114,14 @@ def may_have_thumbnail(part: Part) -> bool:
     return bool(picture_type(part)) and part.blob.size_bytes <= MAX_PICTURE_BYTES and not is_refused
 
 
+def is_shown(part: Part) -> bool:
+    """Whether the HTML shows it. What it only tries to show, such as a TIFF or a PDF, is a file like any other."""
+    return part.inline and bool(picture_type(part))
+
+
 def files_of(message: Message) -> list[Part]:
     """What a reader takes for the message's attachments: all that its HTML does not show."""
-    return [part for part in message.parts.all() if not part.inline]
+    return [part for part in message.parts.all() if not is_shown(part)]
 
 
 def may_be_packed(message: Message) -> bool:

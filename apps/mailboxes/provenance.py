@@ -124,9 +124,9 @@ def provenance_of(message: Message, colleagues: Mapping[str, str] | None = None)
 
 
 def colleagues_of(organisation_id: uuid.UUID) -> Mapping[str, str]:
-    """Who works in the organisation: {address: name}."""
+    """Who works in the organisation: {address: name}, the names as `_plain` compares them."""
     people = User.objects.filter(organisation_id=organisation_id, is_active=True)
-    return dict(people.values_list("email", "name"))
+    return {email: _plain(name) for email, name in people.values_list("email", "name")}
 
 
 def _disguise(message: Message, colleagues: Mapping[str, str]) -> str:
@@ -137,7 +137,8 @@ def _disguise(message: Message, colleagues: Mapping[str, str]) -> str:
         return _("The name is written like an address, %(claimed)s, which is not where it came from.") % {
             "claimed": claimed[0]
         }
-    if address not in colleagues and _plain(name) in {_plain(one) for one in colleagues.values()} - {""}:
+    plain = _plain(name)
+    if plain and address not in colleagues and plain in colleagues.values():
         return _(
             "%(name)s is the name of a colleague of yours, and %(address)s is not their address here."
         ) % {

@@ -3,7 +3,8 @@
     1. it quotes a Message-ID that we signed, or came to a reply address made of one: that mail's conversation.
        A sender who had no part in it joins as a new participant, marked as one wherever the message is shown
     2. it quotes a message this organisation knows, and its sender took part in that conversation (wrote in it, or was
-       written to), or it came over the same mailing list
+       written to), or it came over the same mailing list. Anybody can write a list's name into a mail, so that makes a
+       new participant, too
     3. nothing: a new conversation. Where a stranger quoted a message we know, the row says of which conversation, and
        a person joins them with one click
 
@@ -28,7 +29,7 @@ from django.db.models.expressions import RawSQL
 
 from apps.mailboxes.filing import Filed, FiledRule
 from apps.mailboxes.message_ids import MessageIds, message_ids
-from apps.mailboxes.models import Direction, Message, Thread, digest_of_message_id
+from apps.mailboxes.models import Message, Thread, digest_of_message_id
 from apps.mime.message import MessageKind, ParsedMessage
 from apps.mime.subjects import is_another_subject
 
@@ -67,10 +68,14 @@ def choose_thread(
     The lock makes two answers that arrive together see each other, so that they share one ticket.
     """
     quoted = _quoted(organisation_id, parsed, message_ids())
+    closed: set[uuid.UUID] = set()
     for one in quoted:
+        if one.message.thread_id in closed:
+            continue  # a stranger may quote a hundred messages of one conversation
         choice = _joined(one, parsed, is_forged=is_forged)
         if choice is not None:
             return choice
+        closed.add(one.message.thread_id)
     thread = Thread(organisation_id=organisation_id, subject=parsed.subject)
     if not quoted:
         return ThreadChoice(thread, Filed(FiledRule.STARTS), begins=True)
@@ -88,9 +93,7 @@ def _joined(quoted: _Quoted, parsed: ParsedMessage, *, is_forged: bool) -> Threa
     rule = quoted.rule if quoted.signed or known else FiledRule.ON_THE_LIST
     if not quoted.signed:
         thread = locked_thread_of(quoted.message)
-    because = Filed(
-        rule, {"message_id": quoted.message.rfc_message_id}, new_participant=quoted.signed and not known
-    )
+    because = Filed(rule, {"message_id": quoted.message.rfc_message_id}, new_participant=not known)
     if parsed.kind == MessageKind.MAIL and is_another_subject(
         parsed.subject, thread.subject, quoted.message.subject
     ):
@@ -140,11 +143,12 @@ def known_by_id(organisation_id: uuid.UUID, message_ids: Sequence[str]) -> dict[
         Message.objects.filter(organisation_id=organisation_id, rfc_message_id_digest__in=by_digest)
         .select_related("thread")
         .only("thread", "direction", "received_at", "subject", "machine_turns", *_OF_ITS_ID)
+        # One of each: programs that write the same Message-ID into every mail exist. Of "out", "local", "in", the last
+        # is what others sent.
+        .order_by("rfc_message_id_digest", "-direction", "received_at")
+        .distinct("rfc_message_id_digest")
     )
-    found: dict[str, Message] = {}
-    for row in sorted(rows, key=lambda one: (one.direction == Direction.IN, one.received_at)):
-        found.setdefault(by_digest[row.rfc_message_id_digest], row)
-    return found
+    return {by_digest[row.rfc_message_id_digest]: row for row in rows}
 
 
 def took_part(thread: Thread, address: str) -> bool:

@@ -5,6 +5,7 @@ stand one after the other in a `multipart/mixed` (Apple Mail puts an image betwe
 Nothing is left out: what is not read is a part.
 """
 
+import html as entities
 from dataclasses import dataclass, field
 
 from apps.mime.charset import decode_text
@@ -25,6 +26,12 @@ class Body:
 
     text: str | None
     html: str | None
+
+    def as_html(self) -> str:
+        """Its HTML, made of its text where it has none."""
+        if self.html is not None:
+            return self.html
+        return f'<div style="white-space: pre-wrap">{entities.escape(self.text or "", quote=False)}</div>'
 
 
 @dataclass(slots=True)
@@ -99,9 +106,10 @@ class _Chooser:
         text_bodies = texts[-1][1] if texts else []
         html_bodies = htmls[-1][1] if htmls else []
         text = "\n".join(body.text or "" for body in text_bodies)
-        if len(html_bodies) == 1:
-            return [Body(text if text.strip() else html_bodies[0].text, html_bodies[0].html)]
-        if text.strip() and not html_bodies:
+        if text.strip() and html_bodies:
+            # Apple Mail puts an attachment between two pieces of HTML; the text is still the other form of both.
+            return [Body(text, "<br>".join(body.as_html() for body in html_bodies))]
+        if text.strip():
             return [Body(text, None)]
         return html_bodies or text_bodies
 

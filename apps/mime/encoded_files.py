@@ -76,8 +76,10 @@ def _read_uu(text: bytes, begin: re.Match[bytes]) -> tuple[EncodedFile, int] | N
 def _read_yenc(text: bytes, begin: re.Match[bytes]) -> tuple[EncodedFile, int] | None:
     name = _YENC_NAME.search(begin["y"])
     size = _YENC_SIZE.search(begin["y"])
+    if name is None or size is None:
+        return None  # before its end is looked for, which may be far
     end = text.find(b"\n=yend", begin.end())
-    if name is None or size is None or end < 0:
+    if end < 0:
         return None
     body = text[begin.end() + 1 : end + 1]
     if body.startswith(b"=ypart "):

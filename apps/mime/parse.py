@@ -9,11 +9,10 @@ What does not fit a bound is never lost: where the structure had to be cut short
 a part.
 """
 
-import html as entities
 from itertools import islice
 
 from apps.mime.address import Address, parse_addresses
-from apps.mime.bodies import Body, Choice, choose_bodies
+from apps.mime.bodies import Choice, choose_bodies
 from apps.mime.charset import decode_text
 from apps.mime.clean import clean_line, clean_text
 from apps.mime.files import files_of
@@ -154,32 +153,32 @@ def _join_text(choice: Choice, html: str) -> str:
 def _join_html(choice: Choice) -> str:
     if all(body.html is None for body in choice.bodies):
         return ""
-    joined = "<br>".join(_as_html(body) for body in choice.bodies)
+    joined = "<br>".join(body.as_html() for body in choice.bodies)
     if len(joined) > MAX_HTML_CHARS:
         choice.defects.append(HTML_CUT)
     return sanitise_html(joined.strip())
 
 
-def _as_html(body: Body) -> str:
-    if body.html is not None:
-        return body.html
-    return f'<div style="white-space: pre-wrap">{entities.escape(body.text or "", quote=False)}</div>'
-
-
 def _parts(unwrapped: Unwrapped, html: str) -> tuple[ParsedPart, ...]:
-    shown = shown_cids(html)
-    return tuple(
-        ParsedPart(
-            n=placed.n,
-            filename=placed.filename,
-            content_type=placed.file.content_type,
-            content_id=placed.file.content_id,
-            inline=placed.shown or (bool(placed.file.content_id) and placed.file.content_id in shown),
-            data=placed.file.data,
-            within=placed.within,
+    shown = set(shown_cids(html)) - {""}
+    parts = []
+    for placed in unwrapped.placed:
+        file = placed.file
+        inline = placed.shown or file.content_id in shown
+        # Of two with one Content-ID the first is meant; the other would be seen nowhere.
+        shown.discard(file.content_id)
+        parts.append(
+            ParsedPart(
+                n=placed.n,
+                filename=placed.filename,
+                content_type=file.content_type,
+                content_id=file.content_id,
+                inline=inline,
+                data=file.data,
+                within=placed.within,
+            )
         )
-        for placed in unwrapped.placed
-    )
+    return tuple(parts)
 
 
 def _invitation(unwrapped: Unwrapped) -> Invitation | None:

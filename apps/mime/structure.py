@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from apps.mime.headers import Headers, parse_parameters, read_headers
 
 MAX_DEPTH = 25
-MAX_ENTITIES = 1000
+MAX_ENTITIES = 1200
 
 NESTING_TOO_DEEP = "nesting too deep"
 TOO_MANY_PARTS = "too many parts"

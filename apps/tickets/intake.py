@@ -255,9 +255,11 @@ def _opened(
 
 
 def _requester(message: Message, split_from: Ticket | None) -> dict[str, str]:
-    """Who asks: the writer; of what we wrote ourselves, whom the ticket was with that it was split off."""
-    if split_from is not None and message.direction == Direction.OUT:
-        return {"name": split_from.requester_name, "address": split_from.requester_address}
+    """Who asks: the writer; of what the mailbox wrote itself, whom the ticket was with that it was split off."""
+    if split_from is not None:
+        came_in = message.entries.filter(mailbox=split_from.mailbox_id, side=Side.RECIPIENT)
+        if not came_in.exists():
+            return {"name": split_from.requester_name, "address": split_from.requester_address}
     return {"name": message.sender_name, "address": message.sender_address}
 
 

@@ -21,6 +21,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from apps.accounts.principal import Principal
@@ -28,7 +29,7 @@ from apps.events.notices import announce
 from apps.events.services import publish
 from apps.mailboxes.conversations import REPORTS
 from apps.mailboxes.filing import Filed, FiledRule
-from apps.mailboxes.models import Direction, Mailbox, MailboxKind, Message, Side, Thread
+from apps.mailboxes.models import Mailbox, MailboxKind, Message, Side, Thread
 from apps.mailboxes.moving import lock_threads, messages_in, move_messages
 from apps.tickets.errors import MoveNotPossible, TicketInvalid
 from apps.tickets.intake import open_ticket
@@ -64,7 +65,7 @@ def split_message(
     threads = dict(lock_threads([ticket.thread_id]))
     source = _ticket(ticket.pk)
     message = _require_in(source, message_id)
-    if not _left_behind(source.thread, [message_id]):
+    if not _left_behind(source, [message_id]):
         raise MoveNotPossible(_("It is the ticket’s only message: it has a ticket of its own."))
     thread = Thread.objects.create(organisation_id=source.organisation_id, subject=message.subject)
     threads[thread.pk] = thread
@@ -80,7 +81,8 @@ def undo_move(principal: Principal, move: TicketMove, *, now: datetime) -> Ticke
     source, target = _ticket(move.source_id), _ticket(move.target_id)
     if move.undone_at is not None:
         raise MoveNotPossible(_("This was taken back already."))
-    if source.merged_into is not None and source.merged_into.pk != target.pk:
+    if source.merged_into is not None and (move.kind != MoveKind.MERGED or source.merged_into != target):
+        # What came back to a merged ticket would be shown nowhere.
         raise MoveNotPossible(_("#%(number)s was merged since.") % {"number": source.number})
     _require_locked(threads, source, target)
     going = messages_in(threads[target.thread_id]) if move.kind == MoveKind.SPLIT else move.message_ids
@@ -112,7 +114,7 @@ class _Moving:
 
     def carry(self, message_ids: Sequence[uuid.UUID], kind: MoveKind = MoveKind.MOVED) -> TicketMove:
         """Move them. What stays behind when only reports do, goes too: it tells of the mails that went."""
-        is_merge = kind != MoveKind.SPLIT and not _left_behind(self.source_thread, message_ids)
+        is_merge = kind != MoveKind.SPLIT and not _left_behind(self.source, message_ids)
         going = messages_in(self.source_thread) if is_merge else message_ids
         by = name_of(self.principal)
         because = Filed(FiledRule.MOVED, {"by": by, "from": self.source.number})
@@ -151,9 +153,7 @@ class _Moving:
         waits = (
             self.target.state == TicketState.SOLVED
             and self.source.state != TicketState.SOLVED
-            and Message.objects.filter(pk__in=moved, direction=Direction.IN)
-            .exclude(kind__in=REPORTS)
-            .exists()
+            and _came_into(self.target.mailbox, moved).exists()
         )
         if waits:
             changes |= {"state": TicketState.OPEN, "solved_at": None}
@@ -185,8 +185,10 @@ def _follow_elsewhere(
     moved: Collection[uuid.UUID], source: Thread, target: Thread, mailbox: Mailbox, now: datetime
 ) -> None:
     """No mail in another shared mailbox is left without a ticket by what was done in this one."""
+    # A report lies in the mailbox that the mail it is about was sent from, and asks nobody for anything.
+    said = Message.objects.filter(pk__in=moved).exclude(kind__in=REPORTS)
     others = Mailbox.objects.filter(
-        kind=MailboxKind.SHARED, entries__message__in=moved, entries__side=Side.RECIPIENT
+        kind=MailboxKind.SHARED, entries__message__in=said, entries__side=Side.RECIPIENT
     )
     for other in others.exclude(pk=mailbox.pk).order_by("pk").distinct():
         left = Ticket.objects.filter(mailbox=other, thread=source).first()
@@ -196,8 +198,8 @@ def _follow_elsewhere(
         if there is None and left is not None and is_empty:
             Ticket.objects.filter(pk=left.pk).update(thread=target)
         elif there is None:
-            here = Message.objects.filter(pk__in=moved, entries__mailbox=other)
-            open_ticket(here.order_by("received_at", "id")[0], other, now, thread=target)
+            first = _came_into(other, moved).order_by("received_at", "id")[0]
+            open_ticket(first, other, now, thread=target)
         else:
             Ticket.objects.filter(pk=there.pk, merged_into__isnull=False).update(
                 merged_into=None, state=TicketState.OPEN, solved_at=None
@@ -247,9 +249,16 @@ def _require_in(ticket: Ticket, message_id: uuid.UUID) -> Message:
     return message
 
 
-def _left_behind(thread: Thread, going: Collection[uuid.UUID]) -> bool:
-    """Whether anything that somebody wrote stays."""
-    return Message.objects.filter(thread=thread).exclude(pk__in=going).exclude(kind__in=REPORTS).exists()
+def _came_into(mailbox: Mailbox, message_ids: Collection[uuid.UUID]) -> QuerySet[Message]:
+    """Those that somebody wrote to the mailbox. Who of the organisation wrote waits for an answer like any other."""
+    said = Message.objects.filter(pk__in=message_ids).exclude(kind__in=REPORTS)
+    return said.filter(entries__mailbox=mailbox, entries__side=Side.RECIPIENT)
+
+
+def _left_behind(ticket: Ticket, going: Collection[uuid.UUID]) -> bool:
+    """Whether anything that somebody wrote stays in the ticket. What lies in other mailboxes only is none of it."""
+    of_ticket = Message.objects.filter(thread=ticket.thread_id, entries__mailbox=ticket.mailbox_id)
+    return of_ticket.exclude(pk__in=going).exclude(kind__in=REPORTS).exists()
 
 
 def _tell(principal: Principal, move: TicketMove, kind: str) -> None:

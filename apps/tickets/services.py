@@ -101,7 +101,8 @@ def record_reply(
 ) -> None:
     """Note an answer, in the submission's transaction. The ticket is pending unless told otherwise."""
     new_state = _choice("state", state or TicketState.PENDING, TicketState)
-    ticket = _where_it_went(ticket)
+    # It may have been merged, or the message that this answers moved, while the answer was on its way.
+    ticket = ticket_of(ticket.mailbox, message.thread_id) or ticket
     changes: dict[str, Any] = _state_change(new_state, now) | {"last_activity_at": now}
     if ticket.assignee_id is None and principal.user is not None:
         changes["assignee_id"] = principal.user.pk
@@ -128,12 +129,6 @@ def record_answer(principal: Principal, message: Message, now: datetime) -> None
     ticket = ticket_of(copy.mailbox, message.thread_id) if copy is not None else None
     if ticket is not None:
         record_reply(principal, ticket, message, state=None, now=now)
-
-
-def _where_it_went(ticket: Ticket) -> Ticket:
-    """The ticket itself, or the one it was merged into while the answer to it was on its way."""
-    merged_into = Ticket.objects.filter(pk=ticket.pk).values_list("merged_into", flat=True).first()
-    return Ticket.objects.get(pk=merged_into) if merged_into is not None else ticket
 
 
 def _state_change(state: str, now: datetime) -> dict[str, Any]:

@@ -151,9 +151,10 @@ def show_conversation(
     messages = conversation(principal, mailbox, thread_id, shown_ids)
     ticket = ticket_of(mailbox, thread_id)
     acknowledgement = acknowledgement_of(ticket) if ticket else None
-    beside = [*_beside(ticket), *withheld_shown(acknowledgement), *_notices(principal, messages, now)]
+    beside = _beside(ticket, acknowledgement)
     items: list[Item] = [
         *_show_messages(principal, mailbox, ticket, messages, now),
+        *_notices(principal, messages, now),
         *(one for one in beside if fold is None or not fold.holds(one.at)),
         *([ShownFold(fold, fold.at)] if fold else []),
     ]
@@ -192,9 +193,11 @@ def show_folded(
     rest = fold_before(outlined, opened[0]) if stay else None
     messages = conversation(principal, mailbox, thread_id, opened)
     ticket = ticket_of(mailbox, thread_id)
-    beside = [*_beside(ticket), *_notices(principal, messages, now)]
+    acknowledgement = acknowledgement_of(ticket) if ticket else None
+    beside = _beside(ticket, acknowledgement)
     items: list[Item] = [
         *(_show(principal, mailbox, message, {}, {}, now=now) for message in messages),
+        *_notices(principal, messages, now),
         *(one for one in beside if fold.holds(one.at) and not (rest and rest.holds(one.at))),
         *([ShownFold(rest, rest.at)] if rest else []),
     ]
@@ -212,14 +215,18 @@ def _outline(mailbox: Mailbox, folder: Folder, thread_id: uuid.UUID) -> list[Out
     return said if said and folder != Folder.TRASH else found
 
 
-def _beside(ticket: Ticket | None) -> list[ShownNote | ShownMove]:
-    """What the team wrote and did between the messages."""
+def _beside(
+    ticket: Ticket | None, acknowledgement: Acknowledgement | None
+) -> list[ShownNote | ShownMove | ShownRemark]:
+    """What the team wrote and did between the messages, and what the product left undone."""
     if ticket is None:
         return []
-    return [*(ShownNote(note, note.created_at) for note in notes_of(ticket)), *moves_shown(ticket)]
+    notes = [ShownNote(note, note.created_at) for note in notes_of(ticket)]
+    return [*notes, *moves_shown(ticket), *withheld_shown(acknowledgement)]
 
 
 def _notices(principal: Principal, messages: Sequence[Message], now: datetime) -> list[ShownNotice]:
+    """With their messages, folded or not: what a notice is about may be long past when it comes."""
     return [ShownNotice(one, one.told_at, sentence_of(one, now)) for one in notices_of(principal, messages)]
 
 

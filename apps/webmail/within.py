@@ -15,7 +15,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from apps.mailboxes.attachments import files_of, may_be_packed
+from apps.mailboxes.attachments import files_of, is_shown, may_be_packed
 from apps.mailboxes.models import Message, Part
 from apps.mime.protection import PGP_ENCRYPTED, PGP_SIGNED, SMIME_ENCRYPTED, SMIME_SIGNED
 from apps.mime.unwrap import EXTERNAL_BODY, PARTIAL_MESSAGE
@@ -92,7 +92,7 @@ def show_within(message: Message, link: Link) -> Within:
     files: defaultdict[int, list[Part]] = defaultdict(list)
     parts = list(message.parts.all())
     for part in parts:
-        if not part.inline and part.n not in enclosed:
+        if not is_shown(part) and part.n not in enclosed:
             files[_stands_with(part, parts, enclosed)].append(part)
     of_all = len(files_of(message))
     return Within(

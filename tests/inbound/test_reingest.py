@@ -191,7 +191,7 @@ def test_missing_bytes_are_told_and_stop_nobody(house: House) -> None:
 
 
 def test_choices_are_explained_by_name(house: House) -> None:
-    with pytest.raises(CommandError, match="no message"):
+    with pytest.raises(CommandError, match="no received message"):
         run("--message", str(uuid.uuid4()))
     with pytest.raises(CommandError, match="date"):
         run("--since", "yesterday")

@@ -160,6 +160,7 @@ def test_a_mailing_list_keeps_together_what_its_members_write(house: House) -> N
     )
     assert second.thread_id == first.thread_id
     assert second.filed_rule == "on_the_list"
+    assert second.new_participant, "anybody can write a list's name into a mail"
 
 
 def test_what_we_signed_goes_before_a_nearer_reference(house: House, ticket: Ticket, answer: Message) -> None:

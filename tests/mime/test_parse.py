@@ -98,6 +98,25 @@ def test_text_and_html_are_two_forms_of_one_body() -> None:
     assert message.parts == ()
 
 
+def test_a_text_beside_two_pieces_of_html_and_a_file_is_read_too() -> None:
+    """As Apple Mail writes a picture in the middle of a formatted mail."""
+    message = parse(
+        multipart("alternative", _TEXT, multipart("mixed", _HTML, _IMAGE, _HTML).replace(b"limit", b"in"))
+    )
+    assert message.text == "the text"
+    assert message.html.count("the html") == 2
+    assert [part.data for part in message.parts] == [b"\x00\x01\x02"]
+
+
+def test_a_thousand_files_are_all_kept() -> None:
+    files = [mail(b"%d" % n, Content_Type="application/octet-stream") for n in range(1000)]
+    message = parse(
+        multipart("mixed", multipart("alternative", _TEXT, _HTML).replace(b"limit", b"in"), *files)
+    )
+    assert [part.data for part in message.parts] == [b"%d" % n for n in range(1000)]
+    assert message.text == "the text"
+
+
 def test_an_image_that_the_html_shows_is_inline_and_any_other_is_not() -> None:
     message = parse(multipart("related", _HTML, _IMAGE, _IMAGE.replace(b"logo@x", b"other@x")))
     assert [(part.content_id, part.inline, part.data) for part in message.parts] == [
@@ -105,6 +124,11 @@ def test_an_image_that_the_html_shows_is_inline_and_any_other_is_not() -> None:
         ("other@x", False, b"\x00\x01\x02"),
     ]
     assert message.text == "the html"
+
+
+def test_of_two_parts_with_one_content_id_the_first_is_shown() -> None:
+    message = parse(multipart("related", _HTML, _IMAGE, _IMAGE))
+    assert [part.inline for part in message.parts] == [True, False]
 
 
 def test_every_other_part_is_kept_with_a_name() -> None:

@@ -97,6 +97,7 @@ HOSTILE = {
     "references": mail(b"x", References="<a@b> " * 50_000),
     "uuencoded beginnings": mail(b"begin 644 a\n" * 50_000),
     "yenc beginnings": mail(b"=ybegin line=1 size=1 name=a\n" * 50_000),
+    "yenc beginnings without a name": mail(b"=ybegin x\n" * 1_000_000 + b"\n=yend\n"),
     "nested messages": b"Content-Type: message/rfc822\r\n\r\n" * 20_000,
     "calendars": mail(b"BEGIN:VEVENT\n" * 50_000, Content_Type="text/calendar"),
     "calendar parameters": mail(

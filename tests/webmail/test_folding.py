@@ -10,6 +10,7 @@ from django.urls import reverse
 from apps.mailboxes.conversations import Outlined
 from apps.mailboxes.models import MailboxEntry, Message
 from apps.organisations.models import new_id
+from apps.outbound.models import DeliveryNotice, NoticeKind
 from apps.tickets.models import Ticket
 from apps.tickets.services import add_note
 from apps.webmail.folding import AT_ONCE, FIRST, FOLD_OVER, LAST, MAX_LAST, Fold, fold, fold_before
@@ -128,6 +129,32 @@ def test_every_message_and_every_note_is_in_one_place(house: House, alice: Clien
         assert everything.count(f'id="message-{message_id}"') == 1
     assert everything.count("In the middle of it.") == 1
     assert len(pages) == 3
+
+
+def test_what_was_told_about_a_message_stands_on_its_side_of_the_fold(house: House, alice: Client) -> None:
+    """Whenever it was told: of a folded message long after the fold's end, of a shown one in the middle of it."""
+    ticket = long_conversation(house, 60)
+    told = {"n1": NOW + timedelta(hours=20), "n20": NOW + timedelta(hours=70)}
+    for name, told_at in told.items():
+        message = Message.objects.get(rfc_message_id=f"{name}@x.example")
+        MailboxEntry.objects.filter(message=message).update(side="sender")
+        DeliveryNotice.objects.create(
+            organisation=house.organisation,
+            message=message,
+            kind=NoticeKind.FAILED,
+            recipients=1,
+            recipient=f"{name}@customer.example",
+            told_at=told_at,
+        )
+    page = alice.get(f"/m/{house.support.pk}/inbox/{ticket.thread_id}/")
+    [fold] = [item.fold for item in page.context["shown"].items if hasattr(item, "fold")]
+    kwargs = {"mailbox_id": house.support.pk, "thread_id": ticket.thread_id, "message_id": fold.before_id}
+    opened = alice.get(reverse("webmail:folded", kwargs=kwargs)).content.decode()
+    shown = page.content.decode()
+    assert [("n1@customer" in one, "n20@customer" in one) for one in (shown, opened)] == [
+        (True, False),
+        (False, True),
+    ]
 
 
 def test_an_outsider_opens_no_fold(house: House, outsider: Client) -> None:

@@ -115,10 +115,19 @@ def test_what_cannot_be_read_here_is_said_in_words(house: House, client: Client,
 def test_of_very_many_files_each_can_be_had_and_most_are_folded(house: House, client: Client) -> None:
     files = [
         mail(b"%d" % n, Content_Type="text/csv", Content_Disposition=f'attachment; filename="{n}.csv"')
-        for n in range(998)
+        for n in range(1000)
     ]
     message = arrive(house.support, multipart("mixed", mail(b"Many."), *files))
     html = page_of(client, house, message)
-    assert html.count("/content/attachment/") == 998
-    assert f"{998 - SHOWN} more files" in html
-    assert html.index("997.csv") > html.index("more files") > html.index(f"{SHOWN - 1}.csv")
+    assert html.count("/content/attachment/") == 1000
+    assert f"{1000 - SHOWN} more files" in html
+    assert html.index("999.csv") > html.index("more files") > html.index(f"{SHOWN - 1}.csv")
+
+
+def test_what_no_browser_shows_in_place_is_a_file(house: House, client: Client) -> None:
+    """Scanners and older programs put such pictures into the text."""
+    drawing = mail(b"II*\x00", Content_Type='image/tiff; name="plan.tiff"', Content_ID="<plan@x>")
+    html = mail(b'<p>The plan:</p><img src="cid:plan@x">', Content_Type="text/html")
+    message = arrive(house.support, multipart("related", html, drawing))
+    assert [part.inline for part in message.parts.all()] == [True]
+    assert "plan.tiff" in page_of(client, house, message)

@@ -26,7 +26,7 @@ from apps.events.services import publish
 from apps.mailboxes.filing import Filed, FiledRule
 from apps.mailboxes.models import Folder, Mailbox, MailboxEntry, Message, Side, Thread
 from apps.mailboxes.projection import PreparedMessage
-from apps.mailboxes.threads import ThreadChoice
+from apps.mailboxes.threads import ThreadChoice, locked_thread_of
 from apps.mime.message import MessageKind
 from apps.outbound.bounces import effects
 from apps.outbound.bounces.matching import Match, match, signed_deliveries
@@ -87,7 +87,8 @@ def _file(arrival: Arrival, report: Report, matches: Sequence[Match]) -> Message
     senders_copies = MailboxEntry.objects.filter(message=about, side=Side.SENDER)
     return file_quietly(
         as_kind(arrival.prepared, kind_of(report)),
-        choice=ThreadChoice(about.thread, because),
+        # Locked: whoever moves that mail to another ticket takes its reports along.
+        choice=ThreadChoice(locked_thread_of(about), because),
         # Just beneath the mail it is about, so that lists go on showing that one.
         places=[
             QuietPlace(entry.mailbox_id, Folder(entry.folder), entry.sorted_at - _BENEATH)

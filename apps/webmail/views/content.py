@@ -101,6 +101,7 @@ def _picture_urls(claim: ContentClaim, message: Message, *, within: int | None =
     now = timezone.now()
     return {
         part.content_id: content_url(ContentKind.INLINE, ContentClaim(message.pk, claim.user_id, part.n), now)
-        for part in message.parts.all()
+        # Backwards, so that of two with one Content-ID the first counts: the message's own stand before those within.
+        for part in reversed(message.parts.all())
         if part.content_id and picture_type(part) and within in {None, part.within}
     }

@@ -11,7 +11,7 @@ from django.db import InterfaceError, OperationalError
 
 from apps.blobs.errors import ObjectStoreUnavailable
 from apps.inbound.reingest import Choice, Tally, reingest
-from apps.mailboxes.models import Domain, Message
+from apps.mailboxes.models import Direction, Domain, Message
 from apps.mailboxes.projection import PROJECTION_VERSION
 from apps.organisations.models import Organisation
 
@@ -78,8 +78,9 @@ class Command(BaseCommand):
 
     def _choice(self, options: dict[str, Any]) -> Choice:
         organisation_id = _organisation(options["organisation"])
-        if options["message"] and not Message.objects.filter(pk=options["message"]).exists():
-            raise CommandError(f"There is no message {options['message']}.")
+        received = Message.objects.filter(pk=options["message"], direction=Direction.IN)
+        if options["message"] and not received.exists():
+            raise CommandError(f"There is no received message {options['message']}.")
         nothing_chosen = not (options["message"] or organisation_id or options["since"])
         return Choice(
             message_id=options["message"],
