@@ -128,6 +128,10 @@ _MARKUP = re.compile(
     rb"<(?:(?P<svg>svg|!doctype\s+svg)|!doctype\s+html|html|head|body|script|iframe|title|table|style)[\s>]",
     re.IGNORECASE | re.DOTALL,
 )
+# What a zip may say it is. Who could say anything would say "image/png" of an archive that is called .png.
+_PACKED_DOCUMENT = re.compile(
+    rb"application/(?:vnd\.oasis\.opendocument\.[\w.-]+|vnd\.sun\.xml\.[\w.-]+|epub\+zip)"
+)
 # APPNOTE 4.3.7: the lengths of content, name and extra field of a member, which follow its header in that order.
 _ZIP_MEMBER = re.compile(rb"PK\x03\x04.{14}(.{4}).{4}(..)(..)", re.DOTALL)
 
@@ -202,7 +206,7 @@ def _packed(prefix: bytes) -> str:
         if names == [b"mimetype"]:
             # OpenDocument and EPUB say what they are in their first member.
             written = prefix[name_end + of_extra : name_end + of_extra + min(size, 100)]
-            return written.decode() if re.fullmatch(rb"[a-z]+/[\w.+-]+", written) else ZIP
+            return written.decode() if _PACKED_DOCUMENT.fullmatch(written) else ZIP
     for beginning, media_type in (
         (b"word/", f"{_OOXML}wordprocessingml.document"),
         (b"xl/", f"{_OOXML}spreadsheetml.sheet"),

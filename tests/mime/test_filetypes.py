@@ -50,6 +50,7 @@ BY_BYTES = [
     (zip_of("mimetype", first=ODT.encode()), ODT, Family.DOCUMENT),
     (bytes.fromhex("d0cf11e0a1b11ae1") + b"\0" * 600, "application/msword", Family.DOCUMENT),
     (zip_of("photo.jpg"), "application/zip", Family.ARCHIVE),
+    (zip_of("mimetype", first=b"image/png"), "application/zip", Family.ARCHIVE),
     (b"Rar!\x1a\x07\x01\0" + b"\0" * 50, "application/vnd.rar", Family.ARCHIVE),
     (b"\0\0\0 ftypisom" + b"\0" * 50, "video/mp4", Family.MEDIA),
 ]  # fmt: skip
