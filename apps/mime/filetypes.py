@@ -122,6 +122,7 @@ _PROGRAM_MARKS = (
     (b"#!/", SCRIPT),
     (b"#! /", SCRIPT),
 )
+_PICTURE_BRANDS = frozenset({b"avif", b"avis", b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"})
 # What the HTML standard's sniffing takes for a page (MIME Sniffing §7.1), after blanks and comments.
 _MARKUP = re.compile(
     rb"(?:\xef\xbb\xbf)?(?>\s|<\?xml[^>]{0,500}\?>|<!--.{0,2000}?-->)*+"
@@ -139,7 +140,7 @@ _ZIP_MEMBER = re.compile(rb"PK\x03\x04.{14}(.{4}).{4}(..)(..)", re.DOTALL)
 def detect_type(data: bytes) -> str:
     """The media type that the first bytes of a file tell; "" when they tell none."""
     prefix = data[:PREFIX_BYTES]
-    found = _program(prefix, data) or _markup(prefix)
+    found = _program(prefix, data) or _markup(prefix) or _picture_in_boxes(prefix)
     if found or not prefix:
         return found
     if prefix.startswith(b"PK\x03\x04"):
@@ -194,6 +195,15 @@ def _markup(prefix: bytes) -> str:
     if match is None:
         return ""
     return SVG if match["svg"] else HTML
+
+
+def _picture_in_boxes(prefix: bytes) -> str:
+    """AVIF and HEIF, by the brands in their first box (ISO/IEC 14496-12 §4.3): puremagic goes by the length of that box
+    too, and takes those of 28 bytes for films."""
+    if prefix[4:8] != b"ftyp" or prefix[8:12] not in _PICTURE_BRANDS:
+        return ""
+    brands = prefix[8 : int.from_bytes(prefix[:4], "big")]
+    return "image/avif" if b"avif" in brands or b"avis" in brands else "image/heif"
 
 
 def _packed(prefix: bytes) -> str:
