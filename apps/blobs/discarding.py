@@ -21,9 +21,10 @@ import uuid
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from functools import cache
+from typing import Any
 
-import structlog
-from django.db import connection, models, transaction
+from django.db import models, transaction
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from apps.blobs import cached
@@ -31,39 +32,31 @@ from apps.blobs.models import Blob, DiscardedObject, SpooledBytes, Thumbnail
 from apps.blobs.object_store import object_store
 from apps.blobs.services import OBJECT_PREFIX
 
-log = structlog.get_logger(__name__)
-
 ORPHAN_AGE = timedelta(days=1)
 DELETED_AT_ONCE = 200
 WALKED_AT_ONCE = 1000
 
 
 @cache
-def _references() -> tuple[tuple[str, str], ...]:
-    """Table and column of every relation that wants a blob for its bytes.
+def _references() -> "tuple[models.ForeignKey[Any, Any], ...]":
+    """Every foreign key of any room that wants a blob for its bytes.
 
     Those are the ones that forbid its deletion (PROTECT); what hangs on a blob (CASCADE) does not count.
     """
-    quote = connection.ops.quote_name
+    relations = Blob._meta.get_fields(include_hidden=True)  # noqa: SLF001 - Django's, documented
     return tuple(
-        (quote(relation.related_model._meta.db_table), quote(relation.field.column))  # noqa: SLF001
-        for relation in Blob._meta.get_fields(include_hidden=True)  # noqa: SLF001 - Django's, documented
+        relation.field
+        for relation in relations
         if isinstance(relation, models.ManyToOneRel) and relation.on_delete is models.PROTECT
-    )
-
-
-def _without_references() -> str:
-    """A condition on `blobs_blob`: no row refers to it."""
-    return " AND ".join(
-        f"NOT EXISTS (SELECT FROM {table} AS other WHERE other.{column} = blobs_blob.id)"
-        for table, column in _references()
     )
 
 
 def unreferenced_among(blob_ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
     """Those of the blobs that no row refers to at this moment."""
-    rows = Blob.objects.filter(pk__in=blob_ids).extra(where=[_without_references()])  # noqa: S610 - our own words
-    return set(rows.order_by().values_list("pk", flat=True))
+    rows = Blob.objects.filter(pk__in=blob_ids)
+    for reference in _references():
+        rows = rows.exclude(Exists(QuerySet(reference.model).filter(**{reference.name: OuterRef("pk")})))
+    return set(rows.values_list("pk", flat=True))
 
 
 def discard(blob_ids: Collection[uuid.UUID]) -> int:
@@ -80,9 +73,8 @@ def discard(blob_ids: Collection[uuid.UUID]) -> int:
 
 def replace(old: Blob, new: Blob) -> None:
     """Let every row that refers to one blob refer to another, in the caller's transaction."""
-    with connection.cursor() as cursor:
-        for table, column in _references():
-            cursor.execute(f"UPDATE {table} SET {column} = %s WHERE {column} = %s", [new.pk, old.pk])  # noqa: S608
+    for reference in _references():
+        QuerySet(reference.model).filter(**{reference.name: old}).update(**{reference.name: new})
 
 
 @transaction.atomic

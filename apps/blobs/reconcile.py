@@ -26,6 +26,8 @@ from datetime import datetime
 from enum import StrEnum
 from functools import partial
 
+from django.db import transaction
+
 from apps.blobs import cached
 from apps.blobs.discarding import ORPHAN_AGE, blob_id_of, discard, unknown_among, unreferenced_among
 from apps.blobs.errors import BlobError, BlobMissing, ObjectStoreUnavailable
@@ -190,7 +192,10 @@ def _restore(blob: Blob) -> bool:
     for content in _copies(blob):
         if _is_whole(blob, [content]):
             object_store().put(blob.object_key, content)
-            Blob.objects.filter(pk=blob.pk).update(stored_at=blob.stored_at or blob.created_at)
+            with transaction.atomic():
+                Blob.objects.filter(pk=blob.pk).update(stored_at=blob.stored_at or blob.created_at)
+                # If it was these that were damaged, the offloader would write them over the whole ones.
+                SpooledBytes.objects.filter(pk=blob.pk).delete()
             return True
     return False
 

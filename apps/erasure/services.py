@@ -56,7 +56,9 @@ def erase_as_operator(organisation: Organisation, address: str, *, now: datetime
 
 
 def _begin(organisation_id: uuid.UUID, address: str, *, actor: str, name: str, now: datetime) -> Erasure:
-    if OwnedAddress.objects.filter(address=address).exists() or User.objects.filter(email=address).exists():
+    # This organisation's alone: whether another one here has the address is none of its business.
+    is_mailboxes = OwnedAddress.objects.filter(organisation_id=organisation_id, address=address).exists()
+    if is_mailboxes or User.objects.filter(organisation_id=organisation_id, email=address).exists():
         raise ErasureInvalid("address", _("This is an address of your own house, not a customer's."))
     digest = digest_of(organisation_id, address)
     row = Erasure(

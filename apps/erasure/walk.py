@@ -8,23 +8,26 @@ Each piece is one transaction: the rows, the counts and the place in the walk. I
 processes never do the same piece, and one that is killed leaves the next piece to whoever comes. Bytes that nobody
 refers to any more are discarded in the same transaction; S3 forgets them after it (`blobs.discarding`).
 
-Limits: mail that arrives, or is written, after the request is no part of it.
+Limits: mail that is accepted, or submitted, after the request is no part of it, and neither is a ticket it opens.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
 import structlog
 from django.apps import apps
 from django.conf import settings
-from django.db import connection, models, transaction
+from django.db import IntegrityError, models, transaction
+from django.db.models import QuerySet
+from django.db.models.constants import LOOKUP_SEP
 from django.db.models.functions import Now
 from django.utils.module_loading import import_string
+from psycopg.errors import UniqueViolation
 
 from apps.erasure.models import Erasure, ErasureState
-from apps.organisations.erasing import Found, NotYet, Step, Subject, mentions, rewrite, text_columns
+from apps.organisations.erasing import Found, NotYet, Step, Subject, mentions, rewrite, text_fields
 from apps.organisations.models import Organisation
 from apps.organisations.sealing import SealBroken, unseal
 
@@ -32,11 +35,17 @@ log = structlog.get_logger(__name__)
 
 REWRITTEN_AT_ONCE = 200
 OURS = "apps."
+# What says when mail came or was sent, and when a ticket was opened.
+MOMENTS = ("received_at", "opened_at")
+FARTHEST = 3
 
 
 def erase_some() -> int:
-    """Do a piece of the oldest erasure that can go on; how many pieces were done, 0 or 1. A clock asks again."""
-    return int(any(advance(one) for one in Erasure.objects.filter(state=ErasureState.RUNNING).order_by("pk")))
+    """Do a piece of any erasure that can go on; how many pieces were done, 0 or 1. A clock asks again.
+
+    In no order: one that fails each time must not keep the others, of other organisations perhaps, from theirs.
+    """
+    return int(any(advance(one) for one in Erasure.objects.filter(state=ErasureState.RUNNING).order_by("?")))
 
 
 def advance(erasure: Erasure) -> bool:
@@ -98,7 +107,7 @@ def _may_name_somebody(model: type[models.Model]) -> bool:
     return (
         model.__module__.startswith(OURS)
         and model is not Erasure
-        and bool(text_columns(model))
+        and bool(text_fields(model))
         and bool(_way_to_organisation(model))
     )
 
@@ -111,45 +120,64 @@ class Rewriting:
         self.name = f"rewrite {model._meta.label}"  # noqa: SLF001 - Django's, documented
 
     def find(self, subject: Subject, after: str) -> list[Found]:
-        meta, quote = self._model._meta, connection.ops.quote_name  # noqa: SLF001
-        key = f"here.{quote(str(meta.pk.column))}"
-        way = _way_to_organisation(self._model)
-        parameters: dict[str, Any] = {
-            "organisation": subject.organisation_id,
-            "pattern": subject.pattern,
-            "after": after,
-        }
-        beyond = f"AND {key} > %(after)s::{meta.pk.rel_db_type(connection)}" if after else ""
-        with connection.cursor() as cursor:
-            cursor.execute(
-                f"SELECT {key} FROM {quote(meta.db_table)} AS here {way} {beyond}"  # noqa: S608 - our own names
-                f" AND ({mentions(self._model, 'here')}) ORDER BY {key} LIMIT {REWRITTEN_AT_ONCE}",
-                parameters,
-            )
-            return [Found(str(pk), pk) for (pk,) in cursor.fetchall()]
+        rows: QuerySet[models.Model] = QuerySet(self._model)
+        rows = rows.filter(
+            mentions(self._model, subject), **{_way_to_organisation(self._model): subject.organisation_id}
+        )
+        if moment := _way_to_moment(self._model):
+            rows = rows.filter(**{f"{moment}__lte": subject.requested_at})
+        if after:
+            rows = rows.filter(pk__gt=after)
+        keys = rows.order_by("pk").values_list("pk", flat=True)[:REWRITTEN_AT_ONCE]
+        return [Found(str(pk), pk) for pk in keys]
 
     def erase(self, subject: Subject, found: Sequence[Found]) -> Counter[str]:
-        return Counter(rewritten=rewrite(self._model, [one.work for one in found], subject))
+        keys = [one.work for one in found]
+        try:
+            with transaction.atomic():
+                return Counter(rewritten=rewrite(self._model, keys, subject))
+        except IntegrityError as error:
+            if len(keys) > 1:
+                return sum((self.erase(subject, [one]) for one in found), Counter())
+            if not isinstance(error.__cause__, UniqueViolation):
+                raise
+        # It would say what another row says already with the pseudonym, which an earlier erasure left there.
+        QuerySet(self._model).filter(pk__in=keys).delete()
+        return Counter(removed=1)
 
 
 def _way_to_organisation(model: type[models.Model]) -> str:
-    """Joins from `here` to whoever carries the organisation, and the condition; "" for a platform-wide table."""
-    quote = connection.ops.quote_name
-    joins, at, alias = "", model, "here"
-    for n in range(3):
-        fields = [one for one in at._meta.concrete_fields if isinstance(one, models.ForeignKey)]  # noqa: SLF001
-        own = next((one for one in fields if one.related_model is Organisation), None)
-        if own is not None:
-            return f"{joins} WHERE {alias}.{quote(str(own.column))} = %(organisation)s"
-        up = next(
-            (one for one in fields if not one.null and one.related_model.__module__.startswith(OURS)), None
-        )
-        if up is None:
-            return ""
-        target = up.related_model._meta  # noqa: SLF001
-        joins += (
-            f" JOIN {quote(target.db_table)} AS up{n}"
-            f" ON up{n}.{quote(str(target.pk.column))} = {alias}.{quote(str(up.column))}"
-        )
-        at, alias = up.related_model, f"up{n}"
-    return ""
+    """The lookup of the organisation that a model's rows belong to; "" for a platform-wide table."""
+    of_rows = (
+        f"{way}{field.name}"
+        for way, at in _ways_up(model)
+        for field in _foreign_keys(at)
+        if field.related_model is Organisation
+    )
+    return next(of_rows, "")
+
+
+def _way_to_moment(model: type[models.Model]) -> str:
+    """The lookup of when the mail, or the ticket, that a row is about came or was sent; "" where it is about none."""
+    of_rows = (
+        f"{way}{field.name}"
+        for way, at in _ways_up(model)
+        for field in at._meta.concrete_fields  # noqa: SLF001 - Django's, documented
+        if field.name in MOMENTS
+    )
+    return next(of_rows, "")
+
+
+def _ways_up(model: type[models.Model]) -> Iterator[tuple[str, type[models.Model]]]:
+    """The model and those that each of its rows belongs to, nearest first, with the lookup that leads there."""
+    ways: list[tuple[str, type[models.Model]]] = [("", model)]
+    for way, at in ways:
+        yield way, at
+        if way.count(LOOKUP_SEP) < FARTHEST:
+            up = [one for one in _foreign_keys(at) if not one.null and one.related_model is not Organisation]
+            ways += [(f"{way}{one.name}{LOOKUP_SEP}", one.related_model) for one in up]
+
+
+def _foreign_keys(model: type[models.Model]) -> "list[models.ForeignKey[Any, Any]]":
+    fields = model._meta.concrete_fields  # noqa: SLF001 - Django's, documented
+    return [field for field in fields if isinstance(field, models.ForeignKey)]

@@ -17,6 +17,7 @@ SELECT received.id FROM inbound_receivedmessage AS received
 LEFT JOIN mailboxes_message AS message ON message.id = received.message_id
 LEFT JOIN tickets_heldmessage AS held ON held.id = received.held_id
 WHERE received.organisation_id = %(organisation)s AND received.id > %(after)s AND received.state IN ('filed', 'held')
+    AND received.received_at <= %(requested_at)s
     AND (lower(received.envelope_sender) = %(address)s OR lower(held.sender_address) = %(address)s
         OR (message.id IS NOT NULL AND ({OWN_MESSAGES})))
 ORDER BY received.id LIMIT {AT_ONCE}
@@ -54,6 +55,7 @@ class ReceivedMail:
                 {
                     "organisation": subject.organisation_id,
                     "address": subject.address,
+                    "requested_at": subject.requested_at,
                     "after": uuid_after(after),
                 },
             )

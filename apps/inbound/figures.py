@@ -1,11 +1,16 @@
-"""What /metrics tells of mail that was accepted."""
+"""What /metrics tells of mail that was accepted, and of what was not."""
+
+from functools import partial
 
 from django.db.models import Count, Min
 from django.utils import timezone
+from redis.exceptions import RedisError
 
 from apps.inbound.ingest import WAITING
 from apps.inbound.models import ReceivedMessage
+from apps.inbound.tally import key_of
 from apps.monitoring.figures import Figure, register
+from apps.monitoring.heartbeat import connect
 from apps.tickets.models import HeldMessage, HeldState
 
 
@@ -29,6 +34,18 @@ def held_by_cause() -> dict[str, float]:
     return {row["cause"]: float(row["n"]) for row in rows}
 
 
+def refused_by_reply(listener: str) -> dict[str, float]:
+    """What a listener refused; nothing while Redis is away, so that the other figures are told."""
+    try:
+        counts = connect().hgetall(key_of(listener))
+    except RedisError:
+        return {}
+    # Bytes here; the types know of clients that decode.
+    return {
+        codes if isinstance(codes, str) else codes.decode(): float(times) for codes, times in counts.items()
+    }
+
+
 def register_figures() -> None:
     register(Figure("mail_held", "Received mail held for a person, by cause.", held_by_cause, label="cause"))
     register(
@@ -46,3 +63,12 @@ def register_figures() -> None:
             oldest_waiting_seconds,
         )
     )
+    for listener, name in (("smtp", "mail_refused"), ("submission", "submissions_refused")):
+        register(
+            Figure(
+                name,
+                f"Replies 4xx and 5xx of the {listener} port, by code, since Redis was last emptied.",
+                partial(refused_by_reply, listener),
+                label="reply",
+            )
+        )

@@ -31,6 +31,7 @@ from apps.inbound.limits import Gate, plain_address
 from apps.inbound.proxied import read_client_address
 from apps.inbound.rates import Counted, Rates
 from apps.inbound.service import Client, Service, Transaction
+from apps.inbound.tally import Tally
 from apps.inbound.wire import Wire
 from apps.mime.clean import clean_line
 
@@ -47,11 +48,12 @@ _WITHOUT_TLS = frozenset({"EHLO", "HELO", "STARTTLS", "NOOP", "RSET", "QUIT", "H
 
 @dataclass(frozen=True, slots=True)
 class ListenerKind:
-    """What all connections of one listener have in common. `name` stands in logs."""
+    """What all connections of one listener have in common. `name` stands in logs and figures."""
 
     service: Service
     gate: Gate
     rates: Rates | None = None
+    tally: Tally | None = None
     name: str = "smtp"
     hostname: str = field(default_factory=socket.gethostname)
     certificates: Certificates | None = None
@@ -98,15 +100,15 @@ class SmtpSession:
             while not self._ending:
                 await self._answer_next()
         except WaitedTooLong:
-            self._wire.write(TOO_SLOW.encode() + b"\r\n")
+            self._write(TOO_SLOW)
         except Draining:
-            self._wire.write(GOODBYE.encode() + b"\r\n")
+            self._write(GOODBYE)
         except (PeerGone, TlsFailed, NotProxied) as error:
             # Nobody is left to answer; what was accepted is committed, what was not is the sender's still.
             log.debug("smtp_peer_gone", peer=self.client.address, reason=str(error))
         except Exception:
             log.exception("smtp_session_failed", peer=self.client.address)
-            self._wire.write(GOODBYE.encode() + b"\r\n")
+            self._write(GOODBYE)
         finally:
             if self._entered:
                 self.kind.gate.leave(self._entered)
@@ -133,11 +135,17 @@ class SmtpSession:
 
     async def reply(self, text: str, *, counts: bool = True) -> None:
         """Answer; refusals are counted. A client may take as long to read it as to say a command."""
-        if counts and text[0] in "45":
-            self._errors += 1
+        self._write(text, counts=counts)
+        if not self._wire.is_writable:
+            self._allow_command()
+            await self._wire.flush()
+
+    def _write(self, text: str, *, counts: bool = True) -> None:
+        if text[0] in "45":
+            self._errors += counts
+            if self.kind.tally is not None:
+                self.kind.tally.count(self.kind.name, text)
         self._wire.write(text.encode() + b"\r\n")
-        self._allow_command()
-        await self._wire.flush()
 
     async def challenge(self, text: str) -> bytes:
         """Answer 334 and read what the client says to it (RFC 4954 §4). Raises LineRefused."""

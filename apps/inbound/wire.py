@@ -165,6 +165,11 @@ class Wire(asyncio.BufferedProtocol):
         if not self._transport.is_closing():
             self._transport.write(data)
 
+    @property
+    def is_writable(self) -> bool:
+        """Whether the peer reads what it is told: `flush` would not wait."""
+        return not self._writing_paused
+
     async def flush(self) -> None:
         while self._writing_paused:
             await self._wait()

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import connection
+from django.db.models import Q, QuerySet
 
 from apps.blobs import selectors as blobs
 from apps.blobs.discarding import discard, replace
@@ -44,12 +44,7 @@ class SharedMessages:
     def find(self, subject: Subject, after: str) -> list[Found]:
         place = uuid_after(after)
         while True:
-            candidates = list(
-                Message.objects.filter(pk__in=_candidates(subject, place))
-                .select_related("raw", "text", "html")
-                .prefetch_related("parts__blob")
-                .order_by("pk")
-            )
+            candidates = list(_candidates(subject).filter(pk__gt=place)[:AT_ONCE])
             found = [Found(str(one.pk), work) for one in candidates if (work := _look(subject, one))]
             if found or not candidates:
                 return found
@@ -64,24 +59,15 @@ class SharedMessages:
 _PEOPLE = ("to", "cc", "bcc", "reply_to")
 
 
-def _candidates(subject: Subject, place: Any) -> list[Any]:
+def _candidates(subject: Subject) -> QuerySet[Message]:
     """Messages whose row says the address, or whose search vector has all its words."""
-    words = query_of(subject.address)
-    by_words = "" if words is None else "message.search @@ to_tsquery('simple', %(words)s) OR"
-    parameters = {
-        "organisation": subject.organisation_id,
-        "after": place,
-        "pattern": subject.pattern,
-        "words": "" if words is None else words.get_source_expressions()[1].value,
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT message.id FROM mailboxes_message AS message"  # noqa: S608 - our own words
-            f" WHERE message.organisation_id = %(organisation)s AND message.id > %(after)s"
-            f" AND ({by_words} {mentions(Message, 'message')}) ORDER BY message.id LIMIT {AT_ONCE}",
-            parameters,
-        )
-        return [pk for (pk,) in cursor.fetchall()]
+    said, words = mentions(Message, subject), query_of(subject.address)
+    if words is not None:
+        said |= Q(search=words)
+    messages = Message.objects.filter(
+        said, organisation_id=subject.organisation_id, received_at__lte=subject.requested_at
+    )
+    return messages.select_related("raw", "text", "html").prefetch_related("parts__blob").order_by("pk")
 
 
 def _look(subject: Subject, message: Message) -> _Rewriting | None:

@@ -122,11 +122,16 @@ _PROGRAM_MARKS = (
     (b"#!/", SCRIPT),
     (b"#! /", SCRIPT),
 )
+_PICTURE_BRANDS = frozenset({b"avif", b"avis", b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"})
 # What the HTML standard's sniffing takes for a page (MIME Sniffing §7.1), after blanks and comments.
 _MARKUP = re.compile(
     rb"(?:\xef\xbb\xbf)?(?>\s|<\?xml[^>]{0,500}\?>|<!--.{0,2000}?-->)*+"
     rb"<(?:(?P<svg>svg|!doctype\s+svg)|!doctype\s+html|html|head|body|script|iframe|title|table|style)[\s>]",
     re.IGNORECASE | re.DOTALL,
+)
+# What a zip may say it is. Who could say anything would say "image/png" of an archive that is called .png.
+_PACKED_DOCUMENT = re.compile(
+    rb"application/(?:vnd\.oasis\.opendocument\.[\w.-]+|vnd\.sun\.xml\.[\w.-]+|epub\+zip)"
 )
 # APPNOTE 4.3.7: the lengths of content, name and extra field of a member, which follow its header in that order.
 _ZIP_MEMBER = re.compile(rb"PK\x03\x04.{14}(.{4}).{4}(..)(..)", re.DOTALL)
@@ -135,7 +140,7 @@ _ZIP_MEMBER = re.compile(rb"PK\x03\x04.{14}(.{4}).{4}(..)(..)", re.DOTALL)
 def detect_type(data: bytes) -> str:
     """The media type that the first bytes of a file tell; "" when they tell none."""
     prefix = data[:PREFIX_BYTES]
-    found = _program(prefix, data) or _markup(prefix)
+    found = _program(prefix, data) or _markup(prefix) or _picture_in_boxes(prefix)
     if found or not prefix:
         return found
     if prefix.startswith(b"PK\x03\x04"):
@@ -192,6 +197,15 @@ def _markup(prefix: bytes) -> str:
     return SVG if match["svg"] else HTML
 
 
+def _picture_in_boxes(prefix: bytes) -> str:
+    """AVIF and HEIF, by the brands in their first box (ISO/IEC 14496-12 §4.3): puremagic goes by the length of that box
+    too, and takes those of 28 bytes for films."""
+    if prefix[4:8] != b"ftyp" or prefix[8:12] not in _PICTURE_BRANDS:
+        return ""
+    brands = prefix[8 : int.from_bytes(prefix[:4], "big")]
+    return "image/avif" if b"avif" in brands or b"avis" in brands else "image/heif"
+
+
 def _packed(prefix: bytes) -> str:
     """What a zip is for, by the first names in it."""
     names = []
@@ -202,7 +216,7 @@ def _packed(prefix: bytes) -> str:
         if names == [b"mimetype"]:
             # OpenDocument and EPUB say what they are in their first member.
             written = prefix[name_end + of_extra : name_end + of_extra + min(size, 100)]
-            return written.decode() if re.fullmatch(rb"[a-z]+/[\w.+-]+", written) else ZIP
+            return written.decode() if _PACKED_DOCUMENT.fullmatch(written) else ZIP
     for beginning, media_type in (
         (b"word/", f"{_OOXML}wordprocessingml.document"),
         (b"xl/", f"{_OOXML}spreadsheetml.sheet"),

@@ -70,5 +70,5 @@ async def run_in_daemon_thread(work: Callable[P, R], *args: P.args, **kwargs: P.
         with contextlib.suppress(RuntimeError):  # the loop has ended, and so has everybody who waited
             loop.call_soon_threadsafe(settle, result, error)
 
-    threading.Thread(target=unit, name="outbound-apart", daemon=True).start()
+    threading.Thread(target=unit, name="database-apart", daemon=True).start()
     return await answer

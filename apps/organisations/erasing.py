@@ -20,19 +20,24 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import or_
 from typing import Any, Protocol
 
 import idna
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
-from django.db import connection, models
+from django.db import models
+from django.db.models import Func, Value
+from django.db.models.functions import Cast
+from django.db.models.lookups import IRegex
 
 
 class NotYet(Exception):
     """Something must happen first; the walk stays where it is and is tried again."""
 
 
+_TEXTS = (models.CharField, models.TextField, models.JSONField)
 _NAME_OCTETS = 400
 # A display name up to its address (RFC 5322 §3.4), in quotes, in words or in encoded words.
 _NAME = re.compile(rb'(?:"[^"\r\n]*+"|[^,:;<>"\r\n]*+)[ \t]*+\Z')
@@ -40,7 +45,9 @@ _NAME = re.compile(rb'(?:"[^"\r\n]*+"|[^,:;<>"\r\n]*+)[ \t]*+\Z')
 
 @dataclass(frozen=True)
 class Subject:
-    """A customer of an organisation, by address (normalised). Mail from before `requested_at` is what is to go."""
+    """A customer of an organisation, by address (normalised). What came or was sent up to `requested_at` is what is to
+    go: what comes later was promised to be kept, as any mail.
+    """
 
     organisation_id: uuid.UUID
     address: str
@@ -137,45 +144,36 @@ def _readable(domain: str) -> str:
 # What a row says in words.
 
 
-def text_columns(model: type[models.Model]) -> dict[str, str]:
-    """The columns of a model that may hold an address, each with its type in PostgreSQL."""
-    columns = {}
-    for field in model._meta.concrete_fields:  # noqa: SLF001 - Django's, documented
-        base = field.base_field if isinstance(field, ArrayField) else field
-        holds_text = isinstance(base, models.CharField | models.TextField | models.JSONField)
-        if holds_text and not field.choices:
-            columns[str(field.column)] = str(field.db_type(connection))
-    return columns
+def text_fields(model: type[models.Model]) -> "list[models.Field[Any, Any]]":
+    """Those of a model that may hold an address."""
+    return [
+        field
+        for field in model._meta.concrete_fields  # noqa: SLF001 - Django's, documented
+        if isinstance(field.base_field if isinstance(field, ArrayField) else field, _TEXTS)
+        and not field.choices
+    ]
 
 
-def mentions(model: type[models.Model], alias: str) -> str:
-    """A condition: some text of the row says the address. Its parameter is `%(pattern)s`."""
-    quote = connection.ops.quote_name
-    return " OR ".join(f"{alias}.{quote(column)}::text ~* %(pattern)s" for column in text_columns(model))
+def mentions(model: type[models.Model], subject: Subject) -> models.Q:
+    """A condition: some text of the row says the address."""
+    said = (models.Q(IRegex(_as_text(field), subject.pattern)) for field in text_fields(model))
+    return reduce(or_, said)
 
 
 def rewrite(model: type[models.Model], keys: Sequence[Any], subject: Subject) -> int:
     """Put the pseudonym for the address in every text of these rows, in the caller's transaction; how many rows."""
-    quote = connection.ops.quote_name
-    table = quote(model._meta.db_table)  # noqa: SLF001
-    key = quote(str(model._meta.pk.column))  # noqa: SLF001
-    changes = ", ".join(
-        f"{quote(column)} = {_rewritten(quote(column), kind)}" for column, kind in text_columns(model).items()
-    )
-    parameters: dict[str, Any] = {
-        "pattern": subject.pattern,
-        "pseudonym": subject.pseudonym,
-        "keys": list(keys),
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"UPDATE {table} AS here SET {changes} WHERE here.{key} = ANY(%(keys)s) AND ({mentions(model, 'here')})",  # noqa: S608
-            parameters,
-        )
-        return int(cursor.rowcount)
+    rows: models.QuerySet[models.Model] = models.QuerySet(model)
+    rows = rows.filter(mentions(model, subject), pk__in=keys)
+    return rows.update(**{field.name: _rewritten(field, subject) for field in text_fields(model)})
 
 
-def _rewritten(column: str, kind: str) -> str:
+def _as_text(field: "models.Field[Any, Any]") -> Cast:
+    return Cast(field.name, models.TextField())
+
+
+def _rewritten(field: "models.Field[Any, Any]", subject: Subject) -> Cast:
     """A cast to varchar(n) cuts what has become too long; the pseudonym holds no character that JSON or an array
     would quote."""
-    return f"regexp_replace({column}::text, %(pattern)s, %(pseudonym)s, 'gi')::{kind}"
+    pattern, pseudonym = Value(subject.pattern), Value(subject.pseudonym)
+    written = Func(_as_text(field), pattern, pseudonym, Value("gi"), function="regexp_replace")
+    return Cast(written, field)

@@ -39,7 +39,8 @@ OR (EXISTS (SELECT FROM outbound_deliveryreport AS report WHERE report.message_i
 """
 _FIND = f"""
 SELECT message.id FROM mailboxes_message AS message
-WHERE message.organisation_id = %(organisation)s AND message.id > %(after)s AND ({OWN_MESSAGES})
+WHERE message.organisation_id = %(organisation)s AND message.id > %(after)s
+    AND message.received_at <= %(requested_at)s AND ({OWN_MESSAGES})
 ORDER BY message.id LIMIT {AT_ONCE}
 """  # noqa: S608 - our own words
 
@@ -56,6 +57,7 @@ class Messages:
                 {
                     "organisation": subject.organisation_id,
                     "address": subject.address,
+                    "requested_at": subject.requested_at,
                     "after": uuid_after(after),
                 },
             )
@@ -96,7 +98,11 @@ class Refused:
         place = uuid_after(after)
         while True:
             rows = list(
-                RefusedSubmission.objects.filter(organisation_id=subject.organisation_id, pk__gt=place)
+                RefusedSubmission.objects.filter(
+                    organisation_id=subject.organisation_id,
+                    created_at__lte=subject.requested_at,
+                    pk__gt=place,
+                )
                 .select_related("content")
                 .order_by("pk")[:AT_ONCE]
             )

@@ -24,6 +24,7 @@ class HeldMail:
         held = HeldMessage.objects.alias(wrote=Lower("sender_address"), sent=Lower("envelope_sender")).filter(
             Q(wrote=subject.address) | Q(sent=subject.address),
             organisation_id=subject.organisation_id,
+            received_at__lte=subject.requested_at,
             pk__gt=uuid_after(after),
         )
         return [Found(str(pk)) for pk in held.order_by("pk").values_list("pk", flat=True)[:AT_ONCE]]
@@ -42,7 +43,10 @@ class Requesters:
 
     def find(self, subject: Subject, after: str) -> list[Found]:
         tickets = Ticket.objects.alias(asked=Lower("requester_address")).filter(
-            asked=subject.address, organisation_id=subject.organisation_id, pk__gt=uuid_after(after)
+            asked=subject.address,
+            organisation_id=subject.organisation_id,
+            opened_at__lte=subject.requested_at,
+            pk__gt=uuid_after(after),
         )
         return [Found(str(pk)) for pk in tickets.order_by("pk").values_list("pk", flat=True)[:AT_ONCE]]
 

@@ -10,7 +10,7 @@ from django.core.cache import cache
 from django.core.management import call_command
 from django.utils import timezone
 
-from apps.blobs import reconcile
+from apps.blobs import cached, reconcile
 from apps.blobs.models import Blob, SpooledBytes
 from apps.blobs.object_store import StoredObject, object_store
 from apps.blobs.reconcile import Finding, ListingUnordered, Reconciliation, Trouble
@@ -94,6 +94,17 @@ def test_a_deep_look_reads_the_spool_too(house: House) -> None:
     blob = arrive(house.support).raw
     SpooledBytes.objects.filter(pk=blob.pk).update(content=b"x" * blob.size_bytes)
     assert found(deep=True) == [(Trouble.WRONG_HASH, False)]
+
+
+def test_what_was_damaged_in_the_spool_is_not_written_over_what_was_mended(house: House) -> None:
+    blob = arrive(house.support).raw
+    content = read(blob)
+    cached.remember({blob.pk: content})
+    SpooledBytes.objects.filter(pk=blob.pk).update(content=b"x" * blob.size_bytes)
+    assert found(deep=True, repair=True) == [(Trouble.WRONG_HASH, True)]
+    offload()
+    assert object_store().get(blob.object_key) == content
+    assert found(deep=True) == []
 
 
 def test_an_object_without_a_row_is_an_orphan_once_it_is_a_day_old(mail: Message) -> None:

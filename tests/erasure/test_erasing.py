@@ -23,8 +23,9 @@ from apps.inbound.receiving import Envelope, accept_message
 from apps.mailboxes.models import Message
 from apps.mailboxes.selectors import raw_of, search_messages, text_of
 from apps.organisations.erasing import Subject, pseudonym_of
-from apps.outbound.bounces.suppressions import suppressed_among
-from apps.outbound.models import Delivery, RefusedSubmission
+from apps.outbound.bounces.suppressions import suppress, suppressed_among
+from apps.outbound.models import Delivery, RefusedSubmission, Suppression, SuppressionReason
+from apps.outbound.submission.replies import Reply, reply_to_ticket
 from apps.tickets.models import HeldMessage, Note, Ticket, TrustedSender
 from tests.arrivals import arrive
 from tests.erasure.customer import (
@@ -243,6 +244,54 @@ def test_mail_that_was_accepted_before_is_filed_first(house: House) -> None:
     erasure.refresh_from_db()
     assert (erasure.state, erasure.counts["messages"]) == (ErasureState.DONE, 1)
     assert ReceivedMessage.objects.count() == 1
+
+
+def test_mail_after_the_request_is_kept_as_any(house: House) -> None:
+    """While an erasure waits, or walks, its customer may write again and be answered: none of that was asked for."""
+    write_and_be_answered(house)
+    erasure = request_erasure(house.as_key, ELENA, confirmation=ELENA, now=timezone.now())
+    later = raw_mail(subject="Is it done?", text=f"{ELENA} asks", message_id="later@customer.example")
+    receive(house, later)
+    ticket = Ticket.objects.get(subject="Is it done?")
+    reply = Reply(text=f"Nearly, {ELENA}.")
+    answer = reply_to_ticket(house.as_alice, ticket, reply, idempotency_key="two", now=timezone.now())
+    finish()
+    erasure.refresh_from_db()
+    assert erasure.state == ErasureState.DONE
+    asked = Message.objects.get(subject="Is it done?", direction="in")
+    assert set(Message.objects.values_list("pk", flat=True)) == {asked.pk, answer.message.pk}
+    assert (raw_of(asked), asked.sender_address) == (later, ELENA)
+    assert Delivery.objects.get(message=answer.message).recipient == ELENA
+    assert ReceivedMessage.objects.get(message=asked).envelope_sender == ELENA
+    ticket.refresh_from_db()
+    assert ticket.requester_address == ELENA
+
+
+def test_who_was_erased_and_is_suppressed_again_can_be_erased_again(house: House) -> None:
+    leave_traces(house)
+    erase(house)
+    suppress(house.organisation.pk, ELENA, SuppressionReason.MANUAL, now=timezone.now())
+    assert tables_that_say(ELENA) == []  # what stands under the pseudonym weighs more
+    Suppression.objects.create(
+        organisation=house.organisation,
+        address=ELENA,
+        reason=SuppressionReason.HARD_BOUNCE,
+        created_at=timezone.now(),
+    )
+    erasure = erase(house)
+    assert erasure.state == ErasureState.DONE
+    assert tables_that_say(ELENA) == []
+    assert Suppression.objects.get().reason == SuppressionReason.UNSUBSCRIBED
+
+
+def test_an_address_of_another_organisation_is_a_customers_here(house: House, stranger: House) -> None:
+    """Refusing it would tell who else is here, and keep a customer from being erased."""
+    write = raw_mail(sender="support@stranger.test", message_id="s@stranger.test")
+    receive(house, write, sender="support@stranger.test")
+    erasure = erase(house, "support@stranger.test")
+    assert (erasure.state, erasure.counts["messages"]) == (ErasureState.DONE, 1)
+    stranger.support.refresh_from_db()
+    assert stranger.support.address == "support@stranger.test"
 
 
 def test_every_table_with_words_is_walked(house: House) -> None:

@@ -13,6 +13,7 @@ from apps.inbound.listener import Listener
 from apps.inbound.rates import Rates
 from apps.inbound.service import Service
 from apps.inbound.smtp import ListenerKind
+from apps.inbound.tally import Tally
 
 START_SECONDS = 10
 
@@ -27,12 +28,14 @@ class Listening:
         service: Service | None = None,
         *,
         requires_tls: bool = False,
+        tally: Tally | None = None,
     ) -> None:
         self.gate = Gate(limits)
         kind = ListenerKind(
             service=service or Desk("mx.house.test"),
             gate=self.gate,
             rates=Rates(limits),
+            tally=tally,
             hostname="mx.house.test",
             certificates=certificates,
             requires_tls=requires_tls,

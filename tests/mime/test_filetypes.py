@@ -24,6 +24,11 @@ def zip_of(*names: str, first: bytes = b"") -> bytes:
     return written.getvalue()
 
 
+def first_box(brand: bytes, *compatible: bytes) -> bytes:
+    brands = b"".join([brand, b"\0\0\0\0", *compatible])
+    return (len(brands) + 8).to_bytes(4, "big") + b"ftyp" + brands + b"\0" * 50
+
+
 OOXML = "application/vnd.openxmlformats-officedocument."
 ODT = "application/vnd.oasis.opendocument.text"
 BY_BYTES = [
@@ -41,6 +46,10 @@ BY_BYTES = [
     (picture(kind="GIF"), "image/gif", Family.PICTURE),
     (picture(kind="WEBP"), "image/webp", Family.PICTURE),
     (picture(kind="AVIF"), "image/avif", Family.PICTURE),
+    (first_box(b"avif", b"avif", b"mif1", b"miaf"), "image/avif", Family.PICTURE),
+    (first_box(b"mif1", b"mif1", b"avif", b"miaf"), "image/avif", Family.PICTURE),
+    (first_box(b"heic", b"heic", b"mif1", b"miaf"), "image/heif", Family.PICTURE),
+    (first_box(b"M4A ", b"M4A ", b"mp42", b"isom"), "video/mp4", Family.MEDIA),
     (b"\xef\xbb\xbf  <!DOCTYPE HTML><html>", "text/html", Family.WEB_PAGE),
     (b"<!-- x --><script>alert(1)</script>", "text/html", Family.WEB_PAGE),
     ("<html><body>".encode("utf-16"), "text/html", Family.WEB_PAGE),
@@ -50,6 +59,7 @@ BY_BYTES = [
     (zip_of("mimetype", first=ODT.encode()), ODT, Family.DOCUMENT),
     (bytes.fromhex("d0cf11e0a1b11ae1") + b"\0" * 600, "application/msword", Family.DOCUMENT),
     (zip_of("photo.jpg"), "application/zip", Family.ARCHIVE),
+    (zip_of("mimetype", first=b"image/png"), "application/zip", Family.ARCHIVE),
     (b"Rar!\x1a\x07\x01\0" + b"\0" * 50, "application/vnd.rar", Family.ARCHIVE),
     (b"\0\0\0 ftypisom" + b"\0" * 50, "video/mp4", Family.MEDIA),
 ]  # fmt: skip

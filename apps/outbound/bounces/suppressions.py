@@ -197,16 +197,20 @@ def suppress(
 
 
 def _standing(organisation_id: uuid.UUID, normal: str) -> Suppression | None:
-    """The address's row that nobody ended, locked."""
+    """The address's row that nobody ended, locked; from before it was erased, too."""
     rows = Suppression.objects.select_for_update().filter(
-        organisation_id=organisation_id, address=normal, removed_at__isnull=True
+        organisation_id=organisation_id,
+        address__in=_names_of(organisation_id, normal),
+        removed_at__isnull=True,
     )
     return rows.first()
 
 
 def _earlier_bounces(organisation_id: uuid.UUID, normal: str) -> int:
     return Suppression.objects.filter(
-        organisation_id=organisation_id, address=normal, reason=SuppressionReason.HARD_BOUNCE
+        organisation_id=organisation_id,
+        address__in=_names_of(organisation_id, normal),
+        reason=SuppressionReason.HARD_BOUNCE,
     ).count()
 
 

@@ -15,6 +15,7 @@ from apps.erasure.walk import advance
 from apps.organisations.models import Organisation
 
 PATIENCE_SECONDS = 120.0
+LOOK_AGAIN_SECONDS = 0.5
 
 
 class Command(BaseCommand):
@@ -37,18 +38,17 @@ class Command(BaseCommand):
             raise CommandError(error.reason) from error
         deadline = time.monotonic() + PATIENCE_SECONDS
         try:
-            while True:
+            while erasure.state == ErasureState.RUNNING:
                 if advance(erasure):
                     deadline = time.monotonic() + PATIENCE_SECONDS
-                    continue
-                erasure.refresh_from_db()
-                if erasure.state != ErasureState.RUNNING:
-                    break
-                if time.monotonic() > deadline:
+                elif time.monotonic() > deadline:
                     raise CommandError(
                         "Mail that was accepted earlier is not filed yet; `schedule` goes on when it is."
                     )
-                time.sleep(0.5)
+                else:
+                    # Other processes file it, and tell nobody when that is done.
+                    time.sleep(LOOK_AGAIN_SECONDS)
+                erasure.refresh_from_db()
             while delete_discarded():
                 pass
         except ObjectStoreUnavailable as error:

@@ -20,6 +20,7 @@ from apps.inbound.listener import Listener
 from apps.inbound.rates import Rates, connect
 from apps.inbound.smtp import ListenerKind
 from apps.inbound.submission import SubmissionDesk
+from apps.inbound.tally import Tally
 from apps.monitoring.heartbeat import Heartbeat
 from apps.outbound.submission.recipients import MAX_RECIPIENTS
 from apps.outbound.submission.validation import MAX_MESSAGE_BYTES
@@ -53,7 +54,8 @@ async def _receive() -> None:
         max_connections_per_minute=settings.SMTP_CONNECTIONS_PER_MINUTE,
         max_messages_per_minute=settings.SMTP_MESSAGES_PER_MINUTE,
     )
-    listeners = _listeners(limits, _certificates())
+    tally = Tally(connect(settings.REDIS_URL))
+    listeners = _listeners(limits, _certificates(), tally)
     for listener in listeners:
         await listener.start()
     stopping = asyncio.Event()
@@ -62,22 +64,26 @@ async def _receive() -> None:
         loop.add_signal_handler(number, stopping.set)
     heartbeat = Heartbeat("receive", check=partial(_answers, limits))
     heartbeat.start()
+    telling = loop.create_task(tally.tell_on())
     if not settings.SMTP_TLS_CERTIFICATE.exists():
         log.warning("smtp_without_tls", missing=str(settings.SMTP_TLS_CERTIFICATE))
     log.info("receive_ready", host=settings.SMTP_HOST, ports=[listener.port for listener in listeners])
     await stopping.wait()
     await asyncio.to_thread(heartbeat.stop)
     await asyncio.gather(*(listener.stop(GRACE_SECONDS) for listener in listeners))
+    telling.cancel()
+    await tally.close()
     log.info("receive_stopped")
 
 
-def _listeners(limits: Limits, certificates: Certificates) -> list[Listener]:
+def _listeners(limits: Limits, certificates: Certificates, tally: Tally) -> list[Listener]:
     """Each counts for itself: strangers who fill the one port do not keep those with an account from the other."""
     hostname = settings.MAIL_HOSTNAME or socket.gethostname()
     from_the_world = ListenerKind(
         service=Desk(hostname),
         gate=Gate(limits),
         rates=Rates(limits, connect(settings.REDIS_URL)),
+        tally=tally,
         hostname=hostname,
         certificates=certificates,
     )
@@ -92,6 +98,7 @@ def _listeners(limits: Limits, certificates: Certificates) -> list[Listener]:
         service=SubmissionDesk(of_submissions),
         gate=Gate(of_submissions),
         rates=Rates(of_submissions, connect(settings.REDIS_URL), name="submission"),
+        tally=tally,
         name="submission",
         hostname=hostname,
         certificates=certificates,
