@@ -52,9 +52,11 @@ layers: $(VENV)/tests ## import-linter: who may know whom
 	@echo '== layers: import-linter'
 	@$(VENV)/bin/lint-imports --no-logo
 
-tests: $(VENV)/tests static/built/manifest.json browser ## all tests that are not slow
+# Each of the processes that share the tests has servers of its own (tests/servers.py).
+JOBS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ "$$n" -le 4 ] && echo $$n || echo 4)
+tests: $(VENV)/tests static/built/manifest.json browser ## all tests that are not slow; JOBS=2 at a time
 	@echo '== tests'
-	@$(call pytest,-m 'not slow')
+	@$(call pytest,-m 'not slow' -n $(JOBS) --dist worksteal)
 
 # pytest's status 5 (no test was run) is a failure too, and says nothing by itself.
 define pytest

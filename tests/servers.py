@@ -5,6 +5,9 @@ A pytest plugin (`-p tests.servers`), because settings are loaded before any con
 side by side; they end with the session, and die with pytest however that ends. Their PostgreSQL does not
 sync: tests kill processes, not machines.
 
+With `-n` (pytest-xdist) several processes of pytest share the tests, and each has servers of its own, in `var/test-gw0`
+and so on, so that what one of them stops is missed by no other. The process that hands out tests has none.
+
 What a developer has set in the environment or in `.env` does not reach the tests.
 """
 
@@ -27,7 +30,8 @@ from mailplatform.embedded.stack import Stack, end_leftovers
 from mailplatform.embedded.valkey import ValkeyServer
 from mailplatform.environment import PROJECT_ROOT, Environment, read_environment
 
-_DATA_DIR = PROJECT_ROOT / "var" / "test"
+_WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
+DATA_DIR = PROJECT_ROOT / "var" / (f"test-{_WORKER}" if _WORKER else "test")
 _PUBLIC_PORTS = ("WEB_PORT", "SMTP_PORT", "SUBMISSION_PORT", "SINK_PORT")
 
 
@@ -49,7 +53,10 @@ _SERVERS = pytest.StashKey[Servers]()
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None]:
     """Before pytest-django, which loads the settings in the same hook."""
     options = early_config.known_args_namespace
-    if not (options.help or options.version):
+    hands_out = bool(options.numprocesses) and not _WORKER
+    if hands_out:
+        _forget_environment()
+    elif not (options.help or options.version):
         try:
             _start_servers(early_config)
         except StackFailed as error:
@@ -59,15 +66,14 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
 
 def _start_servers(config: pytest.Config) -> None:
     _forget_environment()
-    os.environ["MAILPLATFORM_DATA_DIR"] = str(_DATA_DIR)
     # Entered by everybody, so that root's PostgreSQL stays in this checkout; what is inside guards itself.
-    _DATA_DIR.parent.mkdir(exist_ok=True)
-    _DATA_DIR.parent.chmod(0o711)
-    lock = FolderLock(_DATA_DIR)
+    DATA_DIR.parent.mkdir(exist_ok=True)
+    DATA_DIR.parent.chmod(0o711)
+    lock = FolderLock(DATA_DIR)
     config.add_cleanup(lock.release)
-    end_leftovers(_DATA_DIR)
-    _forget_objects(_DATA_DIR / "seaweed")
-    log = Log(_DATA_DIR / "logs", screen=False)
+    end_leftovers(DATA_DIR)
+    _forget_objects(DATA_DIR / "seaweed")
+    log = Log(DATA_DIR / "logs", screen=False)
     config.add_cleanup(log.close)
     stack = Stack(read_environment(), log, durable=False)
     config.add_cleanup(stack.stop)
@@ -92,6 +98,7 @@ def _forget_environment() -> None:
     Environment.model_config["env_file"] = None
     for name in Environment.model_fields:
         os.environ.pop(name.upper(), None)
+    os.environ["MAILPLATFORM_DATA_DIR"] = str(DATA_DIR)
     # A closed port: tests have no network, and none of them may ask the name servers of who runs them.
     os.environ["DNS_SERVERS"] = "127.0.0.1:9"
     taken = set[int]()

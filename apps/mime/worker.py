@@ -22,6 +22,9 @@ from apps.mime.html import sanitise_html
 from apps.mime.parse import parse
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
+_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD = -3, -1  # mallopt(3)
+_LARGE_BYTES = 1024 * 1024
+_KEPT_BYTES = 8 * 1024 * 1024
 
 Work = Mapping[str, Callable[..., object]]
 
@@ -52,7 +55,9 @@ def _serve_one(connection: socket.socket, work: Work) -> bool:
 def restrict(*, parent_pid: int, memory_bytes: int) -> None:
     """Bind this process's life and means: it dies with its parent, within `memory_bytes`, and writes no files."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        libc = ctypes.CDLL(None)
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        _give_memory_back(libc)
         resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     if os.getppid() != parent_pid:  # it died before the line above took hold
         sys.exit(0)
@@ -62,6 +67,14 @@ def restrict(*, parent_pid: int, memory_bytes: int) -> None:
     # may need this one for the mail in hand; it decides when this one ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def _give_memory_back(libc: ctypes.CDLL) -> None:
+    """Once a large mail has been freed, glibc takes its size for usual and keeps as much for ever, unless it is told what
+    is large. Other C libraries have no such wish to be told."""
+    if hasattr(libc, "mallopt"):
+        libc.mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
+        libc.mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
 
 
 def main(work: Work = _WORK) -> None:

@@ -12,10 +12,9 @@ from botocore.exceptions import ClientError
 from mailplatform.embedded.access import S3Access
 from mailplatform.embedded.log import Log
 from mailplatform.embedded.orphans import find_working_in
-from mailplatform.environment import PROJECT_ROOT
 from tests.embedded.objects import s3_client
 from tests.polling import wait_until
-from tests.servers import Servers
+from tests.servers import DATA_DIR, Servers
 
 _LISTENING = "0A"
 _LOOPBACK = "0100007F"  # 127.0.0.1 as /proc/net/tcp writes it
@@ -98,11 +97,10 @@ def test_a_stopped_postgres_leaves_no_session_behind(servers: Servers) -> None:
 
 
 def test_secret_files_are_for_their_owner_alone() -> None:
-    folder = PROJECT_ROOT / "var" / "test"
     for name in ("embedded.json", "secret_key", "valkey/valkey.conf", "seaweed/s3.json"):
-        assert stat.S_IMODE((folder / name).stat().st_mode) == 0o600, name
+        assert stat.S_IMODE((DATA_DIR / name).stat().st_mode) == 0o600, name
     for name in ("valkey", "seaweed", "logs", "postgres"):
-        assert stat.S_IMODE((folder / name).stat().st_mode) == 0o700, name
+        assert stat.S_IMODE((DATA_DIR / name).stat().st_mode) == 0o700, name
 
 
 def test_no_password_is_in_a_command_line(servers: Servers) -> None:
