@@ -70,8 +70,8 @@ def restrict(*, parent_pid: int, memory_bytes: int) -> None:
 
 
 def _give_memory_back(libc: ctypes.CDLL) -> None:
-    """Once a large mail has been freed, glibc takes its size for usual and keeps as much for ever, unless it is told what
-    is large. Other C libraries have no such wish to be told."""
+    """Once a large mail has been freed, glibc takes its size for usual and keeps as much for ever, unless told what is
+    large. Other C libraries have no such habit."""
     if hasattr(libc, "mallopt"):
         libc.mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
         libc.mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
