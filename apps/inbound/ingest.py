@@ -33,6 +33,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from apps.blobs.models import Blob
 from apps.blobs.selectors import read
 from apps.blobs.services import StagedBytes, staged_before
 from apps.inbound.admission import judge
@@ -68,7 +69,13 @@ LAST_LOOK_AGAIN_SECONDS = 60
 GIVE_BACK_TRIES = 20
 FILED_AT_ONCE = 8
 
-_CLAIM = """
+# What filing asks of a row; anything else is read when it is asked for.
+_OF_RECEIVED = [
+    "id", "organisation_id", "raw_id", "envelope_sender", "recipients", "peer", "helo", "protocol", "received_at",
+    "attempts", "lease_token",
+]  # fmt: skip
+_OF_BLOB = ["id", "organisation_id", "sha256", "size_bytes", "created_at", "stored_at"]
+_CLAIM = f"""
 WITH due AS MATERIALIZED (
     SELECT id FROM inbound_receivedmessage
     WHERE state IN ('accepted', 'ingesting') AND due_at <= now()
@@ -77,9 +84,9 @@ WITH due AS MATERIALIZED (
 UPDATE inbound_receivedmessage AS received
 SET state = 'ingesting', attempts = attempts + 1, lease_token = gen_random_uuid(),
     due_at = now() + make_interval(secs => %(lease)s)
-FROM due WHERE received.id = due.id
-RETURNING received.id, received.lease_token, received.attempts
-"""
+FROM due, blobs_blob AS blob WHERE received.id = due.id AND blob.id = received.raw_id
+RETURNING {", ".join(f"received.{name}" for name in _OF_RECEIVED)}, {", ".join(f"blob.{name}" for name in _OF_BLOB)}
+"""  # noqa: S608 - our own names
 
 _FINISH = """
 UPDATE inbound_receivedmessage SET state = %(state)s, lease_token = NULL, last_error = '',
@@ -90,11 +97,24 @@ WHERE id = %(id)s AND state = 'ingesting' AND lease_token = %(token)s
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A row leased to this worker. `attempts` counts this one."""
+    """A row leased to this worker, as it was then, its raw bytes' row with it. `attempts` counts this one."""
 
-    received_id: uuid.UUID
-    token: uuid.UUID
-    attempts: int
+    received: ReceivedMessage
+
+    @property
+    def received_id(self) -> uuid.UUID:
+        return self.received.pk
+
+    @property
+    def token(self) -> uuid.UUID:
+        token = self.received.lease_token
+        if token is None:
+            raise AssertionError("a claimed row has a token")
+        return token
+
+    @property
+    def attempts(self) -> int:
+        return self.received.attempts
 
 
 def is_anything_due() -> bool:
@@ -104,9 +124,15 @@ def is_anything_due() -> bool:
 
 def claim_due(limit: int = 1) -> list[Claim]:
     """Lease up to `limit` due rows to this worker, oldest first. An empty list is ordinary."""
-    with connection.cursor() as cursor:
-        cursor.execute(_CLAIM, {"limit": limit, "lease": LEASE_SECONDS})
-        return [Claim(*row) for row in cursor.fetchall()]
+    with executed(_CLAIM, {"limit": limit, "lease": LEASE_SECONDS}) as cursor:
+        return [_claim_of(row) for row in cursor]
+
+
+def _claim_of(row: tuple[Any, ...]) -> Claim:
+    columns = len(_OF_RECEIVED)
+    received = ReceivedMessage.from_db(connection.alias, _OF_RECEIVED, row[:columns])
+    received.raw = Blob.from_db(connection.alias, _OF_BLOB, row[columns:])
+    return Claim(received)
 
 
 def ingest_due(*, limit: int, seconds: float) -> int:
@@ -133,9 +159,9 @@ def ingest_due(*, limit: int, seconds: float) -> int:
 
 def ingest_claim(claim: Claim) -> None:
     """File one leased message, or give it back with the time of its next try. Raises only when PostgreSQL is away."""
+    received = claim.received
     with leases.kept(claim.token):
         try:
-            received = ReceivedMessage.objects.select_related("raw").get(pk=claim.received_id)
             raw = read(received.raw)
             prepared = _prepare(claim, staged_before(received.raw, raw))
             report = _report_in(claim, received, prepared, raw)
