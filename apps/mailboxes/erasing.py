@@ -24,6 +24,8 @@ from apps.mailboxes.selectors import text_of
 from apps.organisations.erasing import Found, Subject, mentions, rewrite, uuid_after
 
 AT_ONCE = 50
+# What is rewritten together is held together, and one message may have 30 MiB.
+BYTES_AT_ONCE = 32 * 1024 * 1024
 _TEXTUAL = ("text/", "message/")
 
 
@@ -35,6 +37,10 @@ class _Rewriting:
     contents: tuple[tuple[Blob, StagedBytes], ...]
     text: str
 
+    @property
+    def size_bytes(self) -> int:
+        return sum(staged.size_bytes for _old, staged in self.contents)
+
 
 class SharedMessages:
     """Messages that name the customer and are not theirs alone."""
@@ -45,7 +51,13 @@ class SharedMessages:
         place = uuid_after(after)
         while True:
             candidates = list(_candidates(subject).filter(pk__gt=place)[:AT_ONCE])
-            found = [Found(str(one.pk), work) for one in candidates if (work := _look(subject, one))]
+            found, size_bytes = list[Found](), 0
+            for one in candidates:
+                if work := _look(subject, one):
+                    found.append(Found(str(one.pk), work))
+                    size_bytes += work.size_bytes
+                if size_bytes > BYTES_AT_ONCE:
+                    break
             if found or not candidates:
                 return found
             place = candidates[-1].pk
