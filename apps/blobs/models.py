@@ -34,6 +34,10 @@ class Blob(TenantRow):
         return bytes(self.sha256).hex()
 
 
+# For statements of who reads a blob's row beside another.
+BLOB_COLUMNS = ["id", "organisation_id", "sha256", "size_bytes", "created_at", "stored_at"]
+
+
 class SpooledBytes(models.Model):
     """Bytes that were committed together with their meaning and wait to be moved to S3."""
 

@@ -21,7 +21,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from apps.blobs import cached
-from apps.blobs.models import Blob, DiscardedObject, SpooledBytes
+from apps.blobs.models import BLOB_COLUMNS, Blob, DiscardedObject, SpooledBytes
 from apps.blobs.object_store import object_store
 from apps.organisations.models import new_id
 from apps.organisations.prepared import executed
@@ -50,7 +50,6 @@ SELECT id, organisation_id, sha256, size_bytes, created_at, stored_at FROM blobs
 WHERE organisation_id = %(organisation)s AND sha256 = ANY(%(hashes)s::bytea[])
 ORDER BY sha256 FOR KEY SHARE
 """
-_WRITTEN = ["id", "organisation_id", "sha256", "size_bytes", "created_at", "stored_at"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +134,7 @@ def _share(organisation_id: uuid.UUID, digests: Collection[bytes]) -> dict[bytes
 
 def _by_hash(statement: str, parameters: dict[str, Any]) -> dict[bytes, Blob]:
     with executed(statement, parameters) as cursor:
-        rows = [Blob.from_db(connection.alias, _WRITTEN, row) for row in cursor]
+        rows = [Blob.from_db(connection.alias, BLOB_COLUMNS, row) for row in cursor]
     return {bytes(blob.sha256): blob for blob in rows}
 
 

@@ -3,7 +3,8 @@
 import dramatiq
 from django.db import connection
 
-from apps.inbound.ingest import ingest_due, is_anything_due
+from apps.inbound.claims import is_anything_due
+from apps.inbound.ingest import ingest_due
 from apps.inbound.wakeups import INGEST
 from apps.tickets.spam import LEARN, is_anything_to_learn, learn_due
 

@@ -6,7 +6,7 @@ from django.db.models import Count, Min
 from django.utils import timezone
 from redis.exceptions import RedisError
 
-from apps.inbound.ingest import WAITING
+from apps.inbound.claims import WAITING
 from apps.inbound.models import ReceivedMessage
 from apps.inbound.tally import key_of
 from apps.monitoring.figures import Figure, register

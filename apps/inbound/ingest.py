@@ -1,13 +1,7 @@
-"""File what we took custody of.
+"""File what we took custody of: the road from a claimed row (`claims`) to a ticket, or to `tickets.holding`.
 
-    accepted ──claim_due──▶ ingesting ──file──▶ filed
-        ▲                       │     └──hold──▶ held      a HeldMessage has it now: `tickets.holding`
-        └──give_back────────────┘   failed, not judged yet, or a lease that lapsed
-
-A claim leases a row for `LEASE_SECONDS` by PostgreSQL's clock, under a new token, and counts an attempt; `LeaseKeeper`
-renews it while its process lives. Until the lease lapses `due_at` lies in the future, so "due" means the same in both
-states. Parsing, asking who sent it (`authenticity`) and S3 happen with no transaction open; then one transaction files
-the message and marks the row, provided that the token is still ours. What several threads have ready then shares it.
+Parsing, asking who sent it (`authenticity`) and S3 happen with no transaction open; then one transaction files the
+message and marks the row, provided that the lease is still ours. What several threads have ready then shares it.
 
 A worker killed before that commit leaves a lease, which lapses, and the row is claimed again. One killed after it has
 filed the message exactly once. What fails three times is filed as text with the raw message attached; what fails even
@@ -16,12 +10,9 @@ then waits ever longer, and is never given up. S3 or PostgreSQL being away is no
 Reports on mail of ours (bounces, complaints) are taken in by `outbound.bounces`, in the same transaction. Everything
 else is judged before it (`admission`): what has a virus, is forged or is spam is held for a person instead of being
 filed. A mail that no scanner could look at yet comes again without an attempt being counted.
-
-The module holds every transition of a ReceivedMessage after its acceptance; `receiving` creates it.
 """
 
 import time
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,17 +20,16 @@ from typing import Any
 
 import structlog
 from django.db import InterfaceError, OperationalError, connection, transaction
-from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from apps.blobs.models import Blob
 from apps.blobs.selectors import read
 from apps.blobs.services import StagedBytes, staged_before
 from apps.inbound.admission import judge
 from apps.inbound.authenticity import NOT_EVALUATED, authenticate
+from apps.inbound.claims import Claim, claim_due, finish, give_back
 from apps.inbound.errors import LeaseLost, NowhereToFile, VerdictTooEarly
-from apps.inbound.leases import LEASE_SECONDS, leases
+from apps.inbound.leases import leases
 from apps.inbound.models import ReceivedMessage, ReceivedState
 from apps.inbound.outages import is_away, is_outage
 from apps.mailauth.results import TEMPERROR, Authentication, unchecked
@@ -48,7 +38,6 @@ from apps.mailboxes.models import Mailbox, Message
 from apps.mailboxes.projection import PreparedMessage, prepare
 from apps.mime.parse import parse_as_text
 from apps.organisations.joint_work import JointWork
-from apps.organisations.prepared import executed
 from apps.outbound.bounces.arrivals import Arrival, as_kind, recognise, take_in, writers_mailboxes
 from apps.outbound.bounces.reading import kind_of
 from apps.outbound.bounces.report import Report
@@ -59,80 +48,13 @@ from apps.tickets.models import HeldMessage, HoldCause
 
 log = structlog.get_logger(__name__)
 
-WAITING = (ReceivedState.ACCEPTED, ReceivedState.INGESTING)
 ATTEMPTS_BEFORE_TEXT = 3
 RETRY_CEILING_SECONDS = 600
 SERVER_AWAY_SECONDS = 2
 REPORT_TOO_EARLY_SECONDS = 2
 FIRST_LOOK_AGAIN_SECONDS = 5
 LAST_LOOK_AGAIN_SECONDS = 60
-GIVE_BACK_TRIES = 20
 FILED_AT_ONCE = 8
-
-# What filing asks of a row; anything else is read when it is asked for.
-_OF_RECEIVED = [
-    "id", "organisation_id", "raw_id", "envelope_sender", "recipients", "peer", "helo", "protocol", "received_at",
-    "attempts", "lease_token",
-]  # fmt: skip
-_OF_BLOB = ["id", "organisation_id", "sha256", "size_bytes", "created_at", "stored_at"]
-_CLAIM = f"""
-WITH due AS MATERIALIZED (
-    SELECT id FROM inbound_receivedmessage
-    WHERE state IN ('accepted', 'ingesting') AND due_at <= now()
-    ORDER BY due_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
-)
-UPDATE inbound_receivedmessage AS received
-SET state = 'ingesting', attempts = attempts + 1, lease_token = gen_random_uuid(),
-    due_at = now() + make_interval(secs => %(lease)s)
-FROM due, blobs_blob AS blob WHERE received.id = due.id AND blob.id = received.raw_id
-RETURNING {", ".join(f"received.{name}" for name in _OF_RECEIVED)}, {", ".join(f"blob.{name}" for name in _OF_BLOB)}
-"""  # noqa: S608 - our own names
-
-_FINISH = """
-UPDATE inbound_receivedmessage SET state = %(state)s, lease_token = NULL, last_error = '',
-    message_id = %(message)s::uuid, held_id = %(held)s::uuid
-WHERE id = %(id)s AND state = 'ingesting' AND lease_token = %(token)s
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A row leased to this worker, as it was then, its raw bytes' row with it. `attempts` counts this one."""
-
-    received: ReceivedMessage
-
-    @property
-    def received_id(self) -> uuid.UUID:
-        return self.received.pk
-
-    @property
-    def token(self) -> uuid.UUID:
-        token = self.received.lease_token
-        if token is None:
-            raise AssertionError("a claimed row has a token")
-        return token
-
-    @property
-    def attempts(self) -> int:
-        return self.received.attempts
-
-
-def is_anything_due() -> bool:
-    """Whether a row waits for a worker now: an accepted one, or one whose worker let its lease lapse."""
-    return ReceivedMessage.objects.filter(state__in=WAITING, due_at__lte=Now()).exists()
-
-
-def claim_due(limit: int = 1) -> list[Claim]:
-    """Lease up to `limit` due rows to this worker, oldest first. An empty list is ordinary."""
-    with executed(_CLAIM, {"limit": limit, "lease": LEASE_SECONDS}) as cursor:
-        return [_claim_of(row) for row in cursor]
-
-
-def _claim_of(row: tuple[Any, ...]) -> Claim:
-    columns = len(_OF_RECEIVED)
-    received = ReceivedMessage.from_db(connection.alias, _OF_RECEIVED, row[:columns])
-    received.raw = Blob.from_db(connection.alias, _OF_BLOB, row[columns:])
-    return Claim(received)
 
 
 def ingest_due(*, limit: int, seconds: float) -> int:
@@ -173,20 +95,20 @@ def ingest_claim(claim: Claim) -> None:
             filing.ask(Ready(claim, _Mail(received, prepared, authentication), report, hold))
         except VerdictTooEarly as error:
             log.info("ingest_verdict_too_early", received=str(claim.received_id))
-            _give_back(claim, error, delay_seconds=_look_again_seconds(received.received_at), counts=False)
+            give_back(claim, error, delay_seconds=_look_again_seconds(received.received_at), counts=False)
         except LeaseLost:
             log.warning("ingest_lease_lost", received=str(claim.received_id))
         except ReportTooEarly as error:
             log.info("ingest_report_too_early", received=str(claim.received_id))
-            _give_back(claim, error, delay_seconds=REPORT_TOO_EARLY_SECONDS, counts=False)
+            give_back(claim, error, delay_seconds=REPORT_TOO_EARLY_SECONDS, counts=False)
         except Exception as error:
             # Whatever one mail provokes must not stop the next; its row tells what happened, and comes again.
             if is_outage(error):
                 log.warning("ingest_server_away", received=str(claim.received_id), error=type(error).__name__)
-                _give_back(claim, error, delay_seconds=SERVER_AWAY_SECONDS, counts=False)
+                give_back(claim, error, delay_seconds=SERVER_AWAY_SECONDS, counts=False)
             else:
                 log.exception("ingest_failed", received=str(claim.received_id), attempts=claim.attempts)
-                _give_back(claim, error, delay_seconds=_backoff_seconds(claim.attempts), counts=True)
+                give_back(claim, error, delay_seconds=_backoff_seconds(claim.attempts), counts=True)
 
 
 def _prepare(claim: Claim, raw: StagedBytes) -> PreparedMessage:
@@ -270,28 +192,11 @@ def _file(ready: Ready) -> None:
     message = _take_in(mail, report, mailboxes) if report is not None else None
     if message is not None or hold is None:
         message = message or _file_now(mail, mailboxes)
-        _finish(claim, ReceivedState.FILED, message=message.pk)
+        finish(claim, ReceivedState.FILED, message=message.pk)
     elif hold.look_again:
         raise VerdictTooEarly(hold.reason)
     else:
-        _finish(claim, ReceivedState.HELD, held=_hold(mail, hold, mailboxes).pk)
-
-
-def _finish(
-    claim: Claim, state: ReceivedState, *, message: uuid.UUID | None = None, held: uuid.UUID | None = None
-) -> None:
-    """The fence. Where two workers come here with one row, the second waits for the first one's commit, finds another
-    state or token, and takes back everything that it has written."""
-    finished = {
-        "id": claim.received_id,
-        "token": claim.token,
-        "state": state.value,
-        "message": message,
-        "held": held,
-    }
-    with executed(_FINISH, finished) as cursor:
-        if not cursor.rowcount:
-            raise LeaseLost(str(claim.received_id))
+        finish(claim, ReceivedState.HELD, held=_hold(mail, hold, mailboxes).pk)
 
 
 def _take_in(mail: _Mail, report: Report, mailboxes: list[Mailbox]) -> Message | None:
@@ -362,39 +267,3 @@ def _look_again_seconds(received_at: datetime) -> float:
     """Half as long again as it has waited, between bounds."""
     waited = (timezone.now() - received_at).total_seconds()
     return min(LAST_LOOK_AGAIN_SECONDS, max(FIRST_LOOK_AGAIN_SECONDS, waited / 2))
-
-
-def _give_back(claim: Claim, error: Exception, *, delay_seconds: float, counts: bool) -> None:
-    """Return a row to the queue. Keeps trying for a while when PostgreSQL restarts: a lapsed lease would cost a minute,
-    and count as an attempt that nobody made."""
-    pause = 0.1
-    for left in reversed(range(GIVE_BACK_TRIES)):
-        try:
-            _return_row(claim, error, delay_seconds=delay_seconds, counts=counts)
-        except (OperationalError, InterfaceError):
-            connection.close()
-            if not left:
-                raise
-            time.sleep(pause)
-            pause = min(pause * 1.5, 2.0)
-        else:
-            return
-
-
-def _return_row(claim: Claim, error: Exception, *, delay_seconds: float, counts: bool) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            UPDATE inbound_receivedmessage
-            SET state = 'accepted', lease_token = NULL, attempts = attempts - %(uncount)s,
-                due_at = now() + make_interval(secs => %(delay)s), last_error = %(error)s
-            WHERE id = %(id)s AND state = 'ingesting' AND lease_token = %(token)s
-            """,
-            {
-                "uncount": 0 if counts else 1,
-                "delay": delay_seconds,
-                "error": type(error).__name__,
-                "id": claim.received_id,
-                "token": claim.token,
-            },
-        )

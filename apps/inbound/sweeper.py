@@ -10,7 +10,7 @@ from datetime import datetime
 from django.db import transaction
 
 from apps.blobs.discarding import discard
-from apps.inbound.ingest import is_anything_due
+from apps.inbound.claims import is_anything_due
 from apps.inbound.models import ReceivedMessage
 from apps.inbound.wakeups import INGEST
 from apps.tickets.holding import KEPT_FOR

@@ -6,12 +6,13 @@ refers to the new ones. Words inside encoded parts of the original stay as they 
 about the customer without the address.
 """
 
+import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 
 from apps.blobs import selectors as blobs
 from apps.blobs.discarding import discard, replace
@@ -24,6 +25,8 @@ from apps.mailboxes.selectors import text_of
 from apps.organisations.erasing import Found, Subject, mentions, rewrite, uuid_after
 
 AT_ONCE = 50
+# What is rewritten together is held together, and one message may have 30 MiB.
+BYTES_AT_ONCE = 32 * 1024 * 1024
 _TEXTUAL = ("text/", "message/")
 
 
@@ -35,6 +38,10 @@ class _Rewriting:
     contents: tuple[tuple[Blob, StagedBytes], ...]
     text: str
 
+    @property
+    def size_bytes(self) -> int:
+        return sum(staged.size_bytes for _old, staged in self.contents)
+
 
 class SharedMessages:
     """Messages that name the customer and are not theirs alone."""
@@ -44,8 +51,14 @@ class SharedMessages:
     def find(self, subject: Subject, after: str) -> list[Found]:
         place = uuid_after(after)
         while True:
-            candidates = list(_candidates(subject).filter(pk__gt=place)[:AT_ONCE])
-            found = [Found(str(one.pk), work) for one in candidates if (work := _look(subject, one))]
+            candidates = _candidates(subject, place)
+            found, size_bytes = list[Found](), 0
+            for one in candidates:
+                if work := _look(subject, one):
+                    found.append(Found(str(one.pk), work))
+                    size_bytes += work.size_bytes
+                if size_bytes > BYTES_AT_ONCE:
+                    break
             if found or not candidates:
                 return found
             place = candidates[-1].pk
@@ -59,15 +72,18 @@ class SharedMessages:
 _PEOPLE = ("to", "cc", "bcc", "reply_to")
 
 
-def _candidates(subject: Subject) -> QuerySet[Message]:
-    """Messages whose row says the address, or whose search vector has all its words."""
+def _candidates(subject: Subject, place: uuid.UUID) -> list[Message]:
+    """Messages whose row says the address, or whose search vector has all its words; the next ones."""
     said, words = mentions(Message, subject), query_of(subject.address)
     if words is not None:
         said |= Q(search=words)
     messages = Message.objects.filter(
-        said, organisation_id=subject.organisation_id, received_at__lte=subject.requested_at
+        said, organisation_id=subject.organisation_id, received_at__lte=subject.requested_at, pk__gt=place
     )
-    return messages.select_related("raw", "text", "html").prefetch_related("parts__blob").order_by("pk")
+    # Looked for apart, so that only those are joined with their contents and read whole.
+    keys = list(messages.order_by("pk").values_list("pk", flat=True)[:AT_ONCE])
+    wanted = Message.objects.filter(pk__in=keys).select_related("raw", "text", "html")
+    return list(wanted.prefetch_related("parts__blob").order_by("pk"))
 
 
 def _look(subject: Subject, message: Message) -> _Rewriting | None:

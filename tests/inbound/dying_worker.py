@@ -26,8 +26,13 @@ def main(point: str) -> None:
     from apps.inbound import ingest
 
     # claimed: leased and parsed, nothing written. filing: everything written, nothing committed. filed: committed.
-    name = {"claimed": "_prepare", "filing": "file_message", "filed": "_file"}[point]
-    setattr(ingest, name, die_after(getattr(ingest, name)))
+    places: dict[str, tuple[object, str]] = {
+        "claimed": (ingest, "_prepare"),
+        "filing": (ingest, "file_message"),
+        "filed": (ingest.filing, "ask"),
+    }
+    place, name = places[point]
+    setattr(place, name, die_after(getattr(place, name)))
     ingest.ingest_due(limit=1, seconds=60)
 
 

@@ -15,7 +15,8 @@ from apps.blobs.errors import ObjectStoreUnavailable
 from apps.blobs.selectors import read
 from apps.inbound import ingest, leases, sweeper
 from apps.inbound.actors import ingest as ingest_actor
-from apps.inbound.ingest import Claim, claim_due, ingest_claim, ingest_due
+from apps.inbound.claims import Claim, claim_due
+from apps.inbound.ingest import ingest_claim, ingest_due
 from apps.inbound.models import ReceivedMessage, ReceivedState
 from apps.inbound.outages import is_outage
 from apps.inbound.receiving import Envelope, accept_message

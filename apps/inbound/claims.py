@@ -1,0 +1,144 @@
+"""The transitions of a ReceivedMessage after its acceptance; `receiving` creates it.
+
+    accepted ──claim_due──▶ ingesting ──finish──▶ filed
+        ▲                       │        └──────▶ held      a HeldMessage has it now: `tickets.holding`
+        └──give_back────────────┘   failed, not judged yet, or a lease that lapsed
+
+A claim leases a row for `LEASE_SECONDS` by PostgreSQL's clock, under a new token, and counts an attempt; `LeaseKeeper`
+renews it while its process lives. Until the lease lapses `due_at` lies in the future, so "due" means the same in both
+states.
+"""
+
+import time
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import InterfaceError, OperationalError, connection
+from django.db.models.functions import Now
+
+from apps.blobs.models import BLOB_COLUMNS, Blob
+from apps.inbound.errors import LeaseLost
+from apps.inbound.leases import LEASE_SECONDS
+from apps.inbound.models import ReceivedMessage, ReceivedState
+from apps.organisations.prepared import executed
+
+WAITING = (ReceivedState.ACCEPTED, ReceivedState.INGESTING)
+GIVE_BACK_TRIES = 20
+
+# What filing asks of a row; anything else is read when it is asked for.
+_OF_RECEIVED = [
+    "id", "organisation_id", "raw_id", "envelope_sender", "recipients", "peer", "helo", "protocol", "received_at",
+    "attempts", "lease_token",
+]  # fmt: skip
+_CLAIM = f"""
+WITH due AS MATERIALIZED (
+    SELECT id FROM inbound_receivedmessage
+    WHERE state IN ('accepted', 'ingesting') AND due_at <= now()
+    ORDER BY due_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+)
+UPDATE inbound_receivedmessage AS received
+SET state = 'ingesting', attempts = attempts + 1, lease_token = gen_random_uuid(),
+    due_at = now() + make_interval(secs => %(lease)s)
+FROM due, blobs_blob AS blob WHERE received.id = due.id AND blob.id = received.raw_id
+RETURNING {", ".join(f"received.{name}" for name in _OF_RECEIVED)}, {", ".join(f"blob.{name}" for name in BLOB_COLUMNS)}
+"""  # noqa: S608 - our own names
+
+_FINISH = """
+UPDATE inbound_receivedmessage SET state = %(state)s, lease_token = NULL, last_error = '',
+    message_id = %(message)s::uuid, held_id = %(held)s::uuid
+WHERE id = %(id)s AND state = 'ingesting' AND lease_token = %(token)s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A row leased to this worker, as it was then, its raw bytes' row with it. `attempts` counts this one."""
+
+    received: ReceivedMessage
+
+    @property
+    def received_id(self) -> uuid.UUID:
+        return self.received.pk
+
+    @property
+    def token(self) -> uuid.UUID:
+        token = self.received.lease_token
+        if token is None:
+            raise AssertionError("a claimed row has a token")
+        return token
+
+    @property
+    def attempts(self) -> int:
+        return self.received.attempts
+
+
+def is_anything_due() -> bool:
+    """Whether a row waits for a worker now: an accepted one, or one whose worker let its lease lapse."""
+    return ReceivedMessage.objects.filter(state__in=WAITING, due_at__lte=Now()).exists()
+
+
+def claim_due(limit: int = 1) -> list[Claim]:
+    """Lease up to `limit` due rows to this worker, oldest first. An empty list is ordinary."""
+    with executed(_CLAIM, {"limit": limit, "lease": LEASE_SECONDS}) as cursor:
+        return [_claim_of(row) for row in cursor]
+
+
+def _claim_of(row: tuple[Any, ...]) -> Claim:
+    columns = len(_OF_RECEIVED)
+    received = ReceivedMessage.from_db(connection.alias, _OF_RECEIVED, row[:columns])
+    received.raw = Blob.from_db(connection.alias, BLOB_COLUMNS, row[columns:])
+    return Claim(received)
+
+
+def finish(
+    claim: Claim, state: ReceivedState, *, message: uuid.UUID | None = None, held: uuid.UUID | None = None
+) -> None:
+    """The fence. Where two workers come here with one row, the second waits for the first one's commit, finds another
+    state or token, and takes back everything that it has written."""
+    finished = {
+        "id": claim.received_id,
+        "token": claim.token,
+        "state": state.value,
+        "message": message,
+        "held": held,
+    }
+    with executed(_FINISH, finished) as cursor:
+        if not cursor.rowcount:
+            raise LeaseLost(str(claim.received_id))
+
+
+def give_back(claim: Claim, error: Exception, *, delay_seconds: float, counts: bool) -> None:
+    """Return a row to the queue. Keeps trying for a while when PostgreSQL restarts: a lapsed lease would cost a minute,
+    and count as an attempt that nobody made."""
+    pause = 0.1
+    for left in reversed(range(GIVE_BACK_TRIES)):
+        try:
+            _return_row(claim, error, delay_seconds=delay_seconds, counts=counts)
+        except (OperationalError, InterfaceError):
+            connection.close()
+            if not left:
+                raise
+            time.sleep(pause)
+            pause = min(pause * 1.5, 2.0)
+        else:
+            return
+
+
+def _return_row(claim: Claim, error: Exception, *, delay_seconds: float, counts: bool) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE inbound_receivedmessage
+            SET state = 'accepted', lease_token = NULL, attempts = attempts - %(uncount)s,
+                due_at = now() + make_interval(secs => %(delay)s), last_error = %(error)s
+            WHERE id = %(id)s AND state = 'ingesting' AND lease_token = %(token)s
+            """,
+            {
+                "uncount": 0 if counts else 1,
+                "delay": delay_seconds,
+                "error": type(error).__name__,
+                "id": claim.received_id,
+                "token": claim.token,
+            },
+        )
