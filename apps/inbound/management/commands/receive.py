@@ -80,8 +80,13 @@ def _listeners(limits: Limits, certificates: Certificates) -> list[Listener]:
         hostname=hostname,
         certificates=certificates,
     )
-    # How many messages is decided by who sends them, not by where they sit.
-    of_submissions = replace(limits, max_recipients=MAX_RECIPIENTS, max_messages_per_minute=0)
+    # How much is decided by who sends it, not by where they sit: an office has one address.
+    of_submissions = replace(
+        limits,
+        max_recipients=MAX_RECIPIENTS,
+        max_messages_per_minute=0,
+        max_in_flight_bytes_per_address=limits.max_in_flight_bytes,
+    )
     submission = ListenerKind(
         service=SubmissionDesk(of_submissions),
         gate=Gate(of_submissions),
