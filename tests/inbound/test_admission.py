@@ -297,7 +297,7 @@ def test_half_held_mail_leaves_nothing(house: House, monkeypatch: pytest.MonkeyP
         raise RuntimeError
 
     with monkeypatch.context() as broken:
-        broken.setattr(ingest, "_finish", finish_not)
+        broken.setattr(ingest, "finish", finish_not)
         row = take(house, mail_with(("bill.txt", EICAR)))
     assert row.state == ReceivedState.ACCEPTED
     assert not HeldMessage.objects.exists()

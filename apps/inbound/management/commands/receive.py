@@ -87,12 +87,13 @@ def _listeners(limits: Limits, certificates: Certificates, tally: Tally) -> list
         hostname=hostname,
         certificates=certificates,
     )
-    # How many messages is decided by who sends them, not by where they sit.
+    # How much is decided by who sends it, not by where they sit: an office has one address.
     of_submissions = replace(
         limits,
         max_size_bytes=min(limits.max_size_bytes, MAX_MESSAGE_BYTES),
         max_recipients=MAX_RECIPIENTS,
         max_messages_per_minute=0,
+        max_in_flight_bytes_per_address=limits.max_in_flight_bytes,
     )
     submission = ListenerKind(
         service=SubmissionDesk(of_submissions),
