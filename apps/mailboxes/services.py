@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from django.db import IntegrityError, connection, transaction
+from django.utils.translation import gettext as _
 
 from apps.accounts.errors import AdminsOnly
 from apps.accounts.models import User
@@ -56,7 +57,7 @@ def create_mailbox(
 def change_mailbox(principal: Principal, mailbox: Mailbox, *, reply_tokens: bool | None = None) -> Mailbox:
     """Change how a mailbox the caller may see writes. Raises AdminsOnly."""
     if not principal.is_admin:
-        raise AdminsOnly
+        raise AdminsOnly(_("Only an admin can change this."))
     if reply_tokens is not None and reply_tokens != mailbox.reply_tokens:
         mailbox.reply_tokens = reply_tokens
         mailbox.save(update_fields=["reply_tokens"])

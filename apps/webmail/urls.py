@@ -85,6 +85,7 @@ urlpatterns = [
     path(
         f"{_MAILBOX}/acknowledgement/", mailbox_settings.change_acknowledgement, name="change-acknowledgement"
     ),
+    path(f"{_MAILBOX}/answers/", mailbox_settings.change_answers, name="change-answers"),
     path(f"{_MAILBOX}/aliases/", mailbox_settings.add, name="add-alias"),
     path(f"{_MAILBOX}/aliases/<uuid:alias_id>/remove/", mailbox_settings.remove, name="remove-alias"),
     path("app-passwords/", app_passwords.app_passwords, name="app-passwords"),

@@ -66,6 +66,16 @@ def test_an_agent_sees_the_addresses_and_what_is_held_and_changes_nothing(
     assert not ReceivingPolicy.objects.exists()
 
 
+def test_an_admin_says_where_replies_go(house: House, admin: Client, alice: Client) -> None:
+    path = reverse("webmail:change-answers", kwargs={"mailbox_id": house.support.pk})
+    assert alice.post(path, {"reply_tokens": "1"}).status_code == 403
+    assert "asked for at its address" in alice.get(PAGE).content.decode()
+    page = admin.post(path, {"reply_tokens": "1"}, follow=True).content.decode()
+    assert "asked for at an address of their own" in page
+    admin.post(path)
+    assert "asked for at its address" in alice.get(PAGE).content.decode()
+
+
 def test_an_admin_says_what_is_to_be_held(house: House, stranger: House, admin: Client) -> None:
     page = admin.post(HELD, {"spam": "allow", "dmarc": "reject_only"}, follow=True).content.decode()
     assert "It holds for mail that comes in from now on." in page

@@ -71,7 +71,7 @@ POSTED = {"read", "move", "star", "answer", "change-ticket", "note", "answer-tic
           "pause-relay", "resume-relay", "remove-relay", "revoke-app-password",
           "several-held", "release", "discard-held", "restore-held", "distrust",
           "move-message", "split-message", "undo-move", "catch-all",
-          "add-alias", "remove-alias", "change-receiving-policy"}  # fmt: skip
+          "add-alias", "remove-alias", "change-answers", "change-receiving-policy"}  # fmt: skip
 
 
 # Their bodies name what they are about.

@@ -26,6 +26,7 @@ from apps.mailboxes.aliases import add_alias, alias_for, remove_alias
 from apps.mailboxes.domains import domains_for
 from apps.mailboxes.models import Mailbox
 from apps.mailboxes.selectors import mailbox_for, visible_mailboxes
+from apps.mailboxes.services import change_mailbox
 from apps.tickets.receiving_policy import WISHES, change_receiving_policy, receiving_policy_of
 from apps.webmail.access import for_people
 from apps.webmail.shell import show_page, team_first
@@ -136,6 +137,20 @@ def remove(
         _of_aliases(alias.mailbox),
         lambda: remove_alias(principal, alias),
         said=_("%(address)s is removed.") % {"address": alias.address},
+    )
+
+
+@require_POST
+@for_people
+def change_answers(request: HttpRequest, principal: Principal, mailbox_id: uuid.UUID) -> HttpResponse:
+    """Save how a mailbox's answers ask to be answered."""
+    mailbox = mailbox_for(principal, mailbox_id)
+    return _saved_or_shown(
+        request,
+        principal,
+        _of_rule(mailbox),
+        lambda: change_mailbox(principal, mailbox, reply_tokens="reply_tokens" in request.POST),
+        said=_("Saved. It holds for answers from now on."),
     )
 
 
