@@ -68,8 +68,17 @@ _MULTIBYTE = ("gb", "big5", "cp932", "cp949", "cp950", "euc", "shift", "johab", 
 _NO_ACCIDENT_BYTES = 12
 # Stateful seven-bit charsets: their bytes are ASCII, so trying UTF-8 first would keep the escapes as letters.
 _SEVEN_BIT_STATEFUL = ("iso2022", "utf-7", "hz")
+_DECLARED = re.compile(
+    rb"<meta\s[^>]{0,200}?charset\s{0,9}=\s{0,9}[\"']?([A-Za-z0-9._:-]{1,40})", re.IGNORECASE
+)
 # ISO 2022 by its escapes: two-byte sets, and the way back to ASCII.
 _JAPANESE = re.compile(rb"\x1b(?:\$@|\$B)([\x21-\x7e\s]*)(?:\x1b\([BJ])?")
+
+
+def declared_charset(html: bytes) -> str:
+    """What a web page says itself that it is in (HTML §4.2.5.4), "" where it says nothing near its beginning."""
+    match = _DECLARED.search(html, 0, _SAMPLE_BYTES)
+    return match[1].decode() if match else ""
 
 
 @lru_cache(maxsize=256)

@@ -106,6 +106,21 @@ def test_a_text_is_read_whatever_its_label_says(label: str, codec: str, text: st
     assert decode_text(text.encode(codec), label)[0] == text
 
 
+@pytest.mark.parametrize("parameter", ["", "; charset=us-ascii"])
+@pytest.mark.parametrize(
+    ("label", "text"),
+    [("windows-1253", "Καλημέρα"), ("big5", TRADITIONAL), ("shift_jis", JAPANESE), ("koi8-r", "Привет")],
+)
+def test_a_web_page_without_a_label_is_in_the_charset_it_declares(
+    parameter: str, label: str, text: str
+) -> None:
+    head = (
+        f'<meta http-equiv="Content-Type" content="text/html; charset={label}"><style>{"p {} " * 300}</style>'
+    )
+    html = f"<html><head>{head}</head><body>{text}</body></html>".encode(label)
+    assert parse(mail(html, Content_Type=f"text/html{parameter}")).text == text
+
+
 @pytest.mark.parametrize(
     "label", ["punycode", "idna", "hex", "zlib", "rot13", "undefined", "raw_unicode_escape"]
 )
