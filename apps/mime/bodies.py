@@ -114,9 +114,14 @@ class _Chooser:
         return html_bodies or text_bodies
 
     def _related(self, entity: Entity) -> list[Body]:
-        """RFC 2387 §3.2: the root is named by `start`, or is the first."""
+        """RFC 2387 §3.2: the root is named by `start`, or is the first; where a program put a picture there, the first
+        that can be read.
+        """
         start = entity.parameters.get("start", "").strip("<> ")
         roots = [child for child in entity.children if start and content_id(child) == start]
+        roots += [
+            child for child in entity.children if child.content_type.startswith(("text/", "multipart/"))
+        ]
         root = roots[0] if roots else entity.children[0]
         bodies = self.walk(root)
         for child in entity.children:
