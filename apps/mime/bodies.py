@@ -8,7 +8,7 @@ Nothing is left out: what is not read is a part.
 import html as entities
 from dataclasses import dataclass, field
 
-from apps.mime.charset import decode_text
+from apps.mime.charset import declared_charset, decode_text
 from apps.mime.clean import clean_text
 from apps.mime.encoded_files import EncodedFile, take_out_files
 from apps.mime.flowed import unflow
@@ -114,9 +114,14 @@ class _Chooser:
         return html_bodies or text_bodies
 
     def _related(self, entity: Entity) -> list[Body]:
-        """RFC 2387 §3.2: the root is named by `start`, or is the first."""
+        """RFC 2387 §3.2: the root is named by `start`, or is the first; where a program put a picture there, the first
+        that can be read.
+        """
         start = entity.parameters.get("start", "").strip("<> ")
         roots = [child for child in entity.children if start and content_id(child) == start]
+        roots += [
+            child for child in entity.children if child.content_type.startswith(("text/", "multipart/"))
+        ]
         root = roots[0] if roots else entity.children[0]
         bodies = self.walk(root)
         for child in entity.children:
@@ -129,7 +134,10 @@ class _Chooser:
         if entity.content_type == "text/plain":
             data, files = take_out_files(data)
             self.choice.encoded += files
-        text, charset_defect = decode_text(data, entity.parameters.get("charset", ""))
+        label = entity.parameters.get("charset", "")
+        if entity.content_type == "text/html" and label.lower() in {"", "us-ascii"}:
+            label = declared_charset(data) or label
+        text, charset_defect = decode_text(data, label)
         self.choice.defects += [each for each in (defect, charset_defect) if each]
         text = clean_text(text.replace("\r\n", "\n").replace("\r", "\n"))
         if entity.content_type == "text/plain" and entity.parameters.get("format", "").lower() == "flowed":

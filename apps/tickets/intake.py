@@ -5,7 +5,7 @@ ticket in each shared one, the events. One transaction; after it browsers are to
 a message that `submit_message` has stored already, in the caller's transaction. `file_quietly` is for what no person
 wrote and nobody need answer.
 
-The order is chosen for concurrency: blobs by hash, then the conversation's lock, then entries, and last the
+The order is chosen for concurrency: the conversation's lock, then blobs by hash, then entries, and last the
 organisation's ticket counter, which everybody shares and nobody should hold long.
 
 A crash before the commit leaves nothing; the caller's row is still due and comes again.

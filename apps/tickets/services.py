@@ -70,13 +70,19 @@ def change_ticket(
 
 
 def add_note(principal: Principal, ticket: Ticket, text: str, *, now: datetime) -> Note:
-    """A remark that only the team sees. Raises TicketInvalid for an empty or endless one."""
+    """A remark that only the team sees, in the ticket or where that was merged into: it may have been begun before.
+
+    Raises TicketInvalid for an empty or endless one.
+    """
     text = clean_text(text).strip()
     if not text:
         raise TicketInvalid("text", "A note needs some text.")
     if len(text) > MAX_NOTE_CHARS:
         raise TicketInvalid("text", f"A note has at most {MAX_NOTE_CHARS:,} characters.")
     with transaction.atomic():
+        ticket = Ticket.objects.select_for_update().get(pk=ticket.pk)
+        while ticket.merged_into_id is not None:
+            ticket = Ticket.objects.select_for_update().get(pk=ticket.merged_into_id)
         note = Note.objects.create(
             organisation_id=ticket.organisation_id,
             ticket=ticket,

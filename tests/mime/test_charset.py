@@ -23,6 +23,14 @@ KOREAN = "안녕하세요, 주문에 대해 질문이 있습니다. 똠방각하
         ("us-ascii", "utf-8", GERMAN),
         ("iso-8859-1", "utf-8", GERMAN),
         ("", "utf-8", RUSSIAN),
+        ("gb2312", "utf-8", CHINESE),
+        ("shift_jis", "utf-8", JAPANESE),
+        ("iso-2022-jp", "utf-8", JAPANESE),
+        ("iso-2022-jp", "cp932", JAPANESE),
+        ("iso-2022-jp", "euc_jp", JAPANESE),
+        ("utf-16", "ascii", "Hello everybody."),
+        ("utf-16", "utf-8", GERMAN),
+        ("utf-16le", "utf-8", GERMAN + "!"),
         ("gb2312", "gb18030", CHINESE + "镕𠀀"),
         ("gbk", "gb18030", CHINESE),
         ("x-gbk", "gbk", CHINESE),
@@ -96,6 +104,21 @@ KOREAN = "안녕하세요, 주문에 대해 질문이 있습니다. 똠방각하
 )
 def test_a_text_is_read_whatever_its_label_says(label: str, codec: str, text: str) -> None:
     assert decode_text(text.encode(codec), label)[0] == text
+
+
+@pytest.mark.parametrize("parameter", ["", "; charset=us-ascii"])
+@pytest.mark.parametrize(
+    ("label", "text"),
+    [("windows-1253", "Καλημέρα"), ("big5", TRADITIONAL), ("shift_jis", JAPANESE), ("koi8-r", "Привет")],
+)
+def test_a_web_page_without_a_label_is_in_the_charset_it_declares(
+    parameter: str, label: str, text: str
+) -> None:
+    head = (
+        f'<meta http-equiv="Content-Type" content="text/html; charset={label}"><style>{"p {} " * 300}</style>'
+    )
+    html = f"<html><head>{head}</head><body>{text}</body></html>".encode(label)
+    assert parse(mail(html, Content_Type=f"text/html{parameter}")).text == text
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,12 @@ def test_of_two_parts_with_one_content_id_the_first_is_shown() -> None:
     assert [part.inline for part in message.parts] == [True, False]
 
 
+def test_a_picture_before_the_html_that_shows_it_hides_nothing() -> None:
+    message = parse(multipart("related", _IMAGE, _HTML))
+    assert message.text == "the html"
+    assert [(part.content_id, part.inline) for part in message.parts] == [("logo@x", True)]
+
+
 def test_every_other_part_is_kept_with_a_name() -> None:
     calendar = b"Content-Type: text/calendar; method=REQUEST\r\n\r\nBEGIN:VCALENDAR"
     forwarded = b"Content-Type: message/rfc822\r\n\r\nSubject: inner\r\nX: \xff bare\n\nbody"

@@ -111,6 +111,13 @@ def test_a_ticket_is_merged_with_its_notes_and_points_to_where_it_went(two: Hous
     assert [note.text for note in notes_of(ticket(1))] == ["Ask Petra."]
 
 
+def test_a_note_that_was_begun_before_a_merge_is_where_the_ticket_went(two: House) -> None:
+    before = ticket(1)
+    merge_tickets(two.as_alice, ticket(1), ticket(2), now=NOW)
+    add_note(two.as_bob, before, "She called.", now=NOW)
+    assert [note.text for note in notes_of(ticket(2))] == ["She called."]
+
+
 def test_the_last_message_of_a_ticket_takes_the_ticket_along(two: House) -> None:
     only = Message.objects.get(rfc_message_id="b@x")
     move = move_message(two.as_alice, ticket(2), only.pk, ticket(1), now=NOW)
