@@ -14,7 +14,6 @@ Limits: behind a proxy all people share the proxy's address until the server pas
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Final, TypeVar
 
 import structlog
@@ -57,7 +56,7 @@ class Guess:
     def failed(self) -> None:
         """Count it."""
         for name in self._limits:
-            _remembering(partial(_count, name))
+            _remembering(lambda memory, name=name: _count(memory, name))  # type: ignore[misc]
 
     def succeeded(self) -> None:
         """Remember that this account comes from here."""
@@ -93,7 +92,7 @@ def _remembering(ask: Callable[[BaseCache], Answer]) -> Answer:
         return ask(_own_memory)
 
 
-def _count(name: str, memory: BaseCache) -> None:
+def _count(memory: BaseCache, name: str) -> None:
     if memory.add(name, 1, WINDOW_SECONDS):
         return
     try:
