@@ -13,7 +13,7 @@ machine must not cost anybody an attachment's name.
 """
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -26,7 +26,7 @@ from apps.blobs.errors import BlobMissing
 from apps.blobs.selectors import read
 from apps.inbound.authenticity import authenticate
 from apps.inbound.models import ReceivedMessage
-from apps.mailboxes.authenticated import was_left_open
+from apps.mailauth.results import TEMPERROR
 from apps.mailboxes.conversations import REPORTS
 from apps.mailboxes.models import Direction, Message
 from apps.mailboxes.projection import PROJECTION_VERSION, PreparedMessage, prepare
@@ -134,10 +134,14 @@ def _prepare(message: Message, raw: bytes) -> PreparedMessage:
 
 def _sender_by_now(message: Message, raw: bytes, prepared: PreparedMessage) -> dict[str, Any] | None:
     """What can be found out about the sender now, where nothing could when it came; None where there is nothing new."""
-    if not was_left_open(message.authentication):
+    if not _was_left_open(message.authentication):
         return None
     received = ReceivedMessage.objects.filter(message=message).first()
     if received is None:
         return None
     found = authenticate(received, raw, prepared.parsed).as_json()
-    return None if was_left_open(found) else found
+    return None if _was_left_open(found) else found
+
+
+def _was_left_open(authentication: Mapping[str, Any] | None) -> bool:
+    return bool((authentication or {}).get("dmarc", {}).get("result") == TEMPERROR)

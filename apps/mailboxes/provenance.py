@@ -27,7 +27,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as lazy
 
 from apps.accounts.models import User
-from apps.mailboxes.authenticated import is_forged, was_left_open
+from apps.mailboxes.authenticated import is_forged
 from apps.mailboxes.models import Direction, Message
 
 _ADDRESS = re.compile(r"[^\s@<>\"'(),;:]{1,64}@[a-z0-9-]+(?:\.[a-z0-9-]+)+", re.IGNORECASE)
@@ -159,11 +159,12 @@ def _standing(message: Message) -> Standing:
         return Standing.OURS
     if message.authentication is None:
         return Standing.UNCHECKED
-    if message.authentication["dmarc"].get("proven_by"):
+    dmarc = message.authentication["dmarc"]
+    if dmarc.get("proven_by"):
         return Standing.PROVEN
     if is_forged(message.authentication):
         return Standing.FORGED
-    return Standing.UNKNOWN if was_left_open(message.authentication) else Standing.UNPROVEN
+    return Standing.UNKNOWN if dmarc["result"] == "temperror" else Standing.UNPROVEN
 
 
 def _words(standing: Standing, domain: str, dmarc: Mapping[str, Any], vouched_by: str) -> tuple[str, str]:

@@ -211,9 +211,23 @@ class Resolver:
         self._silent = {domain: names for domain, names in domains.items() if names}
 
     async def _servers_live(self, asker: dns.asyncresolver.Resolver) -> bool:
-        """Whether the name servers say anything at all about the root, which they need nobody for."""
+        """Whether any of the name servers says anything at all about the root, which they need nobody for. All are
+        asked at once, or one that is down would speak for those that are not.
+        """
+        looks = [asyncio.ensure_future(self._lives(server)) for server in asker.nameservers]
+        try:
+            for look in asyncio.as_completed(looks):
+                if await look:
+                    return True
+            return False
+        finally:
+            for look in looks:
+                look.cancel()
+
+    async def _lives(self, server: str | dns.nameserver.Nameserver) -> bool:
         probe = dns.asyncresolver.Resolver(configure=False)
-        probe.nameservers = asker.nameservers
+        probe.nameservers = [server]
+        probe.timeout = self._policy.one_try / 2  # a packet may be lost
         try:
             await probe.resolve(dns.name.root, "NS", search=False, lifetime=self._policy.one_try)
         except (dns.resolver.LifetimeTimeout, OSError):

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -56,6 +57,16 @@ async def test_names_made_up_beneath_one_silent_domain_cost_a_few_waits(
             await resolver.txt(f"n{n}.evil.test")
     assert sum(name.endswith("evil.test") for name, _kind in dns.asked.elements()) <= SILENT_NAMES * 3
     assert await resolver.txt("x.example") == ["here"]
+
+
+async def test_one_name_server_of_two_is_enough(dns: NameServer) -> None:
+    with NameServer() as dead:
+        dead.down = True
+        policy = replace(QUICK, question=3)
+        resolver = Resolver([("127.0.0.1", dead.port), ("127.0.0.1", dns.port)], policy=policy)
+        for n in range(3):
+            dns.txt(f"n{n}.example", "here")
+            assert await resolver.txt(f"n{n}.example") == ["here"]
 
 
 def test_name_servers_that_come_back_are_found_without_anybody_waiting(dns: NameServer) -> None:
