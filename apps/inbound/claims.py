@@ -26,7 +26,7 @@ from apps.organisations.prepared import executed
 WAITING = (ReceivedState.ACCEPTED, ReceivedState.INGESTING)
 GIVE_BACK_TRIES = 20
 
-# What filing asks of a row; anything else is read when it is asked for.
+# What filing asks of a row, in its model's order; anything else is read when it is asked for.
 _OF_RECEIVED = [
     "id", "organisation_id", "raw_id", "envelope_sender", "recipients", "peer", "helo", "protocol", "received_at",
     "attempts", "lease_token",

@@ -92,7 +92,8 @@ def ingest_claim(claim: Claim) -> None:
                 prepared = as_kind(prepared, kind_of(report))
             authentication = _authenticate(claim, received, prepared, raw)
             hold = _judge(claim, received, prepared, raw, authentication)
-            filing.ask(Ready(claim, _Mail(received, prepared, authentication), report, hold))
+            mail = _Mail(received, prepared, authentication)
+            filing.ask(Ready(claim, mail, mailboxes_for(received), report, hold))
         except VerdictTooEarly as error:
             log.info("ingest_verdict_too_early", received=str(claim.received_id))
             give_back(claim, error, delay_seconds=_look_again_seconds(received.received_at), counts=False)
@@ -171,6 +172,7 @@ class Ready:
 
     claim: Claim
     mail: _Mail
+    mailboxes: list[Mailbox]
     report: Report | None
     hold: Hold | None
 
@@ -187,8 +189,7 @@ filing = JointWork[Ready](file_all, most=FILED_AT_ONCE, is_away=is_away)
 
 
 def _file(ready: Ready) -> None:
-    claim, mail, report, hold = ready.claim, ready.mail, ready.report, ready.hold
-    mailboxes = mailboxes_for(mail.received)
+    claim, mail, mailboxes, report, hold = ready.claim, ready.mail, ready.mailboxes, ready.report, ready.hold
     message = _take_in(mail, report, mailboxes) if report is not None else None
     if message is not None or hold is None:
         message = message or _file_now(mail, mailboxes)

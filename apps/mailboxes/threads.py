@@ -19,25 +19,52 @@ forged one counts; sender authentication tells that beside the message. Two conv
 joined.
 """
 
-import json
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from django.db.models import Q, QuerySet
-from django.db.models.expressions import RawSQL
+from django.db import connection
+from psycopg.types.json import Jsonb
 
 from apps.mailboxes.filing import Filed, FiledRule
 from apps.mailboxes.message_ids import MessageIds, message_ids
 from apps.mailboxes.models import Message, Thread, digest_of_message_id
 from apps.mime.message import MessageKind, ParsedMessage
 from apps.mime.subjects import is_another_subject
+from apps.organisations.prepared import executed
 
 # A mail may quote thousands; conversations are found by the nearest.
 MAX_QUOTED = 100
 _LOCK_TRIES = 5
-_OF_ITS_ID = ("rfc_message_id", "rfc_message_id_digest")
-_ADDRESSED = " OR ".join(f"lower({field}::text)::jsonb @> %s" for field in ('"to"', "cc", "bcc", "reply_to"))
+# In the order of their models, as `from_db` wants them.
+_OF_MESSAGE = [
+    "id", "thread_id", "direction", "rfc_message_id", "rfc_message_id_digest", "subject", "received_at",
+    "machine_turns",
+]  # fmt: skip
+_OF_THREAD = ["id", "organisation_id", "subject", "created_at"]
+_MESSAGE = ", ".join(f"message.{name}" for name in _OF_MESSAGE)
+_THREAD = ", ".join(f"thread.{name}" for name in _OF_THREAD)
+# One of each: programs that write the same Message-ID into every mail exist. Of "out", "local", "in", the last is what
+# others sent.
+_KNOWN = f"""
+SELECT DISTINCT ON (message.rfc_message_id_digest) {_MESSAGE}, {_THREAD}
+FROM mailboxes_message AS message JOIN mailboxes_thread AS thread ON thread.id = message.thread_id
+WHERE message.organisation_id = %(organisation)s AND message.rfc_message_id_digest = ANY(%(digests)s)
+ORDER BY message.rfc_message_id_digest, message.direction DESC, message.received_at
+"""  # noqa: S608 - our own names
+_LOCKED = f"""
+SELECT {_THREAD} FROM mailboxes_thread AS thread JOIN mailboxes_message AS message ON message.thread_id = thread.id
+WHERE message.id = %(message)s FOR UPDATE OF thread
+"""  # noqa: S608 - our own names
+_STILL_THERE = "SELECT FROM mailboxes_message WHERE id = %(message)s AND thread_id = %(thread)s"
+_ADDRESSED = " OR ".join(
+    f"lower({field}::text)::jsonb @> %(named)s" for field in ('"to"', "cc", "bcc", "reply_to")
+)
+_TOOK_PART = f"""
+SELECT FROM mailboxes_message WHERE thread_id = %(thread)s AND NOT new_participant
+    AND (upper(sender_address) = upper(%(address)s) OR {_ADDRESSED}) LIMIT 1
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +134,12 @@ def locked_thread_of(message: Message) -> Thread:
     Whoever moves messages locks both conversations, so what is read under the lock stays true.
     """
     for _try in range(_LOCK_TRIES):
-        thread = Thread.objects.select_for_update(of=("self",)).get(messages=message.pk)
-        if Message.objects.filter(pk=message.pk, thread=thread).exists():
-            return thread
+        with executed(_LOCKED, {"message": message.pk}) as cursor:
+            [row] = cursor
+        thread = Thread.from_db(connection.alias, _OF_THREAD, row)
+        with executed(_STILL_THERE, {"message": message.pk, "thread": thread.pk}) as cursor:
+            if cursor.rowcount:
+                break
     return thread
 
 
@@ -139,16 +169,16 @@ def known_by_id(organisation_id: uuid.UUID, message_ids: Sequence[str]) -> dict[
     if not message_ids:
         return {}
     by_digest = {digest_of_message_id(message_id): message_id for message_id in message_ids}
-    rows = (
-        Message.objects.filter(organisation_id=organisation_id, rfc_message_id_digest__in=by_digest)
-        .select_related("thread")
-        .only("thread", "direction", "received_at", "subject", "machine_turns", *_OF_ITS_ID)
-        # One of each: programs that write the same Message-ID into every mail exist. Of "out", "local", "in", the last
-        # is what others sent.
-        .order_by("rfc_message_id_digest", "-direction", "received_at")
-        .distinct("rfc_message_id_digest")
-    )
-    return {by_digest[row.rfc_message_id_digest]: row for row in rows}
+    with executed(_KNOWN, {"organisation": organisation_id, "digests": list(by_digest)}) as cursor:
+        known = [_message_of(row) for row in cursor]
+    return {by_digest[one.rfc_message_id_digest]: one for one in known}
+
+
+def _message_of(row: tuple[Any, ...]) -> Message:
+    columns = len(_OF_MESSAGE)
+    message = Message.from_db(connection.alias, _OF_MESSAGE, row[:columns])
+    message.thread = Thread.from_db(connection.alias, _OF_THREAD, row[columns:])
+    return message
 
 
 def took_part(thread: Thread, address: str) -> bool:
@@ -157,21 +187,15 @@ def took_part(thread: Thread, address: str) -> bool:
     """
     if not address:
         return False
-    named = [f'[{{"address": {json.dumps(address.lower(), ensure_ascii=False)}}}]'] * 4
-    addressed = RawSQL(f"({_ADDRESSED})", named)  # noqa: S611 - the fields are ours, the address a parameter
-    return (
-        _of(thread)
-        .annotate(addressed=addressed)
-        .filter(Q(sender_address__iexact=address) | Q(addressed=True))
-        .exists()
-    )
+    named = Jsonb([{"address": address.lower()}])
+    with executed(_TOOK_PART, {"thread": thread.pk, "address": address, "named": named}) as cursor:
+        return bool(cursor.rowcount)
 
 
 def _same_list(thread: Thread, parsed: ParsedMessage) -> bool:
     """RFC 2919: whoever writes on a list writes to everybody on it, whom no field names."""
     list_id = dict(parsed.handling).get("list-id", "")
-    return bool(list_id) and _of(thread).filter(handling__contains={"list-id": list_id}).exists()
-
-
-def _of(thread: Thread) -> QuerySet[Message]:
-    return Message.objects.filter(thread=thread, new_participant=False)
+    on_list = Message.objects.filter(
+        thread=thread, new_participant=False, handling__contains={"list-id": list_id}
+    )
+    return bool(list_id) and on_list.exists()
