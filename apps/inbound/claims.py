@@ -11,6 +11,7 @@ states.
 
 import time
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,10 +45,14 @@ FROM due, blobs_blob AS blob WHERE received.id = due.id AND blob.id = received.r
 RETURNING {", ".join(f"received.{name}" for name in _OF_RECEIVED)}, {", ".join(f"blob.{name}" for name in BLOB_COLUMNS)}
 """  # noqa: S608 - our own names
 
+# `ANY`: of a table that it is to be joined with, PostgreSQL believes that it is large, and would read all of ours.
 _FINISH = """
-UPDATE inbound_receivedmessage SET state = %(state)s, lease_token = NULL, last_error = '',
-    message_id = %(message)s::uuid, held_id = %(held)s::uuid
-WHERE id = %(id)s AND state = 'ingesting' AND lease_token = %(token)s
+UPDATE inbound_receivedmessage AS received SET state = one.state, lease_token = NULL, last_error = '',
+    message_id = one.message, held_id = one.held
+FROM unnest(%(ids)s::uuid[], %(tokens)s::uuid[], %(states)s::text[], %(messages)s::uuid[], %(held)s::uuid[])
+    AS one (id, token, state, message, held)
+WHERE received.id = one.id AND received.id = ANY(%(ids)s) AND received.state = 'ingesting'
+    AND received.lease_token = one.token
 """
 
 
@@ -91,21 +96,29 @@ def _claim_of(row: tuple[Any, ...]) -> Claim:
     return Claim(received)
 
 
-def finish(
-    claim: Claim, state: ReceivedState, *, message: uuid.UUID | None = None, held: uuid.UUID | None = None
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What became of a claimed row: it was filed as a message, or is held."""
+
+    claim: Claim
+    message: uuid.UUID | None = None
+    held: uuid.UUID | None = None
+
+
+def finish(finished: Sequence[Finished]) -> None:
     """The fence. Where two workers come here with one row, the second waits for the first one's commit, finds another
-    state or token, and takes back everything that it has written."""
-    finished = {
-        "id": claim.received_id,
-        "token": claim.token,
-        "state": state.value,
-        "message": message,
-        "held": held,
+    state or token, and takes back everything that it has written. Raises LeaseLost, also when it is one of many."""
+    states = (ReceivedState.HELD if one.held else ReceivedState.FILED for one in finished)
+    columns = {
+        "ids": [one.claim.received_id for one in finished],
+        "tokens": [one.claim.token for one in finished],
+        "states": [state.value for state in states],
+        "messages": [one.message for one in finished],
+        "held": [one.held for one in finished],
     }
-    with executed(_FINISH, finished) as cursor:
-        if not cursor.rowcount:
-            raise LeaseLost(str(claim.received_id))
+    with executed(_FINISH, columns) as cursor:
+        if cursor.rowcount != len(finished):
+            raise LeaseLost(", ".join(str(one.claim.received_id) for one in finished))
 
 
 def give_back(claim: Claim, error: Exception, *, delay_seconds: float, counts: bool) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 
 import structlog
 from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db.models import Model
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -27,10 +28,10 @@ from apps.blobs.selectors import read
 from apps.blobs.services import StagedBytes, staged_before
 from apps.inbound.admission import judge
 from apps.inbound.authenticity import NOT_EVALUATED, authenticate
-from apps.inbound.claims import Claim, claim_due, finish, give_back
+from apps.inbound.claims import Claim, Finished, claim_due, finish, give_back
 from apps.inbound.errors import LeaseLost, NowhereToFile, VerdictTooEarly
 from apps.inbound.leases import leases
-from apps.inbound.models import ReceivedMessage, ReceivedState
+from apps.inbound.models import ReceivedMessage
 from apps.inbound.outages import is_away, is_outage
 from apps.mailauth.results import TEMPERROR, Authentication, unchecked
 from apps.mailboxes.addresses import fallback_mailbox, look_up
@@ -43,7 +44,7 @@ from apps.outbound.bounces.reading import kind_of
 from apps.outbound.bounces.report import Report
 from apps.outbound.errors import ReportTooEarly
 from apps.tickets.holding import Hold, hold_message
-from apps.tickets.intake import file_message
+from apps.tickets.intake import draft_filing, write
 from apps.tickets.models import HeldMessage, HoldCause
 
 log = structlog.get_logger(__name__)
@@ -178,26 +179,52 @@ class Ready:
 
 
 def file_all(ready: Sequence[Ready]) -> None:
-    """In one transaction, all or none: a commit costs the same for one as for several, and who files locks the counter
-    of the organisation's tickets until it."""
+    """In one transaction, all or none: its commit costs the same for one as for several."""
     with transaction.atomic():
+        filing = _Filing()
         for one in ready:
-            _file(one)
+            filing.add(one)
+        filing.end()
 
 
 filing = JointWork[Ready](file_all, most=FILED_AT_ONCE, is_away=is_away)
 
 
-def _file(ready: Ready) -> None:
-    claim, mail, mailboxes, report, hold = ready.claim, ready.mail, ready.mailboxes, ready.report, ready.hold
-    message = _take_in(mail, report, mailboxes) if report is not None else None
-    if message is not None or hold is None:
-        message = message or _file_now(mail, mailboxes)
-        finish(claim, ReceivedState.FILED, message=message.pk)
-    elif hold.look_again:
-        raise VerdictTooEarly(hold.reason)
-    else:
-        finish(claim, ReceivedState.HELD, held=_hold(mail, hold, mailboxes).pk)
+class _Filing:
+    """One transaction's mails. Their rows are written together, and earlier when one of them answers another."""
+
+    def __init__(self) -> None:
+        self._unwritten: list[list[Model]] = []
+        self._unwritten_ids: set[str] = set()
+        self._finished: list[Finished] = []
+
+    def add(self, ready: Ready) -> None:
+        """Raises VerdictTooEarly, and what filing raises."""
+        claim, mail, hold = ready.claim, ready.mail, ready.hold
+        parsed = mail.prepared.parsed
+        if not self._unwritten_ids.isdisjoint((*parsed.in_reply_to, *parsed.references)):
+            self._write()
+        report = _take_in(mail, ready.report, ready.mailboxes) if ready.report is not None else None
+        if report is not None:
+            self._finished.append(Finished(claim, message=report.pk))
+        elif hold is None:
+            message, rows = _draft(mail, ready.mailboxes)
+            self._unwritten.append(rows)
+            self._unwritten_ids.add(message.rfc_message_id)
+            self._finished.append(Finished(claim, message=message.pk))
+        elif hold.look_again:
+            raise VerdictTooEarly(hold.reason)
+        else:
+            self._finished.append(Finished(claim, held=_hold(mail, hold, ready.mailboxes).pk))
+
+    def end(self) -> None:
+        """Write what is left, and mark the received rows."""
+        self._write()
+        finish(self._finished)
+
+    def _write(self) -> None:
+        write(self._unwritten)
+        self._unwritten, self._unwritten_ids = [], set()
 
 
 def _take_in(mail: _Mail, report: Report, mailboxes: list[Mailbox]) -> Message | None:
@@ -213,9 +240,9 @@ def _take_in(mail: _Mail, report: Report, mailboxes: list[Mailbox]) -> Message |
     return take_in(arrival, report, mailboxes, timezone.now())
 
 
-def _file_now(mail: _Mail, mailboxes: list[Mailbox]) -> Message:
+def _draft(mail: _Mail, mailboxes: list[Mailbox]) -> tuple[Message, list[Model]]:
     received = mail.received
-    return file_message(
+    return draft_filing(
         mail.prepared,
         organisation_id=received.organisation_id,
         mailboxes=mailboxes,

@@ -12,9 +12,11 @@ A crash before the commit leaves nothing; the caller's row is still due and come
 """
 
 import uuid
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 from django.db import transaction
@@ -32,7 +34,7 @@ from apps.mailboxes.projection import PreparedMessage, draft, store
 from apps.mailboxes.services import add_entry, entry_of
 from apps.mailboxes.threads import ThreadChoice, choose_thread
 from apps.organisations.inserting import insert
-from apps.organisations.prepared import executed
+from apps.organisations.prepared import executed, pipelined
 from apps.tickets.models import Ticket, TicketState
 
 FILED = "filed"
@@ -40,9 +42,9 @@ _NOBODYS_WORDS = frozenset(
     {MessageKind.AUTO_REPLY, MessageKind.RECEIPT, MessageKind.BOUNCE, MessageKind.COMPLAINT}
 )
 
-_NEXT_NUMBER = """
-INSERT INTO tickets_ticketcounter AS counter (organisation_id, last_number) VALUES (%s, 1)
-ON CONFLICT (organisation_id) DO UPDATE SET last_number = counter.last_number + 1
+_TAKE_NUMBERS = """
+INSERT INTO tickets_ticketcounter AS counter (organisation_id, last_number) VALUES (%(organisation)s, %(count)s)
+ON CONFLICT (organisation_id) DO UPDATE SET last_number = counter.last_number + %(count)s
 RETURNING last_number
 """
 # An answering machine waits for no answer: a ticket that was solved stays so.
@@ -82,6 +84,30 @@ def file_message(
     """File a received message into the mailboxes of one organisation. `envelope_sender` is MAIL FROM, "" for `<>`;
     `authentication` what was found out about who sent it.
     """
+    message, rows = draft_filing(
+        prepared,
+        organisation_id=organisation_id,
+        mailboxes=mailboxes,
+        received_at=received_at,
+        raw_blob=raw_blob,
+        envelope_sender=envelope_sender,
+        authentication=authentication,
+    )
+    write([rows])
+    return message
+
+
+def draft_filing(
+    prepared: PreparedMessage,
+    *,
+    organisation_id: uuid.UUID,
+    mailboxes: Sequence[Mailbox],
+    received_at: datetime,
+    raw_blob: Blob | None = None,
+    envelope_sender: str | None = None,
+    authentication: dict[str, Any] | None = None,
+) -> tuple[Message, list[Model]]:
+    """The same up to the rows, which the caller `write`s in this transaction. Until then no other message finds it."""
     choice = choose_thread(organisation_id, prepared.parsed, is_forged=is_forged(authentication))
     message, rows = draft(
         prepared,
@@ -99,8 +125,26 @@ def file_message(
         authentication=authentication,
     )
     rows.append(event(organisation_id, "message.received", message_id=message.pk, message_kind=message.kind))
-    insert(*rows, *laid(message, mailboxes, received_at, begins=choice.begins))
-    return message
+    return message, [*rows, *laid(message, mailboxes, received_at, begins=choice.begins)]
+
+
+def write(messages: Sequence[Sequence[Model]]) -> None:
+    """Write the rows of one message or of several, in the caller's transaction, and number their new tickets.
+
+    From here to the commit nobody else gets a number, so the numbers come last, and the rows leave without waiting for
+    each other's answers.
+    """
+    tickets: defaultdict[uuid.UUID, list[Ticket]] = defaultdict(list)
+    for row in chain.from_iterable(messages):
+        if isinstance(row, Ticket):
+            tickets[row.organisation_id].append(row)
+    for organisation_id in sorted(tickets):
+        first = _take_numbers(organisation_id, len(tickets[organisation_id]))
+        for number, ticket in enumerate(tickets[organisation_id], first):
+            ticket.number = number
+    with pipelined():
+        for rows in messages:
+            insert(*rows)
 
 
 @transaction.atomic(savepoint=False)
@@ -151,7 +195,7 @@ def deliver_locally(
     rows = laid(message, mailboxes, now, begins=begins)
     entries = [row for row in rows if isinstance(row, MailboxEntry)]
     MailboxEntry.objects.bulk_create(entries, ignore_conflicts=True)
-    insert(*(row for row in rows if not isinstance(row, MailboxEntry)))
+    write([[row for row in rows if not isinstance(row, MailboxEntry)]])
 
 
 def laid(message: Message, mailboxes: Sequence[Mailbox], now: datetime, *, begins: bool) -> list[Model]:
@@ -170,7 +214,8 @@ def laid(message: Message, mailboxes: Sequence[Mailbox], now: datetime, *, begin
             _bring_back(message, mailbox)
     for _mailbox_id, mailbox in unique:
         if mailbox.opens_tickets:
-            rows += (None if begins else _continued(message, mailbox, now)) or _opened(message, mailbox, now)
+            continued = None if begins else _continued(message, mailbox, now)
+            rows += _opened(message, mailbox, now) if continued is None else continued
     announce(mailbox_id for mailbox_id, _mailbox in unique)
     return rows
 
@@ -218,7 +263,7 @@ def open_ticket(
     of a ticket it was part of; then nobody wrote just now, and the event says so (`split`).
     """
     ticket, opened = _opened(message, mailbox, now, thread=thread, split_from=split_from)
-    insert(ticket, opened)
+    write([[ticket, opened]])
     return ticket
 
 
@@ -230,12 +275,11 @@ def _opened(
     thread: Thread | None = None,
     split_from: Ticket | None = None,
 ) -> tuple[Ticket, Event]:
-    """A new ticket and the event that tells of it, for the caller to write. Its number is taken already."""
+    """A new ticket and the event that tells of it, for the caller to `write`, which numbers it."""
     priority = classify(MailFacts(message.kind, message.subject, message.handling))
     requester = _requester(message, split_from)
     ticket = Ticket(
         organisation_id=message.organisation_id,
-        number=_next_number(message.organisation_id),
         mailbox=mailbox,
         thread_id=thread.pk if thread is not None else message.thread_id,
         subject=message.subject,
@@ -263,8 +307,8 @@ def _requester(message: Message, split_from: Ticket | None) -> dict[str, str]:
     return {"name": message.sender_name, "address": message.sender_address}
 
 
-def _next_number(organisation_id: uuid.UUID) -> int:
-    """The organisation's next number, in one statement: everybody who files a mail takes it."""
-    with executed(_NEXT_NUMBER, [organisation_id]) as cursor:
-        [(number,)] = cursor
-    return int(number)
+def _take_numbers(organisation_id: uuid.UUID, count: int) -> int:
+    """The first of the organisation's next numbers, in one statement: everybody who files a mail takes some."""
+    with executed(_TAKE_NUMBERS, {"organisation": organisation_id, "count": count}) as cursor:
+        [(last,)] = cursor
+    return int(last) - count + 1

@@ -28,7 +28,7 @@ def main(point: str) -> None:
     # claimed: leased and parsed, nothing written. filing: everything written, nothing committed. filed: committed.
     places: dict[str, tuple[object, str]] = {
         "claimed": (ingest, "_prepare"),
-        "filing": (ingest, "file_message"),
+        "filing": (ingest, "write"),
         "filed": (ingest.filing, "ask"),
     }
     place, name = places[point]

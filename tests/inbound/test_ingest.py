@@ -2,13 +2,14 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
 import dramatiq
 import pytest
 from django.db import DataError, OperationalError, connection
+from django.db.models import Model
 from django.utils import timezone
 
 from apps.blobs.errors import ObjectStoreUnavailable
@@ -23,7 +24,7 @@ from apps.inbound.receiving import Envelope, accept_message
 from apps.inbound.wakeups import INGEST, wake_ups
 from apps.mailboxes.models import Mailbox, MailboxEntry, Message, OwnedAddress
 from apps.mailboxes.projection import PreparedMessage, prepare
-from apps.tickets.intake import file_message
+from apps.tickets.intake import write
 from apps.tickets.models import Ticket
 from tests.mail import raw_mail
 from tests.people import House
@@ -132,10 +133,9 @@ def test_two_workers_that_both_believe_a_lease_is_theirs_file_once(
     second = claim_due()[0]
     both_have_filed = threading.Barrier(2, timeout=20)
 
-    def file_and_wait(*args: Any, **named: Any) -> Message:
-        message = file_message(*args, **named)
+    def write_and_wait(messages: Sequence[Sequence[Model]]) -> None:
+        write(messages)
         both_have_filed.wait()
-        return message
 
     def work(claim: Claim) -> None:
         try:
@@ -143,7 +143,7 @@ def test_two_workers_that_both_believe_a_lease_is_theirs_file_once(
         finally:
             connection.close()
 
-    monkeypatch.setattr(ingest, "file_message", file_and_wait)
+    monkeypatch.setattr(ingest, "write", write_and_wait)
     # Two processes do not file together as two threads do.
     monkeypatch.setattr(ingest.filing, "ask", lambda ready: ingest.file_all([ready]))
     # The organisation's ticket counter would make one wait for the other earlier, too.
@@ -239,7 +239,7 @@ def test_poison_mail_does_not_delay_the_next(house: House, monkeypatch: pytest.M
     monkeypatch.setattr(ingest, "prepare", fail_for(b"POISON"))
     receive(house, raw_mail(text="POISON\r\n"))
     receive(house, raw_mail(message_id="next@customer.example"))
-    assert ingest_all() == 2
+    assert ingest_all(limit=2) == 2  # or on a busy machine the first is due again before the second is filed
     assert Message.objects.get().rfc_message_id == "next@customer.example"
 
 
@@ -249,7 +249,7 @@ def test_mail_that_fails_even_as_text_waits_ever_longer_and_is_kept(
     def fail(*args: object, **named: object) -> Message:
         raise DataError
 
-    monkeypatch.setattr(ingest, "file_message", fail)
+    monkeypatch.setattr(ingest, "draft_filing", fail)
     row = receive(house)
     waits = []
     for _ in range(7):
@@ -267,10 +267,10 @@ def test_half_filed_mail_leaves_nothing(house: House, monkeypatch: pytest.Monkey
     """The message and the row's mark are one commit."""
 
     def file_and_fail(*args: Any, **named: Any) -> Message:
-        file_message(*args, **named)
+        write(*args, **named)
         raise DataError
 
-    monkeypatch.setattr(ingest, "file_message", file_and_fail)
+    monkeypatch.setattr(ingest, "write", file_and_fail)
     receive(house)
     ingest_all()
     assert not Message.objects.exists()

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
 from apps.events.models import Event
 from apps.mailboxes.models import Folder, Message, MessageKind, Thread
@@ -205,3 +206,22 @@ def test_two_answers_at_once_share_one_ticket() -> None:
         list(pool.map(answer, ["left", "right"]))
     assert Ticket.objects.count() == 1
     assert Message.objects.filter(thread=first.thread_id).count() == 3
+
+
+@pytest.mark.parametrize(
+    ("headers", "reopens"), [({}, True), ({"Auto-Submitted": "auto-replied"}, False)], ids=str
+)
+def test_only_what_somebody_wrote_opens_a_solved_ticket_again(
+    house: House, headers: dict[str, str], *, reopens: bool
+) -> None:
+    arrive(house.support)
+    Ticket.objects.update(state=TicketState.SOLVED, solved_at=timezone.now())
+    answers = {"In-Reply-To": "<first@customer.example>", **headers}
+    answer = arrive(house.support, message_id="second@customer.example", headers=answers)
+    ticket = Ticket.objects.get()
+    assert ticket.thread_id == answer.thread_id
+    assert ticket.state == (TicketState.OPEN if reopens else TicketState.SOLVED)
+    assert (ticket.solved_at is None) == reopens
+    assert ticket.last_activity_at == answer.received_at
+    told = Event.objects.filter(kind="ticket.answered_by_customer", ticket_id=ticket.pk)
+    assert [event.data for event in told] == ([{"reopened": True}] if reopens else [])
