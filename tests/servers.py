@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from mailplatform.embedded import ports
 from mailplatform.embedded.access import EmbeddedAccess
 from mailplatform.embedded.errors import StackFailed
 from mailplatform.embedded.folder import FolderLock
@@ -32,6 +33,7 @@ from mailplatform.environment import PROJECT_ROOT, Environment, read_environment
 
 _WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 DATA_DIR = PROJECT_ROOT / "var" / (f"test-{_WORKER}" if _WORKER else "test")
+_PORTS_EACH = 1000
 _PUBLIC_PORTS = ("WEB_PORT", "SMTP_PORT", "SUBMISSION_PORT", "SINK_PORT")
 
 
@@ -54,6 +56,8 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     """Before pytest-django, which loads the settings in the same hook."""
     options = early_config.known_args_namespace
     hands_out = bool(options.numprocesses) and not _WORKER
+    if _WORKER:
+        _keep_to_own_ports(int(_WORKER.removeprefix("gw")))
     if hands_out:
         _forget_environment()
     elif not (options.help or options.version):
@@ -62,6 +66,13 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
         except StackFailed as error:
             raise pytest.UsageError(f"the servers for the tests: {error}") from error
     return (yield)
+
+
+def _keep_to_own_ports(number: int) -> None:
+    """Many ports are chosen long before somebody listens there: two processes must not choose among the same."""
+    shares = len(ports.PORTS) // _PORTS_EACH
+    first = number % shares * _PORTS_EACH
+    ports.PORTS = ports.PORTS[first : first + _PORTS_EACH]
 
 
 def _start_servers(config: pytest.Config) -> None:

@@ -212,11 +212,11 @@ def laid(message: Message, mailboxes: Sequence[Mailbox], now: datetime, *, begin
         )
         if not begins:
             _bring_back(message, mailbox)
+    announce(mailbox_id for mailbox_id, _mailbox in unique)
     for _mailbox_id, mailbox in unique:
         if mailbox.opens_tickets:
             continued = None if begins else _continued(message, mailbox, now)
             rows += _opened(message, mailbox, now) if continued is None else continued
-    announce(mailbox_id for mailbox_id, _mailbox in unique)
     return rows
 
 

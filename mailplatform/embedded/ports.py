@@ -8,7 +8,7 @@ from mailplatform.embedded.errors import PortTaken, StackFailed
 
 # Below Linux's range for outgoing connections (32768 and up), so that no connection sits on a server's port
 # when it restarts; SeaweedFS adds 10000 for its gRPC listeners, which stays below as well.
-_FIRST_PORT, _LAST_PORT = 12000, 22000
+PORTS = range(12000, 22000)
 GRPC_OFFSET = 10000
 _TRIES = 200
 
@@ -24,11 +24,11 @@ def is_free(port: int, host: str = "127.0.0.1") -> bool:
 def choose_port(taken: set[int]) -> int:
     """A free loopback port whose gRPC neighbour is free too; it is added to `taken`."""
     for _ in range(_TRIES):
-        port = _FIRST_PORT + secrets.randbelow(_LAST_PORT - _FIRST_PORT)
+        port = secrets.choice(PORTS)
         if port not in taken and is_free(port) and is_free(port + GRPC_OFFSET):
             taken.add(port)
             return port
-    raise StackFailed(f"no free port was found on 127.0.0.1 between {_FIRST_PORT} and {_LAST_PORT}")
+    raise StackFailed(f"no free port was found on 127.0.0.1 between {PORTS.start} and {PORTS.stop}")
 
 
 def ensure_free(variable: str, host: str, port: int) -> None:
