@@ -33,7 +33,7 @@ from mailplatform.environment import PROJECT_ROOT, Environment, read_environment
 
 _WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 DATA_DIR = PROJECT_ROOT / "var" / (f"test-{_WORKER}" if _WORKER else "test")
-_PORTS_EACH = 1000
+_PORTS_EACH = 2500
 _PUBLIC_PORTS = ("WEB_PORT", "SMTP_PORT", "SUBMISSION_PORT", "SINK_PORT")
 
 
@@ -115,6 +115,8 @@ def _forget_environment() -> None:
     taken = set[int]()
     for variable in _PUBLIC_PORTS:
         os.environ[variable] = str(choose_port(taken))
+    # Nobody listens there yet, and nobody else may choose them.
+    ports.PORTS = [port for port in ports.PORTS if port not in taken]
 
 
 @pytest.fixture

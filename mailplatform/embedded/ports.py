@@ -3,12 +3,13 @@
 import errno
 import secrets
 import socket
+from collections.abc import Sequence
 
 from mailplatform.embedded.errors import PortTaken, StackFailed
 
 # Below Linux's range for outgoing connections (32768 and up), so that no connection sits on a server's port
 # when it restarts; SeaweedFS adds 10000 for its gRPC listeners, which stays below as well.
-PORTS = range(12000, 22000)
+PORTS: Sequence[int] = range(12000, 22000)
 GRPC_OFFSET = 10000
 _TRIES = 200
 
@@ -28,7 +29,7 @@ def choose_port(taken: set[int]) -> int:
         if port not in taken and is_free(port) and is_free(port + GRPC_OFFSET):
             taken.add(port)
             return port
-    raise StackFailed(f"no free port was found on 127.0.0.1 between {PORTS.start} and {PORTS.stop}")
+    raise StackFailed(f"no free port was found on 127.0.0.1 between {PORTS[0]} and {PORTS[-1]}")
 
 
 def ensure_free(variable: str, host: str, port: int) -> None:
