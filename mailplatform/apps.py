@@ -13,5 +13,5 @@ class MailplatformConfig(AppConfig):
         configure_broker()
         from importlib import import_module
 
-        for room in ("inbound", "outbound", "webhooks", "automation"):
+        for room in ("inbound", "outbound", "webhooks", "notifications", "automation"):
             import_module(f"apps.{room}.actors")

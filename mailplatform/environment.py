@@ -102,6 +102,7 @@ class Environment(BaseSettings):
     smtp_tls_key: Path | None = None
 
     webhook_allowed_networks: Annotated[tuple[Network, ...], NoDecode] = ()
+    fetch_allowed_networks: Annotated[tuple[Network, ...], NoDecode] = ()
     mail_hostname: str = ""
     dns_servers: Annotated[tuple[tuple[str, int], ...], NoDecode] = ()
     arc_trusted_sealers: Annotated[tuple[str, ...], NoDecode] = ()
@@ -123,6 +124,7 @@ class Environment(BaseSettings):
     s3_secret_key: str = Field(default="", repr=False)
 
     worker_threads: Annotated[int, Field(ge=1, le=256)] = 8
+    receive_processes: Annotated[int, Field(ge=1, le=64)] = 1
     # How many worker processes send: the share of each limit that one keeps to while Redis is away.
     sending_processes: Annotated[int, Field(ge=1, le=1024)] = 4
     provider_limits_file: Path | None = None
@@ -146,7 +148,11 @@ class Environment(BaseSettings):
         return tuple(_split_list(value)) if isinstance(value, str) else value
 
     @field_validator(
-        "smtp_trusted_networks", "smtp_proxy_networks", "webhook_allowed_networks", mode="before"
+        "smtp_trusted_networks",
+        "smtp_proxy_networks",
+        "webhook_allowed_networks",
+        "fetch_allowed_networks",
+        mode="before",
     )
     @classmethod
     def _parse_networks(cls, value: object) -> object:

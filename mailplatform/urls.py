@@ -7,3 +7,8 @@ urlpatterns = [
     path("api/", include("apps.api.urls")),
     path("", include("apps.webmail.urls")),
 ]
+
+handler400 = "apps.webmail.views.troubles.bad_request"
+handler403 = "apps.webmail.views.troubles.forbidden"
+handler404 = "apps.webmail.views.troubles.not_found"
+handler500 = "apps.webmail.views.troubles.failed"

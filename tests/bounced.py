@@ -1,5 +1,7 @@
 """A mail that was accepted and came back, in a line."""
 
+import uuid
+
 from django.db import transaction
 from django.utils import timezone
 
@@ -33,6 +35,7 @@ def came_back(house: House, delivery: Delivery) -> Delivery:
     report = recognise(prepared, raw, envelope_sender="")
     assert report is not None
     arrival = Arrival(
+        uuid.uuid4(),
         house.organisation.pk,
         [return_paths().of(delivery.pk, "support@house.test")],
         prepared,

@@ -1,6 +1,7 @@
 """What every test may use. The servers are started earlier, by the plugin `tests.servers`."""
 
 import hypothesis
+import pytest
 
 from tests.emptying import empty_only_what_is_full
 from tests.people import house, stranger
@@ -11,3 +12,17 @@ __all__ = ["empty_only_what_is_full", "house", "relay", "remote", "stranger"]
 # The same commit has the same result: no draw decides over a change, and no busy machine by how long an example took.
 hypothesis.settings.register_profile("house", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("house")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`make test` photographs a sample, `make test-slow` everything."""
+    parser.addoption(
+        "--whole-matrix",
+        action="store_true",
+        help="run what photographs a state, and photograph it in all sizes and schemes",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--whole-matrix"):
+        items[:] = [one for one in items if "photograph" in getattr(one, "fixturenames", ())]

@@ -87,3 +87,18 @@ class ApiKey(TenantRow):
 
     def used_recently(self, now: datetime) -> bool:
         return self.last_used_at is not None and now - self.last_used_at < LAST_USED_RESOLUTION
+
+
+class Preferences(TenantRow):
+    """How one person likes to work. Who has chosen nothing has no row: the defaults are where they are used."""
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="preferences")
+    keys = models.JSONField(
+        default=dict, help_text=_("Command to key, where the person chose another one; an empty key is none")
+    )
+    single_keys = models.BooleanField(
+        default=True, help_text=_("Whether keys without Ctrl do anything (WCAG 2.1.4)")
+    )
+
+    def __str__(self) -> str:
+        return f"preferences of {self.user_id}"

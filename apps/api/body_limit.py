@@ -2,8 +2,8 @@
 
 Django spools a whole body to disk before any view or setting of its own can look at it, so an endless upload would
 fill the disk. A body that tells its length is refused at once; one that does not (chunked) as soon as it has sent more
-than the limit. The answer is a problem (RFC 9457) like every other error of the API, and the connection is closed: what
-is left of the body is not worth reading.
+than the limit. The answer is a problem (RFC 9457) like every other error of the API, or a page for a browser that sent
+a form, and the connection is closed: what is left of the body is not worth reading.
 """
 
 import json
@@ -22,11 +22,12 @@ class BodyTooLarge(Exception):
 
 
 class BodyLimit:
-    """An ASGI application around another one."""
+    """An ASGI application around another one. `page` makes what people are told."""
 
-    def __init__(self, application: Application, max_bytes: int) -> None:
+    def __init__(self, application: Application, max_bytes: int, *, page: Callable[[], str]) -> None:
         self.application = application
         self.max_bytes = max_bytes
+        self.page = page
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -37,7 +38,21 @@ class BodyLimit:
                 raise BodyTooLarge
             await self.application(scope, self._counting(receive), send)
         except BodyTooLarge:
-            await _refuse(send)
+            await self._refuse(scope, send)
+
+    async def _refuse(self, scope: Mapping[str, Any], send: Send) -> None:
+        problem = too_large()
+        body, media_type = json.dumps(problem.as_dict()), MEDIA_TYPE
+        if b"text/html" in dict(scope["headers"]).get(b"accept", b""):
+            body, media_type = self.page(), "text/html; charset=utf-8"
+        headers = {
+            "content-type": media_type,
+            "content-length": str(len(body.encode())),
+            "connection": "close",
+        }
+        encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
+        await send({"type": "http.response.start", "status": problem.status, "headers": encoded})
+        await send({"type": "http.response.body", "body": body.encode()})
 
     def _counting(self, receive: Receive) -> Receive:
         seen = 0
@@ -59,20 +74,3 @@ def _declared_length(scope: Mapping[str, Any]) -> int:
         if name == b"content-length" and value.isdigit():
             return int(value)
     return 0
-
-
-async def _refuse(send: Send) -> None:
-    problem = too_large()
-    body = json.dumps(problem.as_dict()).encode()
-    await send(
-        {
-            "type": "http.response.start",
-            "status": problem.status,
-            "headers": [
-                (b"content-type", MEDIA_TYPE.encode()),
-                (b"content-length", str(len(body)).encode()),
-                (b"connection", b"close"),
-            ],
-        }
-    )
-    await send({"type": "http.response.body", "body": body})

@@ -10,6 +10,7 @@ from apps.api.views import (
     erasures,
     errors,
     held,
+    labels,
     limits,
     mailboxes,
     messages,
@@ -79,6 +80,14 @@ urlpatterns = [
         moves.UndoMoveView.as_view(),
         name="undo-move",
     ),
+    path("v1/tickets/<uuid:ticket_id>/labels", labels.TicketLabelsView.as_view(), name="ticket-labels"),
+    path(
+        "v1/tickets/<uuid:ticket_id>/labels/<uuid:label_id>",
+        labels.TicketLabelView.as_view(),
+        name="ticket-label",
+    ),
+    path("v1/labels", labels.LabelsView.as_view(), name="labels"),
+    path("v1/labels/<uuid:label_id>", labels.LabelView.as_view(), name="label"),
     path("v1/app-passwords", app_passwords.AppPasswordsView.as_view(), name="app-passwords"),
     path(
         "v1/app-passwords/<uuid:app_password_id>",

@@ -34,7 +34,7 @@ from apps.automation.models import Acknowledgement, AcknowledgementRule, Acknowl
 from apps.blobs.errors import BlobError
 from apps.events.models import Event
 from apps.events.notices import announce
-from apps.events.services import consume, publish
+from apps.events.services import Consumer, publish
 from apps.events.wakeups import WakeUp
 from apps.mailboxes.addresses import look_up
 from apps.mailboxes.authenticated import is_forged
@@ -49,7 +49,6 @@ log = structlog.get_logger(__name__)
 ACKNOWLEDGE = WakeUp("automation", "acknowledge")
 CONSUMER = "automation"
 OPENED = "ticket.opened"
-EVENTS_AT_ONCE = 500
 LEASE_SECONDS = 60
 PER_SENDER_PER_DAY = 3
 PER_MAILBOX_PER_DAY = 2000
@@ -66,11 +65,6 @@ RETURNING id
 
 
 # plan
-
-
-def plan_acknowledgements() -> int:
-    """Read the event log on; by how many events."""
-    return consume(CONSUMER, _plan, only=Q(kind=OPENED), limit=EVENTS_AT_ONCE)
 
 
 def _plan(events: Sequence[Event]) -> None:
@@ -96,6 +90,9 @@ def _plan(events: Sequence[Event]) -> None:
     if rows:
         Acknowledgement.objects.bulk_create(rows, ignore_conflicts=True)
         transaction.on_commit(ACKNOWLEDGE.send)
+
+
+plan_acknowledgements = Consumer(CONSUMER, _plan, only=Q(kind=OPENED))
 
 
 def _planned(ticket: Ticket, event: Event, message_id: uuid.UUID) -> Acknowledgement:

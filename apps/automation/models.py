@@ -99,6 +99,12 @@ class Acknowledgement(TenantRow):
                 name="acknowledgement_by_recipient",
                 condition=models.Q(state="sent"),
             ),
+            # What a mailbox has sent within a day is counted for each mail, and those of a year are not to be read.
+            models.Index(
+                fields=["organisation", "finished_at"],
+                name="acknowledgement_within_a_day",
+                condition=models.Q(state="sent"),
+            ),
         ]
 
     def __str__(self) -> str:

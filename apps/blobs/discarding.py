@@ -2,7 +2,7 @@
 
     nobody's    no row of any room refers to the blob
     discarded   its row is gone, and in the same commit a `DiscardedObject` stands for what S3 still has
-    deleted     S3 has deleted it, and the DiscardedObject is gone too
+    deleted     S3 has deleted it, and the DiscardedObject is gone too; for a content in a pack, see `repacking`
 
 Who takes a reference (`services.put_all`, a foreign key) locks the blob's row against being deleted; `discard` passes
 over what is locked, and asks who refers to a row only once it has locked it itself, in a statement of its own, which
@@ -14,11 +14,12 @@ A crash between the commit and S3 leaves the DiscardedObject, and a clock tries 
 below, for what lies in S3 for a day without a row, such as large bytes whose transaction was rolled back.
 
 Limits: Redis may remember a small content for a quarter of an hour after it was discarded, if somebody was reading it
-at that moment.
+at that moment. What an offloader that was killed, or overtaken by another, had already stored is known to nobody, and
+goes when it is a day old.
 """
 
 import uuid
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
@@ -28,9 +29,17 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from apps.blobs import cached
-from apps.blobs.models import Blob, DiscardedObject, SpooledBytes, Thumbnail
+from apps.blobs.keeping import unless_kept
+from apps.blobs.models import (
+    OBJECT_PREFIX,
+    PACK_PREFIX,
+    Blob,
+    DiscardedObject,
+    Pack,
+    SpooledBytes,
+    Thumbnail,
+)
 from apps.blobs.object_store import object_store
-from apps.blobs.services import OBJECT_PREFIX
 
 ORPHAN_AGE = timedelta(days=1)
 DELETED_AT_ONCE = 200
@@ -81,31 +90,54 @@ def replace(old: Blob, new: Blob) -> None:
 def _discard_round(blob_ids: Collection[uuid.UUID]) -> tuple[int, list[uuid.UUID]]:
     """How many went, and the thumbnails that showed them."""
     candidates = Blob.objects.filter(pk__in=blob_ids).order_by("pk")
-    locked = list(candidates.select_for_update(skip_locked=True).values_list("pk", flat=True))
+    locked = dict(candidates.select_for_update(skip_locked=True).values_list("pk", "pack_id"))
     nobodys = unreferenced_among(locked)
     of_thumbnails = Thumbnail.objects.filter(source__in=nobodys)
     images = list(of_thumbnails.filter(image__isnull=False).values_list("image", flat=True))
     of_thumbnails.delete()
     SpooledBytes.objects.filter(pk__in=nobodys).delete()
-    DiscardedObject.objects.bulk_create([DiscardedObject(pk=pk) for pk in nobodys], ignore_conflicts=True)
+    _leave_for_the_store({pk: locked[pk] for pk in nobodys})
     Blob.objects.filter(pk__in=nobodys).delete()
     return len(nobodys), images
 
 
-def delete_discarded(limit: int = DELETED_AT_ONCE) -> int:
-    """Have S3 delete the objects of discarded rows, oldest first; the number dealt with. Raises ObjectStoreUnavailable.
+def _leave_for_the_store(packs: Mapping[uuid.UUID, uuid.UUID | None]) -> None:
+    """What S3 has of discarded rows, each with its pack. A hole in a pack counts from when the pack may be written
+    anew."""
+    now = timezone.now()
+    named = {pack_id for pack_id in packs.values() if pack_id is not None}
+    settle_at: dict[uuid.UUID | None, datetime] = {
+        pack.pk: pack.settles_at for pack in Pack.objects.filter(pk__in=named)
+    }
+    DiscardedObject.objects.bulk_create(
+        [
+            DiscardedObject(pk=pk, pack_id=pack_id, delete_after=max(now, settle_at.get(pack_id, now)))
+            for pk, pack_id in packs.items()
+        ],
+        update_conflicts=True,
+        unique_fields=["id"],
+        update_fields=["pack_id", "delete_after"],
+    )
 
-    What has a row is kept: bytes that were staged, found to be there already, and put again after those had gone.
+
+@unless_kept
+def delete_discarded(limit: int = DELETED_AT_ONCE) -> int:
+    """Have S3 delete discarded rows' own objects, oldest first; the number dealt with. Raises ObjectStoreUnavailable.
+
+    What has a row and is in no pack is kept: bytes that were staged, found to be there already, and put again after
+    those had gone.
     """
-    due = DiscardedObject.objects.filter(delete_after__lte=timezone.now()).order_by("delete_after")
+    due = DiscardedObject.objects.filter(pack_id=None, delete_after__lte=timezone.now()).order_by(
+        "delete_after"
+    )
     ids = list(due.values_list("pk", flat=True)[:limit])
-    needed = set(Blob.objects.filter(pk__in=ids).values_list("pk", flat=True))
-    cached.forget(pk for pk in ids if pk not in needed)
+    rows = dict(Blob.objects.filter(pk__in=ids).values_list("pk", "pack_id"))
+    cached.forget(pk for pk in ids if pk not in rows)
     for pk in ids:
-        if pk not in needed:
+        if pk not in rows or rows[pk] is not None:
             object_store().delete(f"{OBJECT_PREFIX}{pk}")
         # One by one: a store that goes away in the middle has its answer kept for those before.
-        DiscardedObject.objects.filter(pk=pk).delete()
+        DiscardedObject.objects.filter(pk=pk, pack_id=None).delete()
     return len(ids)
 
 
@@ -132,38 +164,45 @@ class UnreferencedWalk:
         return discard(nobodys) if nobodys else 0
 
 
+@unless_kept
 def remove_orphans(now: datetime) -> int:
     """Delete objects older than a day that no row knows; the number deleted."""
+    return sum(_remove_orphans(prefix, now) for prefix in (OBJECT_PREFIX, PACK_PREFIX))
+
+
+def _remove_orphans(prefix: str, now: datetime) -> int:
     removed = 0
     batch: list[str] = []
-    for stored in object_store().objects(OBJECT_PREFIX):
+    for stored in object_store().objects(prefix):
         if stored.modified_at < now - ORPHAN_AGE:
             batch.append(stored.key)
         if len(batch) >= 500:
-            removed += _remove_unknown(batch)
+            removed += _remove_unknown(prefix, batch)
             batch = []
-    return removed + _remove_unknown(batch)
+    return removed + _remove_unknown(prefix, batch)
 
 
-def _remove_unknown(keys: Iterable[str]) -> int:
-    unknown = unknown_among(keys)
+def _remove_unknown(prefix: str, keys: Iterable[str]) -> int:
+    unknown = unknown_among(prefix, keys)
     for key in unknown:
         object_store().delete(key)
     return len(unknown)
 
 
-def unknown_among(keys: Iterable[str]) -> list[str]:
-    """Those of the objects that are named like ours and have no row."""
-    by_id = {blob_id: key for key in keys if (blob_id := blob_id_of(key)) is not None}
-    known = set(Blob.objects.filter(pk__in=list(by_id)).values_list("pk", flat=True))
-    return [key for blob_id, key in by_id.items() if blob_id not in known]
+def unknown_among(prefix: str, keys: Iterable[str]) -> list[str]:
+    """Those of the objects that are named like ours and have no row. A content in a pack has no object of its own, and
+    will have none again."""
+    by_id = {row_id: key for key in keys if (row_id := id_in(prefix, key)) is not None}
+    rows = Pack.objects.all() if prefix == PACK_PREFIX else Blob.objects.filter(pack=None)
+    known = set(rows.filter(pk__in=list(by_id)).values_list("pk", flat=True))
+    return [key for row_id, key in by_id.items() if row_id not in known]
 
 
-def blob_id_of(key: str) -> uuid.UUID | None:
-    """The blob an object is named by; None for a name that we never gave."""
-    name = key.removeprefix(OBJECT_PREFIX)
+def id_in(prefix: str, key: str) -> uuid.UUID | None:
+    """The row an object is named by; None for a name that we never gave."""
+    name = key.removeprefix(prefix)
     try:
-        blob_id = uuid.UUID(name)
+        row_id = uuid.UUID(name)
     except ValueError:
         return None
-    return blob_id if str(blob_id) == name else None
+    return row_id if str(row_id) == name else None

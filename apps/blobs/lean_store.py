@@ -5,13 +5,14 @@ thousand mails a second has one millisecond for everything. The signature (AWS S
 parameters is three hashes and one HMAC, over a key that holds for a day. Requests go out on a handful of lines before
 the first answer is read, so that the store works on all of them while one thread reads them in turn.
 
-Only what is plain is done here: a bucket by path at an endpoint of its own, an answer 200 with its length. Of
+Only what is plain is done here: a bucket by path at an endpoint of its own, an answer 200 or 206 with its length. Of
 everything else nothing is told but that it must be asked for in the ordinary way, where errors have names. A PUT whose
 answer was lost is so repeated: the same bytes under the same name.
 """
 
 import hashlib
 import hmac
+import math
 import re
 import socket
 import ssl
@@ -22,6 +23,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BufferedReader
 from itertools import islice
+from typing import NamedTuple, TypeVar
 from urllib.parse import quote, urlsplit
 
 CONNECT_SECONDS = 2.0
@@ -32,6 +34,27 @@ CONTENT_TYPE = "application/octet-stream"
 _SIGNED = "host;x-amz-content-sha256;x-amz-date"
 _LENGTH = re.compile(rb"content-length: *(\d+)\r\n", re.IGNORECASE)
 _MAX_HEADER_LINES = 100
+# 206: a piece, as asked for.
+_PLAIN = (b"HTTP/1.1 200 ", b"HTTP/1.1 206 ")
+
+About = TypeVar("About")
+
+
+class Span(NamedTuple):
+    """A piece of an object, from `start` to before `end`."""
+
+    key: str
+    start: int
+    end: int
+
+    @property
+    def length(self) -> int:
+        return self.end - self.start
+
+    @property
+    def header(self) -> str:
+        """As RFC 9110 §14.1.2 writes it, last byte included. There is no range of no bytes."""
+        return f"bytes={self.start}-{self.end - 1}"
 
 
 @dataclass(slots=True)
@@ -76,42 +99,53 @@ class LeanStore:
         """The bytes of those that could be had without ado, in no particular order."""
         return self._converse((key, self._request("GET", key)) for key in keys)
 
-    def put_many(self, contents: Mapping[str, bytes]) -> Iterator[str]:
-        """Store contents by their keys; the keys of those that were taken without ado."""
-        requests = ((key, self._request("PUT", key, content) + content) for key, content in contents.items())
-        return (key for key, _answer in self._converse(requests))
+    def get_spans(self, spans: Sequence[Span]) -> Iterator[tuple[Span, bytes]]:
+        """The bytes of those pieces of objects that could be had without ado, in no particular order."""
+        requests = ((span, self._request("GET", span.key, span=span)) for span in spans)
+        return ((span, content) for span, content in self._converse(requests) if len(content) == span.length)
 
-    def _converse(self, requests: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
+    def put_many(self, contents: Mapping[str, bytes], seconds: float = math.inf) -> Iterator[str]:
+        """Store contents by their keys, in about so many seconds; the keys of those that were taken without ado."""
+        requests = ((key, self._request("PUT", key, content) + content) for key, content in contents.items())
+        return (key for key, _answer in self._converse(requests, time.monotonic() + seconds))
+
+    def _converse(
+        self, requests: Iterable[tuple[About, bytes]], until: float = math.inf
+    ) -> Iterator[tuple[About, bytes]]:
         """The bodies of the plain answers, by what each request is about; so many at a time as there are lines."""
         requests = iter(requests)
         while some := list(islice(requests, self._connections)):
-            asked, is_away = self._ask_all(some)
+            asked, is_away = self._ask_all(some, until)
             # Of all of them together: a store that hangs must not be waited for on one line after the other.
-            deadline = time.monotonic() + ANSWER_SECONDS
-            for key, line in asked:
+            deadline = min(until, time.monotonic() + ANSWER_SECONDS)
+            for about, line in asked:
                 answer = self._hear(line, deadline)
                 if answer is not None:
-                    yield key, answer
-            if is_away:
+                    yield about, answer
+            if is_away or time.monotonic() > until:
                 return
 
-    def _ask_all(self, requests: Sequence[tuple[str, bytes]]) -> tuple[list[tuple[str, _Line]], bool]:
+    def _ask_all(
+        self, requests: Sequence[tuple[About, bytes]], until: float
+    ) -> tuple[list[tuple[About, _Line]], bool]:
         """The lines on which answers will come, and whether the store opens none any more.
 
         It is not tried again then: one that lets connecting hang would cost everybody seconds for each request.
         """
-        asked: list[tuple[str, _Line]] = []
-        for key, request in requests:
+        asked: list[tuple[About, _Line]] = []
+        for about, request in requests:
+            left = until - time.monotonic()
             try:
-                line = self._take_idle() or self._open()
+                line = self._take_idle() or self._open(min(CONNECT_SECONDS, max(0.01, left)))
             except OSError:
                 return asked, True
             try:
+                line.socket.settimeout(min(ANSWER_SECONDS, max(0.01, left)))
                 line.socket.sendall(request)
             except OSError:
                 line.close()
             else:
-                asked.append((key, line))
+                asked.append((about, line))
         return asked, False
 
     def _hear(self, line: _Line, deadline: float) -> bytes | None:
@@ -123,15 +157,14 @@ class LeanStore:
         if content is None or len(self._idle) == self._connections:
             line.close()
             return content
-        line.socket.settimeout(ANSWER_SECONDS)
         line.rests_since = time.monotonic()
         self._idle.append(line)
         return content
 
     @staticmethod
     def _read_answer(reader: BufferedReader) -> bytes | None:
-        """The body of a plain 200; None for anything else, after which the line is of no use."""
-        if not reader.readline(4096).startswith(b"HTTP/1.1 200 "):
+        """The body of a plain answer; None for anything else, after which the line is of no use."""
+        if not reader.readline(4096).startswith(_PLAIN):
             return None
         length = None
         for _line in range(_MAX_HEADER_LINES):
@@ -157,10 +190,9 @@ class LeanStore:
                 return line
             line.close()
 
-    def _open(self) -> _Line:
-        connection = socket.create_connection(self._address, CONNECT_SECONDS)
+    def _open(self, seconds: float) -> _Line:
+        connection = socket.create_connection(self._address, seconds)
         try:
-            connection.settimeout(ANSWER_SECONDS)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._tls is not None:
                 connection = self._tls.wrap_socket(connection, server_hostname=self._address[0])
@@ -169,7 +201,7 @@ class LeanStore:
             connection.close()
             raise
 
-    def _request(self, method: str, key: str, content: bytes = b"") -> bytes:
+    def _request(self, method: str, key: str, content: bytes = b"", *, span: Span | None = None) -> bytes:
         """Everything of a request but its content, whose hash is signed: what arrived damaged is refused."""
         path = self._prefix + quote(key, safe="/-_.~")
         at = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
@@ -181,13 +213,14 @@ class LeanStore:
         )
         to_sign = f"AWS4-HMAC-SHA256\n{at}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
         signature = hmac.digest(self._key_for(at[:8]), to_sign.encode(), "sha256").hex()
+        extra = f"Range: {span.header}\r\n" if span else ""
         length = (
             f"Content-Type: {CONTENT_TYPE}\r\nContent-Length: {len(content)}\r\n" if method == "PUT" else ""
         )
         return (
             f"{method} {path} HTTP/1.1\r\nHost: {self._host}\r\nx-amz-content-sha256: {digest}\r\n"
-            f"x-amz-date: {at}\r\n{length}Authorization: AWS4-HMAC-SHA256 Credential={self._access_key}/{scope}, "
-            f"SignedHeaders={_SIGNED}, Signature={signature}\r\n\r\n"
+            f"x-amz-date: {at}\r\n{extra}{length}Authorization: AWS4-HMAC-SHA256 "
+            f"Credential={self._access_key}/{scope}, SignedHeaders={_SIGNED}, Signature={signature}\r\n\r\n"
         ).encode()
 
     def _key_for(self, day: str) -> bytes:

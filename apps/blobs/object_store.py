@@ -20,7 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
 
 from apps.blobs.errors import BlobMissing, ObjectStoreUnavailable
-from apps.blobs.lean_store import CONTENT_TYPE, LeanStore
+from apps.blobs.lean_store import CONTENT_TYPE, LeanStore, Span
 
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
@@ -95,6 +95,16 @@ class ObjectStore:
             raise ObjectStoreUnavailable(msg)
         return stored
 
+    def put_promptly(self, contents: Mapping[str, bytes], seconds: float) -> None:
+        """Store contents by their keys in about so many seconds. Raises ObjectStoreUnavailable unless all were taken.
+
+        AWS itself, which is not asked by hand, is so slow to say no that it counts as away.
+        """
+        stored = set(self._lean.put_many(contents, seconds)) if self._lean is not None else set()
+        if len(stored) < len(contents):
+            msg = f"S3 took {len(stored)} of {len(contents)} objects in time"
+            raise ObjectStoreUnavailable(msg)
+
     def _try_put(self, key: str, content: bytes) -> bool:
         try:
             self.put(key, content)
@@ -137,6 +147,23 @@ class ObjectStore:
         contents = dict(self._lean.get_many(keys)) if self._lean is not None else {}
         return contents | {key: self.get(key) for key in keys if key not in contents}
 
+    def get_spans(self, spans: Sequence[Span]) -> dict[Span, bytes]:
+        """Pieces of objects. Raises what `get` raises, for any of them; one that is cut short is missing."""
+        contents = dict(self._lean.get_spans(spans)) if self._lean is not None else {}
+        return contents | {span: self._get_span(span) for span in spans if span not in contents}
+
+    def _get_span(self, span: Span) -> bytes:
+        try:
+            answer = self._client.get_object(Bucket=self.bucket, Key=span.key, Range=span.header)
+            content = answer["Body"].read()
+        except ClientError as error:
+            raise _named(error, span.key) from error
+        except BotoCoreError as error:
+            raise ObjectStoreUnavailable(str(error)) from error
+        if len(content) != span.length:
+            raise BlobMissing(f"{span.key} ends early")
+        return content
+
     def delete(self, key: str) -> None:
         try:
             self._client.delete_object(Bucket=self.bucket, Key=key)
@@ -176,7 +203,7 @@ class ObjectStore:
 
 def _named(error: ClientError, key: str) -> BlobMissing | ObjectStoreUnavailable:
     """The store's refusal as one of ours."""
-    if error.response.get("Error", {}).get("Code") in {"NoSuchKey", "404"}:
+    if error.response.get("Error", {}).get("Code") in {"NoSuchKey", "404", "InvalidRange", "416"}:
         return BlobMissing(key)
     return ObjectStoreUnavailable(str(error))
 

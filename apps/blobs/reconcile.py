@@ -9,31 +9,36 @@ discarded after its page was read.
     wrong_size    an object of another length than its row says
     wrong_hash    bytes that are not those that were put (only with `deep`, which reads everything)
     orphan        an object older than a day without a row
-    unreferenced  a row older than a day that nobody refers to
-    foreign       an object in our folder that is not named like ours; it is left alone
+    unreferenced  a row older than a day that nobody refers to, or a pack with bytes that no row refers to
+    foreign       an object in our folders that is not named like ours; it is left alone
 
 Repairing deletes orphans and discards unreferenced rows. Missing and damaged bytes are looked for in the spool, the
-cache and under other rows with the same hash, and are written again where they are found whole.
+cache and under other rows with the same hash, and are written again where they are found whole: a blob's own object
+under its name, a pack's contents in a new pack, so that the damaged one goes.
 
 Limits: an object that is damaged under its right length is found by `deep` only.
 """
 
-import hashlib
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
+from typing import TypeVar
 
-from django.db import transaction
+from django.db.models import Exists, F, OuterRef, QuerySet, Sum
+from django.db.models.functions import Coalesce
 
-from apps.blobs import cached
-from apps.blobs.discarding import ORPHAN_AGE, blob_id_of, discard, unknown_among, unreferenced_among
-from apps.blobs.errors import BlobError, BlobMissing, ObjectStoreUnavailable
-from apps.blobs.models import Blob, DiscardedObject, SpooledBytes
+from apps.blobs.discarding import ORPHAN_AGE, discard, id_in, unknown_among, unreferenced_among
+from apps.blobs.errors import BlobMissing
+from apps.blobs.fetching import cut
+from apps.blobs.models import OBJECT_PREFIX, PACK_PREFIX, Blob, DiscardedObject, Pack, SpooledBytes
 from apps.blobs.object_store import ObjectStore, StoredObject, object_store
-from apps.blobs.services import OBJECT_PREFIX
+from apps.blobs.repacking import tell_of_hole
+from apps.blobs.restoring import is_whole, restore, restore_packed
+
+Row = TypeVar("Row", Blob, Pack)
 
 PAGE_ROWS = 1000
 
@@ -93,38 +98,47 @@ class Reconciliation:
     def findings(self) -> Iterator[Finding]:
         """Everything that differs, as it is found. Raises ObjectStoreUnavailable, ListingUnordered."""
         objects = _Objects(object_store().objects(OBJECT_PREFIX))
-        after = uuid.UUID(int=0)
-        while True:
-            page = list(Blob.objects.filter(pk__gt=after).order_by("pk")[:PAGE_ROWS])
-            is_last = len(page) < PAGE_ROWS
-            yield from self._piece(page, objects.up_to(None if is_last else page[-1].object_key))
-            yield from self._unreferenced(page)
-            if is_last:
-                return
-            after = page[-1].pk
+        for blobs, last in _pages(Blob.objects.all()):
+            alone = {blob.pk: blob for blob in blobs if blob.pack_id is None}
+            until = None if last is None else f"{OBJECT_PREFIX}{last}"
+            yield from self._beside(OBJECT_PREFIX, alone, objects.up_to(until), self._object)
+            yield from self._without_object(alone)
+            yield from self._unreferenced(blobs)
+        objects = _Objects(object_store().objects(PACK_PREFIX))
+        for packs, last in _pages(Pack.objects.all()):
+            rows = {pack.pk: pack for pack in packs}
+            until = None if last is None else f"{PACK_PREFIX}{last}"
+            yield from self._beside(PACK_PREFIX, rows, objects.up_to(until), self._pack)
+            for pack in rows.values():
+                yield from self._broken(pack, Trouble.MISSING)
+            yield from self._holes(packs)
 
-    def _piece(self, page: Sequence[Blob], objects: Iterable[StoredObject]) -> Iterator[Finding]:
-        """A page of rows beside the objects of the same range of names."""
-        rows = {blob.pk: blob for blob in page}
+    def _beside(
+        self,
+        prefix: str,
+        rows: dict[uuid.UUID, Row],
+        objects: Iterable[StoredObject],
+        look_at: Callable[[Row, int], Iterator[Finding]],
+    ) -> Iterator[Finding]:
+        """A page of rows beside the objects of the same range of names; those that have one leave `rows`."""
         strays: list[str] = []
         for stored in objects:
-            blob_id = blob_id_of(stored.key)
-            if blob_id is None:
+            row_id = id_in(prefix, stored.key)
+            if row_id is None:
                 yield Finding(Trouble.FOREIGN, stored.key)
-            elif (blob := rows.pop(blob_id, None)) is not None:
-                yield from self._object(blob, stored.size_bytes)
+            elif (row := rows.pop(row_id, None)) is not None:
+                yield from look_at(row, stored.size_bytes)
             elif stored.modified_at < self.now - ORPHAN_AGE:
                 strays.append(stored.key)
             if len(strays) >= PAGE_ROWS:
-                yield from self._orphans(strays)
+                yield from self._orphans(prefix, strays)
                 strays = []
-        yield from self._orphans(strays)
-        yield from self._without_object(rows)
+        yield from self._orphans(prefix, strays)
 
     def _object(self, blob: Blob, size_bytes: int) -> Iterator[Finding]:
         if size_bytes != blob.size_bytes:
             yield from self._confirmed(blob, Trouble.WRONG_SIZE, partial(_size_is_wrong, blob))
-        elif self.deep and not _is_whole(blob, _pieces(object_store(), blob)):
+        elif self.deep and not is_whole(blob, _pieces(object_store(), blob)):
             yield from self._confirmed(blob, Trouble.WRONG_HASH, lambda: True)
 
     def _without_object(self, rows: dict[uuid.UUID, Blob]) -> Iterator[Finding]:
@@ -132,18 +146,45 @@ class Reconciliation:
         waiting = set(spooled.values_list("pk", flat=True))
         if self.deep:
             for pk, content in spooled.values_list("pk", "content").iterator(chunk_size=20):
-                if not _is_whole(rows[pk], [bytes(content)]):
+                if not is_whole(rows[pk], [bytes(content)]):
                     yield from self._confirmed(rows[pk], Trouble.WRONG_HASH, lambda: True)
         for blob in (blob for pk, blob in rows.items() if pk not in waiting):
             yield from self._confirmed(blob, Trouble.MISSING, partial(_is_missing, blob))
 
     def _confirmed(self, blob: Blob, trouble: Trouble, is_still_so: Callable[[], bool]) -> Iterator[Finding]:
-        if is_still_so() and Blob.objects.filter(pk=blob.pk).exists():
-            yield Finding(trouble, blob.object_key, mended=self.repair and _restore(blob))
+        # A row that lies in a pack by now is looked at with its pack.
+        if is_still_so() and Blob.objects.filter(pk=blob.pk, pack=None).exists():
+            yield Finding(trouble, blob.object_key, mended=self.repair and restore(blob))
 
-    def _orphans(self, keys: Sequence[str]) -> Iterator[Finding]:
-        for key in unknown_among(keys):
-            if DiscardedObject.objects.filter(pk=key.removeprefix(OBJECT_PREFIX)).exists():
+    def _pack(self, pack: Pack, size_bytes: int) -> Iterator[Finding]:
+        if size_bytes != pack.size_bytes:
+            yield from self._broken(pack, Trouble.WRONG_SIZE)
+        elif self.deep:
+            yield from self._contents(pack)
+
+    def _broken(self, pack: Pack, trouble: Trouble) -> Iterator[Finding]:
+        """A pack that is cut or gone, unless nobody needs it any more: it may have been written anew meanwhile."""
+        is_broken = object_store().size_of(pack.object_key) != pack.size_bytes
+        if is_broken and pack.blobs.exists():
+            mended = self.repair and restore_packed(pack, list(pack.blobs.all()))
+            yield Finding(trouble, pack.object_key, mended=mended)
+
+    def _contents(self, pack: Pack) -> Iterator[Finding]:
+        """The contents of a pack that are not what was put."""
+        blobs = list(pack.blobs.all())
+        try:
+            contents = cut(object_store().get(pack.object_key), 0, blobs)
+        except BlobMissing:
+            return  # written anew since the listing
+        for blob in blobs:
+            is_damaged = not is_whole(blob, [contents[blob.pk]])
+            if is_damaged and Blob.objects.filter(pk=blob.pk, pack=pack).exists():
+                mended = self.repair and restore_packed(pack, [blob])
+                yield Finding(Trouble.WRONG_HASH, f"{pack.object_key} {blob.pk}", mended=mended)
+
+    def _orphans(self, prefix: str, keys: Sequence[str]) -> Iterator[Finding]:
+        for key in unknown_among(prefix, keys):
+            if DiscardedObject.objects.filter(pk=key.removeprefix(prefix)).exists():
                 continue  # on its way out
             if self.repair:
                 object_store().delete(key)
@@ -153,7 +194,30 @@ class Reconciliation:
         old = {blob.pk: blob for blob in page if blob.created_at < self.now - ORPHAN_AGE}
         for pk in sorted(unreferenced_among(old)):
             mended = self.repair and discard([pk]) > 0
-            yield Finding(Trouble.UNREFERENCED, old[pk].object_key, mended=mended)
+            yield Finding(Trouble.UNREFERENCED, f"{OBJECT_PREFIX}{pk}", mended=mended)
+
+    def _holes(self, page: Sequence[Pack]) -> Iterator[Finding]:
+        """Packs with bytes that no row refers to, which nobody is about to write anew."""
+        old = {pack.pk: pack for pack in page if pack.created_at < self.now - ORPHAN_AGE}
+        packs = Pack.objects.filter(pk__in=old).annotate(needed_bytes=Coalesce(Sum("blobs__size_bytes"), 0))
+        told = DiscardedObject.objects.filter(pack_id=OuterRef("pk"))
+        for pack in packs.filter(~Exists(told), needed_bytes__lt=F("size_bytes")).order_by("pk"):
+            if self.repair:
+                tell_of_hole(pack)
+            yield Finding(Trouble.UNREFERENCED, pack.object_key, mended=self.repair)
+
+
+def _pages(rows: "QuerySet[Row]") -> Iterator[tuple[list[Row], uuid.UUID | None]]:
+    """All rows by their ids, a page at a time, each with the last id in it; None for the last page, which may be
+    empty."""
+    after = uuid.UUID(int=0)
+    while True:
+        page = list(rows.filter(pk__gt=after).order_by("pk")[:PAGE_ROWS])
+        if len(page) < PAGE_ROWS:
+            yield page, None
+            return
+        after = page[-1].pk
+        yield page, after
 
 
 def _size_is_wrong(blob: Blob) -> bool:
@@ -178,37 +242,3 @@ def _pieces(store: ObjectStore, blob: Blob) -> Iterator[bytes]:
         yield from store.pieces(blob.object_key)
     except BlobMissing:
         return
-
-
-def _is_whole(blob: Blob, pieces: Iterable[bytes]) -> bool:
-    digest = hashlib.sha256()
-    for piece in pieces:
-        digest.update(piece)
-    return digest.digest() == bytes(blob.sha256)
-
-
-def _restore(blob: Blob) -> bool:
-    """Write a blob's bytes to S3 again from wherever they are whole; whether they were found."""
-    for content in _copies(blob):
-        if _is_whole(blob, [content]):
-            object_store().put(blob.object_key, content)
-            with transaction.atomic():
-                Blob.objects.filter(pk=blob.pk).update(stored_at=blob.stored_at or blob.created_at)
-                # If it was these that were damaged, the offloader would write them over the whole ones.
-                SpooledBytes.objects.filter(pk=blob.pk).delete()
-            return True
-    return False
-
-
-def _copies(blob: Blob) -> Iterator[bytes]:
-    """Where the same bytes may be. Two organisations with one content have a copy each."""
-    for content in SpooledBytes.objects.filter(pk=blob.pk).values_list("content", flat=True):
-        yield bytes(content)
-    yield from cached.find([blob]).values()
-    for twin in Blob.objects.filter(sha256=blob.sha256).exclude(pk=blob.pk):
-        try:
-            yield object_store().get(twin.object_key)
-        except ObjectStoreUnavailable:
-            raise
-        except BlobError:
-            continue

@@ -7,8 +7,8 @@ import uuid
 from collections.abc import Iterable
 
 from apps.blobs import cached
+from apps.blobs.fetching import fetch
 from apps.blobs.models import Blob, SpooledBytes
-from apps.blobs.object_store import object_store
 
 
 def read(blob: Blob) -> bytes:
@@ -31,8 +31,7 @@ def read_many(blobs: Iterable[Blob]) -> dict[uuid.UUID, bytes]:
     contents |= cached.find(blob for pk, blob in wanted.items() if pk not in contents)
     rest = [blob for pk, blob in wanted.items() if pk not in contents]
     if rest:
-        fetched = object_store().get_many([blob.object_key for blob in rest])
-        fresh = {blob.pk: fetched[blob.object_key] for blob in rest}
+        fresh = fetch(rest)
         cached.remember(fresh)
         contents |= fresh
     return contents

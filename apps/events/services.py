@@ -8,17 +8,25 @@ A crash in the sequencer rolls its numbers back; the next run gives them again.
 """
 
 import json
+import time
 import uuid
-from collections.abc import Callable, Collection, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import or_
 
-from django.db import connection, transaction
-from django.db.models import Max, Q, Subquery
-from django.db.models.functions import Coalesce
+import structlog
+from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db.models import Max, Q
 
 from apps.events.models import Cursor, Event
 
+log = structlog.get_logger(__name__)
+
 SEQUENCER_LOCK = 0x5E9CE
+EVENTS_AT_ONCE = 500
+REST_SECONDS = 5.0
 # How many events a consumer passes by at a time that are none of its own.
 PASSED_AT_ONCE = 10_000
 
@@ -130,33 +138,113 @@ def sequence_committed(limit: int = 1000) -> int:
         return int(cursor.rowcount)
 
 
-def consume(
-    name: str, handle: Callable[[Sequence[Event]], None], *, only: Q | None = None, limit: int = 200
-) -> int:
-    """Hand the next events to a named consumer and move its cursor, in one transaction; how many were passed by.
+@dataclass(frozen=True, slots=True)
+class Consumer:
+    """A reader of the log: its name, under which its place is kept, what it does with events, and which it wants.
 
-    The consumer's row is locked, so each name is read by one process at a time. When `handle` raises, the cursor stays
-    and the same events come again: consumers are idempotent. Those that are not `only` what it wants are not read.
+    `handle` is given some events in the transaction that moves its place behind them. When it raises, the place stays
+    and the same events come again: consumers are idempotent. Called, it reads on alone; `Consumers` reads for several.
     """
-    if not _has_news(name):
-        return 0
-    with transaction.atomic():
-        Cursor.objects.get_or_create(name=name)
-        cursor = Cursor.objects.select_for_update().get(name=name)
-        # Numbers have no gaps. The end is looked up first: `only` is asked after all that it is asked about.
-        newest = Event.objects.aggregate(sequence=Max("sequence"))["sequence"] or 0
-        read_to = min(newest, cursor.sequence + PASSED_AT_ONCE)
-        unread = Event.objects.filter(only or Q(), sequence__gt=cursor.sequence, sequence__lte=read_to)
-        events = list(unread.order_by("sequence")[:limit])
-        if events:
-            handle(events)
-        if len(events) == limit:
-            read_to = events[-1].sequence or read_to
-        Cursor.objects.filter(name=name).update(sequence=read_to)
-        return read_to - cursor.sequence
+
+    name: str
+    handle: Callable[[Sequence[Event]], None]
+    only: Q = field(default_factory=Q)
+
+    def __call__(self) -> int:
+        """Read on; by how many events."""
+        return consume(self.name, self.handle, only=self.only)
 
 
-def _has_news(name: str) -> bool:
-    """Asked without a lock, twice a second by each consumer."""
-    newest = Event.objects.filter(sequence__isnull=False).order_by("-sequence").values("sequence")[:1]
-    return not Cursor.objects.filter(name=name, sequence__gte=Coalesce(Subquery(newest), 0)).exists()
+class Consumers:
+    """Consumers that read on together: what several of them want is fetched once, with one look for news for all.
+
+    Each still moves in a transaction of its own, so that one that fails holds up none but itself. It rests for a while.
+    """
+
+    def __init__(self, *consumers: Consumer) -> None:
+        self._consumers = consumers
+        self._rests_until: dict[str, float] = {}
+
+    def read_on(self) -> int:
+        """By how many events the furthest of them has read on."""
+        now = time.monotonic()
+        awake = [one for one in self._consumers if self._rests_until.get(one.name, 0) <= now]
+        passed = [0]
+        for portion in _portions(awake, EVENTS_AT_ONCE):
+            for consumer in portion.consumers:
+                try:
+                    passed.append(portion.pass_by(consumer))
+                except (OperationalError, InterfaceError):
+                    raise  # the database is away, for all of them
+                except Exception:
+                    # A consumer that ended would silently fall behind until the next start; tell, and go on.
+                    log.exception("consumer_failed", consumer=consumer.name)
+                    self._rests_until[consumer.name] = now + REST_SECONDS
+        return max(passed)
+
+
+def consume(
+    name: str,
+    handle: Callable[[Sequence[Event]], None],
+    *,
+    only: Q | None = None,
+    limit: int = EVENTS_AT_ONCE,
+) -> int:
+    """Hand the next events to one consumer and move its place; how many were passed by. Raises what `handle` raises."""
+    consumer = Consumer(name, handle, only or Q())
+    return sum(portion.pass_by(consumer) for portion in _portions([consumer], limit))
+
+
+@dataclass(frozen=True, slots=True)
+class _Portion:
+    """The log between two numbers, read once for the consumers whose place is the first of them."""
+
+    after: int
+    to: int
+    consumers: Sequence[Consumer]
+    events: Sequence[Event]
+
+    def pass_by(self, consumer: Consumer) -> int:
+        """Hand a consumer what it wants and move its place; zero when another process has moved it meanwhile."""
+        mark = _mark(self.consumers.index(consumer))
+        wanted = [event for event in self.events if getattr(event, mark)]
+        with transaction.atomic():
+            # Locks the place too, so that each consumer is served by one process at a time.
+            place = Cursor.objects.filter(name=consumer.name, sequence=self.after)
+            if not place.update(sequence=self.to):
+                return 0
+            if wanted:
+                consumer.handle(wanted)
+        return self.to - self.after
+
+
+def _mark(number: int) -> str:
+    return f"is_for_{number}"
+
+
+def _portions(consumers: Sequence[Consumer], limit: int) -> Iterator[_Portion]:
+    """What is unread; usually one portion, since all that keep up stand at the same place."""
+    # Numbers have no gaps. The end is looked up first: what is wanted is asked for after all that it is asked about.
+    newest = Event.objects.aggregate(sequence=Max("sequence"))["sequence"] or 0
+    names = [one.name for one in consumers]
+    places = dict(Cursor.objects.filter(name__in=names).values_list("name", "sequence"))
+    missing = [Cursor(name=name) for name in names if name not in places]
+    if missing:
+        Cursor.objects.bulk_create(missing, ignore_conflicts=True)
+    standing = defaultdict[int, list[Consumer]](list)
+    for one in consumers:
+        standing[places.get(one.name, 0)].append(one)
+    for place, those in standing.items():
+        if place < newest:
+            yield _read(place, min(newest, place + PASSED_AT_ONCE), those, limit)
+
+
+def _read(after: int, to: int, consumers: Sequence[Consumer], limit: int) -> _Portion:
+    """What none of them wants is not fetched."""
+    wanted = [one.only or Q(pk__isnull=False) for one in consumers]
+    marks = {_mark(number): only for number, only in enumerate(wanted)}
+    unread = Event.objects.filter(sequence__gt=after, sequence__lte=to).annotate(**marks)
+    events = list(unread.filter(reduce(or_, wanted)).order_by("sequence")[:limit])
+    if len(events) == limit:
+        to = events[-1].sequence or to
+    return _Portion(after, to, consumers, events)

@@ -59,4 +59,5 @@ class WakeUp:
 
     @property
     def _name(self) -> str:
-        return f"{self.queue}:{self.word}" if self.word else self.queue
+        # With the actor: two that share a queue are called for different things.
+        return ":".join(filter(None, (self.queue, self.actor, self.word)))

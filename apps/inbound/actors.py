@@ -5,7 +5,8 @@ from django.db import connection
 
 from apps.inbound.claims import is_anything_due
 from apps.inbound.ingest import ingest_due
-from apps.inbound.wakeups import INGEST
+from apps.inbound.second_reading import is_anything_to_read_again, read_again_in_peace
+from apps.inbound.wakeups import INGEST, READ_AGAIN
 from apps.tickets.spam import LEARN, is_anything_to_learn, learn_due
 
 ROWS_PER_WAKE_UP = 50
@@ -38,5 +39,16 @@ def learn_spam() -> None:
     try:
         if learn_due() and is_anything_to_learn():
             LEARN.send()
+    finally:
+        connection.close()
+
+
+@dramatiq.actor(queue_name="inbound", notify_shutdown=False)
+def read_again() -> None:
+    """Read one mail again that could not be read in time, and pass the wake-up on when there is another."""
+    READ_AGAIN.answer()
+    try:
+        if read_again_in_peace() and is_anything_to_read_again():
+            READ_AGAIN.send()
     finally:
         connection.close()

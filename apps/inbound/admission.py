@@ -20,8 +20,12 @@ trust cannot let it in.
 
 The filter that learned is not asked about mail of somebody who answers us.
 
-Limits: mail of colleagues (`submit_message`) is screened when it is submitted and never comes here. A report on a mail
-of ours is taken in whatever this says, for what it tells must not wait: it lies beneath that mail, and opens nothing.
+A report on a mail of ours is acted on whatever this says, for what it tells must not wait. But anybody who ever had
+mail of ours can make one up: one that carries something harmful, or that no scanner could look at, is held at once
+(`Hold.is_harmful`), and only the others lie beneath that mail.
+
+Limits: mail of colleagues (`submit_message`) is screened when it is submitted and never comes here. A report is not
+held for being spam or forged: relays that report in their customers' names would be.
 """
 
 from dataclasses import replace
@@ -31,9 +35,10 @@ from typing import Any, Protocol
 
 from django.db import transaction
 from django.db.models import F
-from django.db.models.functions import Least, Now
+from django.db.models.functions import Greatest, Least, Now
 from django.utils.translation import gettext as _
 
+from apps.erasure.models import Erasure, ErasureState
 from apps.events.notices import announce
 from apps.inbound.models import ReceivedMessage, ReceivedState
 from apps.inbound.spam_words import told_clues
@@ -43,7 +48,7 @@ from apps.mailboxes.projection import PreparedMessage
 from apps.mime.address import comparable_address
 from apps.mime.message import ParsedMessage
 from apps.screening.findings import Outcome
-from apps.screening.screen import all_answer, screen_received
+from apps.screening.screen import UNAVAILABLE, all_answer, screen_received
 from apps.screening.verdict import Envelope, Policy, Verdict
 from apps.tickets.holding import Hold
 from apps.tickets.models import (
@@ -67,6 +72,14 @@ RECIPIENTS_TOLD = 50
 CLUES_KEPT = 12
 REFERENCES_ASKED = 20
 _WORST_FIRST = tuple(HoldCause)
+_HARMFUL = frozenset(
+    {
+        HoldCause.INFECTED,
+        HoldCause.SCANNER_UNAVAILABLE,
+        HoldCause.FORBIDDEN_FILE,
+        HoldCause.UNSCANNABLE,
+    }
+)
 
 
 class Authenticated(Protocol):
@@ -128,7 +141,10 @@ def _worst(reasons: list[Hold], *, look_again: bool, says_trust_is_no_help: bool
     }:
         reason += " " + _("You trust this sender, but nothing proves that this mail is theirs.")
     also = tuple(_("Besides: %(reason)s") % {"reason": one.reason} for one in others)
-    return replace(worst, reason=reason, details=(*worst.details, *also), look_again=look_again)
+    is_harmful = any(one.cause in _HARMFUL for one in reasons)
+    return replace(
+        worst, reason=reason, details=(*worst.details, *also), look_again=look_again, is_harmful=is_harmful
+    )
 
 
 def _by_scanner(verdict: Verdict | None, cause: HoldCause) -> Hold | None:
@@ -138,7 +154,7 @@ def _by_scanner(verdict: Verdict | None, cause: HoldCause) -> Hold | None:
 def _unlooked(verdict: Verdict | None) -> Hold | None:
     if verdict is None:
         return None
-    away = verdict.code == "scanner_unavailable"
+    away = verdict.code == UNAVAILABLE
     cause = HoldCause.SCANNER_UNAVAILABLE if away else HoldCause.UNSCANNABLE
     reason = _("%(reason)s. It is looked at as soon as that changes.") if away else "%(reason)s"
     return Hold(cause, reason % {"reason": verdict.reason.rstrip(".") if away else verdict.reason})
@@ -213,16 +229,24 @@ def judge_again() -> int:
     """Give what was held for want of a scanner back to ingest, once all of them answer; how many mails.
 
     A scanner that lives may yet fail on one mail, which is too large for it or takes too long. So a mail that was held
-    for want of it again rests as long as it has gone round, up to `PATIENCE`.
+    for want of it again rests as long as it has gone round, up to `PATIENCE`. A report, which is held at once, rests
+    until other mail would have been held.
+
+    While an organisation erases a customer its mail stays held: the erasure knows whose it is there, and could pass a
+    mail by that was neither held nor filed when it looked.
     """
-    rest = Least(F("held_at") - F("received_at") - PATIENCE, PATIENCE)
+    gone_round = F("held_at") - F("received_at")
+    rest = Least(Greatest(gone_round - PATIENCE, PATIENCE - gone_round), PATIENCE)
+    erasing = Erasure.objects.filter(state=ErasureState.RUNNING).values("organisation")
     waiting = HeldMessage.objects.filter(
         cause=HoldCause.SCANNER_UNAVAILABLE, state=HeldState.WAITING, held_at__lte=Now() - rest
-    )
+    ).exclude(organisation__in=erasing)
     if not waiting.exists() or not all_answer():
         return 0
     with transaction.atomic():
-        held = list(waiting.select_for_update(skip_locked=True).order_by("held_at")[:JUDGED_AGAIN_AT_ONCE])
+        locked = waiting.select_for_update(skip_locked=True).order_by("held_at")[:JUDGED_AGAIN_AT_ONCE]
+        # Asked again now that they are locked: an erasure that began meanwhile waits for these locks (`erasing`).
+        held = list(waiting.filter(pk__in=[one.pk for one in locked]))
         received = ReceivedMessage.objects.filter(held__in=held, state=ReceivedState.HELD)
         kept = set(received.values_list("held", flat=True))
         received.update(state=ReceivedState.ACCEPTED, held=None, attempts=0, due_at=Now())

@@ -2,7 +2,8 @@
 
 One cache and one breaker for the process's questions to DNS. All questions about one mail take `BUDGET_SECONDS` at
 most; while the name servers are down they take nothing. Then the mail is filed all the same, with `temperror`: DNS
-trouble is no verdict, and no reason to wait.
+trouble is no verdict, and no reason to wait. Nor does one mail's make others wait: half of the threads at most wait for
+slow names at a time, so that a stranger who sends mail from a hundred slow domains does not stop everybody's.
 
 A crash here leaves the row leased, and it comes again; what is asked twice is in the cache.
 
@@ -75,7 +76,8 @@ def _client(received: ReceivedMessage) -> str:
 @functools.cache
 def usual_names() -> SharedNames:
     """This process's own, over the name servers of the settings."""
-    return SharedNames(Resolver(settings.DNS_SERVERS, policy=_PATIENCE))
+    resolver = Resolver(settings.DNS_SERVERS, policy=_PATIENCE)
+    return SharedNames(resolver, long_waits=max(1, settings.WORKER_THREADS // 2))
 
 
 # A forked child has none of its parent's threads.

@@ -7,6 +7,10 @@
 A claim leases a row for `LEASE_SECONDS` by PostgreSQL's clock, under a new token, and counts an attempt; `LeaseKeeper`
 renews it while its process lives. Until the lease lapses `due_at` lies in the future, so "due" means the same in both
 states.
+
+The threads of a process that want a row at the same time claim them in one statement (`claim_next`). Its commit waits
+for no disk: when PostgreSQL crashes within that moment the rows are due again, their tokens are nobody's, and whoever
+believed to hold one finds so at its fence. What files them waits as ever, and takes the claim to disk with it.
 """
 
 import time
@@ -22,10 +26,13 @@ from apps.blobs.models import BLOB_COLUMNS, Blob
 from apps.inbound.errors import LeaseLost
 from apps.inbound.leases import LEASE_SECONDS
 from apps.inbound.models import ReceivedMessage, ReceivedState
-from apps.organisations.prepared import executed
+from apps.inbound.outages import is_away
+from apps.organisations.joint_work import JointWork
+from apps.organisations.prepared import Question, executed
 
 WAITING = (ReceivedState.ACCEPTED, ReceivedState.INGESTING)
 GIVE_BACK_TRIES = 20
+CLAIMED_AT_ONCE = 16
 
 # What filing asks of a row, in its model's order; anything else is read when it is asked for.
 _OF_RECEIVED = [
@@ -36,6 +43,7 @@ _CLAIM = f"""
 WITH due AS MATERIALIZED (
     SELECT id FROM inbound_receivedmessage
     WHERE state IN ('accepted', 'ingesting') AND due_at <= now()
+        AND (SELECT set_config('synchronous_commit', 'off', true)) = 'off'
     ORDER BY due_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 )
 UPDATE inbound_receivedmessage AS received
@@ -53,6 +61,7 @@ FROM unnest(%(ids)s::uuid[], %(tokens)s::uuid[], %(states)s::text[], %(messages)
     AS one (id, token, state, message, held)
 WHERE received.id = one.id AND received.id = ANY(%(ids)s) AND received.state = 'ingesting'
     AND received.lease_token = one.token
+RETURNING received.id
 """
 
 
@@ -83,8 +92,31 @@ def is_anything_due() -> bool:
     return ReceivedMessage.objects.filter(state__in=WAITING, due_at__lte=Now()).exists()
 
 
+class _Wanted:
+    """A thread's wish for a row."""
+
+    claim: Claim | None = None
+
+
+def claim_next() -> Claim | None:
+    """Lease one due row to this thread, the oldest; None is ordinary. Asked by several threads at once, one asks for
+    all of them."""
+    wanted = _Wanted()
+    _claiming.ask(wanted)
+    return wanted.claim
+
+
+def _claim_for(wanted: Sequence[_Wanted]) -> None:
+    for one, claim in zip(wanted, claim_due(len(wanted)), strict=False):
+        one.claim = claim
+
+
+_claiming = JointWork[_Wanted](_claim_for, most=CLAIMED_AT_ONCE, is_away=is_away)
+
+
 def claim_due(limit: int = 1) -> list[Claim]:
-    """Lease up to `limit` due rows to this worker, oldest first. An empty list is ordinary."""
+    """Lease up to `limit` due rows to this worker, oldest first, in a transaction of its own. An empty list is
+    ordinary."""
     with executed(_CLAIM, {"limit": limit, "lease": LEASE_SECONDS}) as cursor:
         return [_claim_of(row) for row in cursor]
 
@@ -105,9 +137,12 @@ class Finished:
     held: uuid.UUID | None = None
 
 
-def finish(finished: Sequence[Finished]) -> None:
-    """The fence. Where two workers come here with one row, the second waits for the first one's commit, finds another
-    state or token, and takes back everything that it has written. Raises LeaseLost, also when it is one of many."""
+def finishing(finished: Sequence[Finished]) -> Question:
+    """The fence, for who asks it with other things: each row that is answered was still ours, see `require_ours`.
+
+    Where two workers come here with one row, the second waits for the first one's commit, and finds another state or
+    token.
+    """
     states = (ReceivedState.HELD if one.held else ReceivedState.FILED for one in finished)
     columns = {
         "ids": [one.claim.received_id for one in finished],
@@ -116,9 +151,13 @@ def finish(finished: Sequence[Finished]) -> None:
         "messages": [one.message for one in finished],
         "held": [one.held for one in finished],
     }
-    with executed(_FINISH, columns) as cursor:
-        if cursor.rowcount != len(finished):
-            raise LeaseLost(", ".join(str(one.claim.received_id) for one in finished))
+    return _FINISH, columns
+
+
+def require_ours(finished: Sequence[Finished], answered: Sequence[tuple[Any, ...]]) -> None:
+    """Raises LeaseLost, also when it is one of many: the caller takes back everything that it has written."""
+    if len(answered) != len(finished):
+        raise LeaseLost(", ".join(str(one.claim.received_id) for one in finished))
 
 
 def give_back(claim: Claim, error: Exception, *, delay_seconds: float, counts: bool) -> None:

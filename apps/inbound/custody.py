@@ -20,8 +20,9 @@ from apps.inbound.receiving import Accepted, Envelope, Incoming, accept_all, sta
 from apps.organisations.database_threads import DatabaseThreads
 from apps.organisations.group_commit import GroupCommit
 
-# Two commits at a time keep both PostgreSQL and this process busy; twenty messages of the spool's bound are 5 MB.
-COMMITS_AT_ONCE = 2
+# What a batch costs hardly depends on what is in it: one at a time, and as large as it gets, is the most in all.
+# Twenty messages of the spool's bound are 5 MB.
+COMMITS_AT_ONCE = 1
 MOST = 20
 STORED_AT_ONCE = 8
 

@@ -30,7 +30,7 @@ class Desk:
         self._threads = DatabaseThreads(THREADS)
         self._custody = Custody(self._threads)
         self._recipients = GroupCommit[str, RecipientAnswer](
-            self._recognise, most=MOST_RECIPIENTS, at_once=2, is_away=is_away
+            self._recognise, most=MOST_RECIPIENTS, at_once=1, is_away=is_away
         )
 
     def extensions(self, _client: Client) -> tuple[str, ...]:

@@ -3,12 +3,13 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from django.db import connection
+from django.db import connection, transaction
 
 from apps.blobs.discarding import discard
 from apps.inbound.models import ReceivedMessage, ReceivedState
 from apps.organisations.erasing import Found, NotYet, Subject, uuid_after
 from apps.outbound.erasing import OWN_MESSAGES
+from apps.tickets.models import HeldMessage, HeldState, HoldCause
 
 AT_ONCE = 200
 
@@ -30,6 +31,14 @@ class Arrivals:
     name = "arrivals"
 
     def find(self, subject: Subject, after: str) -> list[Found]:
+        with transaction.atomic():
+            # What `admission.judge_again` is just giving back is unread once it has committed: wait for its locks.
+            held = HeldMessage.objects.filter(
+                organisation_id=subject.organisation_id,
+                state=HeldState.WAITING,
+                cause=HoldCause.SCANNER_UNAVAILABLE,
+            )
+            list(held.select_for_update().order_by("held_at").values_list("pk", flat=True))
         unread = ReceivedMessage.objects.filter(
             organisation_id=subject.organisation_id,
             state__in=[ReceivedState.ACCEPTED, ReceivedState.INGESTING],

@@ -1,15 +1,16 @@
 """File what we took custody of: the road from a claimed row (`claims`) to a ticket, or to `tickets.holding`.
 
 Parsing, asking who sent it (`authenticity`) and S3 happen with no transaction open; then one transaction files the
-message and marks the row, provided that the lease is still ours. What several threads have ready then shares it.
+message and marks the row, provided that the lease is still ours. What several threads have ready then shares it: one
+of them files for all, while the others make more ready.
 
 A worker killed before that commit leaves a lease, which lapses, and the row is claimed again. One killed after it has
 filed the message exactly once. What fails three times is filed as text with the raw message attached; what fails even
 then waits ever longer, and is never given up. S3 or PostgreSQL being away is nobody's fault and no attempt.
 
-Reports on mail of ours (bounces, complaints) are taken in by `outbound.bounces`, in the same transaction. Everything
-else is judged before it (`admission`): what has a virus, is forged or is spam is held for a person instead of being
-filed. A mail that no scanner could look at yet comes again without an attempt being counted.
+All of it is judged before (`admission`): what has a virus, is forged or is spam is held for a person instead of being
+filed. A mail that no scanner could look at yet comes again without an attempt being counted. Reports on mail of ours
+(bounces, complaints) are acted on by `outbound.bounces`, in the same transaction, whatever is thought of them.
 """
 
 import time
@@ -20,7 +21,6 @@ from typing import Any
 
 import structlog
 from django.db import InterfaceError, OperationalError, connection, transaction
-from django.db.models import Model
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -28,7 +28,7 @@ from apps.blobs.selectors import read
 from apps.blobs.services import StagedBytes, staged_before
 from apps.inbound.admission import judge
 from apps.inbound.authenticity import NOT_EVALUATED, authenticate
-from apps.inbound.claims import Claim, Finished, claim_due, finish, give_back
+from apps.inbound.claims import Claim, Finished, claim_next, finishing, give_back, require_ours
 from apps.inbound.errors import LeaseLost, NowhereToFile, VerdictTooEarly
 from apps.inbound.leases import leases
 from apps.inbound.models import ReceivedMessage
@@ -39,12 +39,12 @@ from apps.mailboxes.models import Mailbox, Message
 from apps.mailboxes.projection import PreparedMessage, prepare
 from apps.mime.parse import parse_as_text
 from apps.organisations.joint_work import JointWork
-from apps.outbound.bounces.arrivals import Arrival, as_kind, recognise, take_in, writers_mailboxes
+from apps.outbound.bounces.arrivals import Arrival, OnlyTold, as_kind, recognise, take_in, writers_mailboxes
 from apps.outbound.bounces.reading import kind_of
 from apps.outbound.bounces.report import Report
 from apps.outbound.errors import ReportTooEarly
 from apps.tickets.holding import Hold, hold_message
-from apps.tickets.intake import draft_filing, write
+from apps.tickets.intake import Arriving, FilingTogether
 from apps.tickets.models import HeldMessage, HoldCause
 
 log = structlog.get_logger(__name__)
@@ -55,7 +55,7 @@ SERVER_AWAY_SECONDS = 2
 REPORT_TOO_EARLY_SECONDS = 2
 FIRST_LOOK_AGAIN_SECONDS = 5
 LAST_LOOK_AGAIN_SECONDS = 60
-FILED_AT_ONCE = 8
+FILED_AT_ONCE = 16
 
 
 def ingest_due(*, limit: int, seconds: float) -> int:
@@ -67,11 +67,11 @@ def ingest_due(*, limit: int, seconds: float) -> int:
     taken = 0
     try:
         while taken < limit and time.monotonic() < deadline:
-            claims = claim_due()
-            if not claims:
+            claim = claim_next()
+            if claim is None:
                 break
             taken += 1
-            ingest_claim(claims[0])
+            ingest_claim(claim)
     except (OperationalError, InterfaceError) as error:
         # The next sweep wakes somebody; until then there is no queue to read.
         log.warning("ingest_database_away", error=type(error).__name__)
@@ -81,36 +81,63 @@ def ingest_due(*, limit: int, seconds: float) -> int:
 
 
 def ingest_claim(claim: Claim) -> None:
-    """File one leased message, or give it back with the time of its next try. Raises only when PostgreSQL is away."""
+    """File one leased message, or give it back with the time of its next try. Raises nothing.
+
+    While another thread files, that one will file this too, and this thread may take up the next.
+    """
+    leases.keep(claim.token)
+    try:
+        ready = _made_ready(claim)
+    except Exception as error:  # noqa: BLE001 - whatever one mail provokes must not stop the next
+        _settle(claim, error)
+    else:
+        filing.entrust(ready, lambda error: _settle(claim, error))
+
+
+def _made_ready(claim: Claim) -> "Ready":
     received = claim.received
-    with leases.kept(claim.token):
-        try:
-            raw = read(received.raw)
-            prepared = _prepare(claim, staged_before(received.raw, raw))
-            report = _report_in(claim, received, prepared, raw)
-            if report is not None:
-                # Also a report about nothing we know is one, and nobody answers it.
-                prepared = as_kind(prepared, kind_of(report))
-            authentication = _authenticate(claim, received, prepared, raw)
-            hold = _judge(claim, received, prepared, raw, authentication)
-            mail = _Mail(received, prepared, authentication)
-            filing.ask(Ready(claim, mail, mailboxes_for(received), report, hold))
-        except VerdictTooEarly as error:
-            log.info("ingest_verdict_too_early", received=str(claim.received_id))
-            give_back(claim, error, delay_seconds=_look_again_seconds(received.received_at), counts=False)
-        except LeaseLost:
-            log.warning("ingest_lease_lost", received=str(claim.received_id))
-        except ReportTooEarly as error:
-            log.info("ingest_report_too_early", received=str(claim.received_id))
-            give_back(claim, error, delay_seconds=REPORT_TOO_EARLY_SECONDS, counts=False)
-        except Exception as error:
-            # Whatever one mail provokes must not stop the next; its row tells what happened, and comes again.
-            if is_outage(error):
-                log.warning("ingest_server_away", received=str(claim.received_id), error=type(error).__name__)
-                give_back(claim, error, delay_seconds=SERVER_AWAY_SECONDS, counts=False)
-            else:
-                log.exception("ingest_failed", received=str(claim.received_id), attempts=claim.attempts)
-                give_back(claim, error, delay_seconds=_backoff_seconds(claim.attempts), counts=True)
+    raw = read(received.raw)
+    prepared = _prepare(claim, staged_before(received.raw, raw))
+    report = _report_in(claim, received, prepared, raw)
+    if report is not None:
+        # Also a report about nothing we know is one, and nobody answers it.
+        prepared = as_kind(prepared, kind_of(report))
+    authentication = _authenticate(claim, received, prepared, raw)
+    hold = _judge(claim, received, prepared, raw, authentication)
+    if hold is not None and report is None:
+        _require_last_look(hold)
+    return Ready(claim, _Mail(received, prepared, authentication), mailboxes_for(received), report, hold)
+
+
+def _settle(claim: Claim, error: Exception | None) -> None:
+    """What became of a mail: filed, or given back. When even that fails, its lease lapses."""
+    try:
+        if error is not None:
+            _give_back(claim, error)
+    except (OperationalError, InterfaceError) as trouble:
+        log.warning("ingest_not_given_back", received=str(claim.received_id), error=type(trouble).__name__)
+    finally:
+        leases.let_go(claim.token)
+
+
+def _give_back(claim: Claim, error: Exception) -> None:
+    received_id = str(claim.received_id)
+    if isinstance(error, LeaseLost):
+        log.warning("ingest_lease_lost", received=received_id)
+    elif isinstance(error, VerdictTooEarly):
+        log.info("ingest_verdict_too_early", received=received_id)
+        delay_seconds = _look_again_seconds(claim.received.received_at)
+        give_back(claim, error, delay_seconds=delay_seconds, counts=False)
+    elif isinstance(error, ReportTooEarly):
+        log.info("ingest_report_too_early", received=received_id)
+        give_back(claim, error, delay_seconds=REPORT_TOO_EARLY_SECONDS, counts=False)
+    elif is_outage(error):
+        log.warning("ingest_server_away", received=received_id, error=type(error).__name__)
+        give_back(claim, error, delay_seconds=SERVER_AWAY_SECONDS, counts=False)
+    else:
+        # Its row tells what happened, and comes again.
+        log.error("ingest_failed", received=received_id, attempts=claim.attempts, exc_info=error)
+        give_back(claim, error, delay_seconds=_backoff_seconds(claim.attempts), counts=True)
 
 
 def _prepare(claim: Claim, raw: StagedBytes) -> PreparedMessage:
@@ -179,73 +206,63 @@ class Ready:
 
 
 def file_all(ready: Sequence[Ready]) -> None:
-    """In one transaction, all or none: its commit costs the same for one as for several."""
+    """In one transaction, all or none: its statements and its commit cost the same for one as for several. Raises
+    LeaseLost, and VerdictTooEarly for one that turns out to be no report on mail of ours.
+
+    In the order they came: an answer is looked at after the mail that it answers.
+    """
     with transaction.atomic():
-        filing = _Filing()
-        for one in ready:
-            filing.add(one)
-        filing.end()
+        filed: list[tuple[Ready, Arriving]] = []
+        finished: list[Finished] = []
+        for one in sorted(ready, key=lambda one: one.mail.received.received_at):
+            taken = _take_in(one, one.report) if one.report is not None else None
+            if isinstance(taken, Message):
+                finished.append(Finished(one.claim, message=taken.pk))
+            elif one.hold is None:
+                filed.append((one, _arriving(one)))
+            elif taken is not None:
+                finished.append(Finished(one.claim, held=_hold(one, one.hold, about=taken.about).pk))
+            else:
+                _require_last_look(one.hold)
+                finished.append(Finished(one.claim, held=_hold(one, one.hold).pk))
+        together = FilingTogether([arriving for _one, arriving in filed])
+        finished += [
+            Finished(one.claim, message=message.pk)
+            for (one, _arriving), message in zip(filed, together.messages, strict=True)
+        ]
+        [ours] = together.write(finishing(finished))
+        require_ours(finished, ours)
 
 
 filing = JointWork[Ready](file_all, most=FILED_AT_ONCE, is_away=is_away)
 
 
-class _Filing:
-    """One transaction's mails. Their rows are written together, and earlier when one of them answers another."""
-
-    def __init__(self) -> None:
-        self._unwritten: list[list[Model]] = []
-        self._unwritten_ids: set[str] = set()
-        self._finished: list[Finished] = []
-
-    def add(self, ready: Ready) -> None:
-        """Raises VerdictTooEarly, and what filing raises."""
-        claim, mail, hold = ready.claim, ready.mail, ready.hold
-        parsed = mail.prepared.parsed
-        if not self._unwritten_ids.isdisjoint((*parsed.in_reply_to, *parsed.references)):
-            self._write()
-        report = _take_in(mail, ready.report, ready.mailboxes) if ready.report is not None else None
-        if report is not None:
-            self._finished.append(Finished(claim, message=report.pk))
-        elif hold is None:
-            message, rows = _draft(mail, ready.mailboxes)
-            self._unwritten.append(rows)
-            self._unwritten_ids.add(message.rfc_message_id)
-            self._finished.append(Finished(claim, message=message.pk))
-        elif hold.look_again:
-            raise VerdictTooEarly(hold.reason)
-        else:
-            self._finished.append(Finished(claim, held=_hold(mail, hold, ready.mailboxes).pk))
-
-    def end(self) -> None:
-        """Write what is left, and mark the received rows."""
-        self._write()
-        finish(self._finished)
-
-    def _write(self) -> None:
-        write(self._unwritten)
-        self._unwritten, self._unwritten_ids = [], set()
+def _require_last_look(hold: Hold) -> None:
+    if hold.look_again:
+        raise VerdictTooEarly(hold.reason)
 
 
-def _take_in(mail: _Mail, report: Report, mailboxes: list[Mailbox]) -> Message | None:
-    received = mail.received
+def _take_in(ready: Ready, report: Report) -> Message | OnlyTold | None:
+    mail, received = ready.mail, ready.mail.received
     arrival = Arrival(
+        received.pk,
         received.organisation_id,
         received.recipients,
         mail.prepared,
         received.raw,
         received.received_at,
         mail.found_out,
+        is_held=ready.hold is not None and ready.hold.is_harmful,
     )
-    return take_in(arrival, report, mailboxes, timezone.now())
+    return take_in(arrival, report, ready.mailboxes, timezone.now())
 
 
-def _draft(mail: _Mail, mailboxes: list[Mailbox]) -> tuple[Message, list[Model]]:
-    received = mail.received
-    return draft_filing(
-        mail.prepared,
+def _arriving(ready: Ready) -> Arriving:
+    mail, received = ready.mail, ready.mail.received
+    return Arriving(
+        prepared=mail.prepared,
         organisation_id=received.organisation_id,
-        mailboxes=mailboxes,
+        mailboxes=ready.mailboxes,
         received_at=received.received_at,
         raw_blob=received.raw,
         envelope_sender=received.envelope_sender,
@@ -253,18 +270,19 @@ def _draft(mail: _Mail, mailboxes: list[Mailbox]) -> tuple[Message, list[Model]]
     )
 
 
-def _hold(mail: _Mail, hold: Hold, mailboxes: list[Mailbox]) -> HeldMessage:
-    received = mail.received
+def _hold(ready: Ready, hold: Hold, about: Message | None = None) -> HeldMessage:
+    mail, received = ready.mail, ready.mail.received
     return hold_message(
         mail.prepared,
         hold,
         organisation_id=received.organisation_id,
-        mailboxes=mailboxes,
+        mailboxes=ready.mailboxes,
         received_at=received.received_at,
         raw_blob=received.raw,
         envelope_sender=received.envelope_sender,
         authentication=mail.found_out,
         now=timezone.now(),
+        about=about,
     )
 
 

@@ -33,16 +33,23 @@ class LeaseKeeper:
     @contextmanager
     def kept(self, token: uuid.UUID) -> Iterator[None]:
         """Renew this token's lease until the block ends."""
+        self.keep(token)
+        try:
+            yield
+        finally:
+            self.let_go(token)
+
+    def keep(self, token: uuid.UUID) -> None:
+        """Renew this token's lease until it is let go."""
         with self._lock:
             self._tokens.add(token)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
                 self._thread.start()
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._tokens.discard(token)
+
+    def let_go(self, token: uuid.UUID) -> None:
+        with self._lock:
+            self._tokens.discard(token)
 
     def renew(self) -> int:
         """Renew every kept lease now; how many rows were still ours."""

@@ -2,7 +2,10 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+
+from apps.inbound.board import Held, Seat, sit_alone
 
 Network = IPv4Network | IPv6Network
 MEBIBYTE = 1024 * 1024
@@ -56,9 +59,11 @@ class Limits:
 
 @dataclass(slots=True)
 class Gate:
-    """Counts what is open, in one process. Only the event loop's thread touches it."""
+    """Counts what is open, in this process and by its `seat` in its neighbours. Only the event loop's thread touches
+    it."""
 
     limits: Limits
+    seat: Seat = field(default_factory=sit_alone)
     connections: int = 0
     in_flight_bytes: int = 0
     by_address: dict[str, int] = field(default_factory=dict)
@@ -68,7 +73,8 @@ class Gate:
     def command_seconds(self) -> float:
         """How long a client may think. Less when room runs out: who holds connections open and says nothing keeps
         others from coming in."""
-        is_full = self.connections > self.limits.max_connections * 3 // 4
+        connections = self.connections + self.seat.others(Held.CONNECTIONS)
+        is_full = connections > self.limits.max_connections * 3 // 4
         hurried = min(self.limits.hurried_command_seconds, self.limits.command_seconds)
         return hurried if is_full else self.limits.command_seconds
 
@@ -77,11 +83,11 @@ class Gate:
         group = group_of(address)
         self.connections += 1
         self.by_address[group] = self.by_address.get(group, 0) + 1
-        if self.connections > self.limits.max_connections:
+        elsewhere, of_address = self.seat.add(Held.CONNECTIONS, group, 1)
+        if self.connections + elsewhere > self.limits.max_connections:
             return "421 4.3.2 Too many connections, try again later"
-        if self.by_address[group] > self.limits.max_connections_per_address and not self.limits.trusts(
-            address
-        ):
+        of_address += self.by_address[group]
+        if of_address > self.limits.max_connections_per_address and not self.limits.trusts(address):
             return "421 4.7.0 Too many connections from your address"
         return ""
 
@@ -89,6 +95,7 @@ class Gate:
         group = group_of(address)
         self.connections -= 1
         self.by_address[group] -= 1
+        self.seat.add(Held.CONNECTIONS, group, -1)
         if not self.by_address[group]:
             del self.by_address[group]
 
@@ -96,18 +103,21 @@ class Gate:
         """Take room for bytes being received; False when all connections together, or those of this address, hold too
         many already."""
         group = group_of(address)
-        of_address = self.in_flight_by_address[group] + size_bytes
-        if self.in_flight_bytes + size_bytes > self.limits.max_in_flight_bytes or (
+        elsewhere, of_address = self.seat.add(Held.IN_FLIGHT_BYTES, group, size_bytes)
+        of_address += self.in_flight_by_address[group] + size_bytes
+        if self.in_flight_bytes + elsewhere + size_bytes > self.limits.max_in_flight_bytes or (
             of_address > self.limits.max_in_flight_bytes_per_address and not self.limits.trusts(address)
         ):
+            self.seat.add(Held.IN_FLIGHT_BYTES, group, -size_bytes)
             return False
         self.in_flight_bytes += size_bytes
-        self.in_flight_by_address[group] = of_address
+        self.in_flight_by_address[group] += size_bytes
         return True
 
     def release(self, size_bytes: int, address: str) -> None:
         """Give it back."""
         group = group_of(address)
+        self.seat.add(Held.IN_FLIGHT_BYTES, group, -size_bytes)
         self.in_flight_bytes -= size_bytes
         self.in_flight_by_address[group] -= size_bytes
         if not self.in_flight_by_address[group]:
@@ -120,6 +130,7 @@ def plain_address(peername: object) -> str:
     return str(ip) if ip is not None else ""
 
 
+@lru_cache(4096)  # asked several times for each mail
 def _ip(address: str) -> IPv4Address | IPv6Address | None:
     try:
         ip = ip_address(address.partition("%")[0])
@@ -133,6 +144,7 @@ def _is_in(address: str, networks: tuple[Network, ...]) -> bool:
     return ip is not None and any(ip in network for network in networks)
 
 
+@lru_cache(4096)
 def group_of(address: str) -> str:
     """What counts as one address: whoever has one IPv6 address has the 2^64 around it too."""
     ip = _ip(address)

@@ -6,6 +6,9 @@ end within the grace. What is being committed then is waited for; what is not ha
 
 import asyncio
 import errno
+import socket
+from collections.abc import Sequence
+from functools import partial
 
 import structlog
 
@@ -18,36 +21,47 @@ log = structlog.get_logger(__name__)
 BACKLOG = 256
 
 
-class Listener:
-    """Serves SMTP on one address until stopped. Its methods belong to one event loop."""
+def open_port(host: str, port: int, *, setting: str = "SMTP_PORT") -> list[socket.socket]:
+    """Bound and listening at every address of the host, for one process or for several that take turns.
 
-    def __init__(self, kind: ListenerKind, *, host: str, port: int, setting: str = "SMTP_PORT") -> None:
+    Raises CannotListen, with a line for a person, when the port cannot be had.
+    """
+    try:
+        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        addresses = dict.fromkeys((family, address[:2]) for family, *_kind, address in found)
+        return [
+            socket.create_server(address, family=family, backlog=BACKLOG) for family, address in addresses
+        ]
+    except OSError as error:
+        reason = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be opened: {error.strerror}"
+        raise CannotListen(f"{setting}: {host}:{port} {reason}") from error
+
+
+class Listener:
+    """Serves SMTP at an open port until stopped. Its methods belong to one event loop."""
+
+    def __init__(self, kind: ListenerKind, opened: Sequence[socket.socket]) -> None:
         self._kind = kind
-        self._host = host
-        self._port = port
-        self._setting = setting
+        self._sockets = opened
         self._conversations: dict[asyncio.Task[None], SmtpSession] = {}
         self._scratch = memoryview(bytearray(BLOCK_BYTES))
-        self._server: asyncio.Server
+        self._servers: list[asyncio.Server] = []
 
     @property
     def port(self) -> int:
         """Where it listens: chosen by the system when 0 was asked for."""
-        return int(self._server.sockets[0].getsockname()[1])
+        return int(self._sockets[0].getsockname()[1])
 
     async def start(self) -> None:
-        """Raises CannotListen, with a line for a person, when the port cannot be had."""
-        try:
-            self._server = await asyncio.get_running_loop().create_server(
-                lambda: Wire(self._converse, self._scratch), self._host, self._port, backlog=BACKLOG
-            )
-        except OSError as error:
-            reason = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be opened: {error.strerror}"
-            raise CannotListen(f"{self._setting}: {self._host}:{self._port} {reason}") from error
+        loop = asyncio.get_running_loop()
+        for opened in self._sockets:
+            wired = partial(Wire, self._converse, self._scratch)
+            self._servers.append(await loop.create_server(wired, sock=opened, backlog=BACKLOG))
 
     async def stop(self, grace_seconds: float) -> None:
         """Drain: see the module's docstring. Returns when no connection and no commit is left."""
-        self._server.close()
+        for server in self._servers:
+            server.close()
         for session in self._conversations.values():
             session.drain()
         if self._conversations:

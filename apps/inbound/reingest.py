@@ -31,7 +31,7 @@ from apps.mailboxes.conversations import REPORTS
 from apps.mailboxes.models import Direction, Message
 from apps.mailboxes.projection import PROJECTION_VERSION, PreparedMessage, prepare
 from apps.mailboxes.reprojection import project_again
-from apps.mime.bounded import TIMED_OUT, WORKER_DIED
+from apps.mime.bounded import TIMED_OUT, TIMED_OUT_TWICE, WORKER_DIED
 from apps.mime.message import MessageKind
 from apps.outbound.bounces.arrivals import as_kind, recognise
 from apps.outbound.bounces.reading import kind_of
@@ -39,7 +39,7 @@ from apps.outbound.bounces.reading import kind_of
 log = structlog.get_logger(__name__)
 
 BATCH = 200
-_FALLBACKS = frozenset({TIMED_OUT, WORKER_DIED})
+_FALLBACKS = frozenset({TIMED_OUT, TIMED_OUT_TWICE, WORKER_DIED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,9 @@ def _sender_by_now(message: Message, raw: bytes, prepared: PreparedMessage) -> d
     """What can be found out about the sender now, where nothing could when it came; None where there is nothing new."""
     if not _was_left_open(message.authentication):
         return None
-    received = ReceivedMessage.objects.filter(message=message).first()
+    rows = ReceivedMessage.objects.all()
+    # Filed at once, or released; one question for both would read the whole table.
+    received = rows.filter(message=message).first() or rows.filter(held__message=message).first()
     if received is None:
         return None
     found = authenticate(received, raw, prepared.parsed).as_json()

@@ -11,6 +11,9 @@ ours is 451. A client that dies between our commit and the 250, or never reads i
 recognised for an hour by its Message-ID or Date and not sent twice; who has read the 250 and sends the same again on
 that connection means it.
 
+Messages have threads of their own: one may wait for a scanner or for S3, and whoever signs in or names a recipient
+meanwhile does not wait with it.
+
 No Received line is added: it would tell every recipient where the writer sits.
 
 Limits: beyond `REMEMBERED` different messages on one connection, a client that sends the very bytes of an early one
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 THREADS = 8
+SUBMITTED_AT_ONCE = 8
 MAX_FAILURES_OF_A_CONNECTION = 3
 REMEMBERED = 10_000
 NOT_SIGNED_IN = "530 5.7.0 Sign in first, with AUTH"
@@ -71,6 +75,7 @@ class SubmissionDesk:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._threads = DatabaseThreads(THREADS)
+        self._submitting = DatabaseThreads(SUBMITTED_AT_ONCE)
         self.commands: Mapping[str, Command] = MappingProxyType({"AUTH": self._auth})
 
     def extensions(self, client: Client) -> tuple[str, ...]:
@@ -91,10 +96,11 @@ class SubmissionDesk:
         who = _signed_in(client)
         recipients = transaction.recipients[who.principal.organisation_id]
         envelope = GivenEnvelope(transaction.sender, tuple(recipients))
-        return await self._threads(_submit, who, envelope, content)
+        return await self._submitting(_submit, who, envelope, content)
 
     def close(self) -> None:
         self._threads.close(wait=True)
+        self._submitting.close(wait=True)
 
     async def _auth(self, session: "SmtpSession", argument: str) -> None:
         client = session.client

@@ -11,6 +11,7 @@ from apps.events.wakeups import WakeUp
 
 INTERVAL_SECONDS = 0.02
 INGEST = WakeUp("inbound", "ingest")
+READ_AGAIN = WakeUp("inbound", "read_again")
 
 
 class WakeUps:

@@ -17,6 +17,7 @@ from apps.mailauth.signature import (
     SignatureField,
     SignedMessage,
     check_message_signature,
+    covers_all,
     read_signature,
     usable_key,
 )
@@ -24,6 +25,8 @@ from apps.names.asking import Names
 from apps.names.domains import ascii_domain, organisational_domain
 
 MAX_SIGNATURES = 10
+# RFC 8058 §4: nobody is asked to be left unless one signature covers both.
+UNSUBSCRIBE_FIELDS = ("list-unsubscribe", "list-unsubscribe-post")
 CLOCK_SLOP_SECONDS = 300
 
 # The best of several decides; a key that could not be looked up leaves it open whether one of the others is the best.
@@ -76,7 +79,13 @@ class DkimSignatures:
         else:
             result, reason = PASS, f"Signed by {signature.domain}, and not changed since."
         return Signature(
-            result, reason, signature.domain, signature.selector, signature.algorithm[:40], signature.digest
+            result,
+            reason,
+            signature.domain,
+            signature.selector,
+            signature.algorithm[:40],
+            signature.digest,
+            covers_unsubscribe=result == PASS and covers_all(self._message, signature, UNSUBSCRIBE_FIELDS),
         )
 
 

@@ -32,7 +32,10 @@ class SpfResult:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """One DKIM signature and what it is worth. `digest` are the first characters of `b=`, which tell it from others."""
+    """One DKIM signature and what it is worth. `digest` are the first characters of `b=`, which tell it from others.
+
+    `covers_unsubscribe`: it holds, and over every field that says how a list is left (RFC 8058 §4).
+    """
 
     result: str
     reason: str
@@ -40,6 +43,7 @@ class Signature:
     selector: str = ""
     algorithm: str = ""
     digest: str = ""
+    covers_unsubscribe: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,7 +133,7 @@ def check_message_signature(message: SignedMessage, signature: SignatureField, k
     header_form, _slash, body_form = signature.tags.get("c", "simple/simple").lower().partition("/")
     if header_form not in ("simple", "relaxed") or body_form not in ("", "simple", "relaxed"):
         raise Unproven(PERMERROR, f"The signature of {signature.domain} uses a form that is not known.")
-    if signature.names.count("from") < max(1, len(message.named("from"))):
+    if not covers_all(message, signature, ["from"]):
         # §5.4 demands the first; a From beyond those that are signed could be added by anybody (§8.15).
         raise Unproven(FAIL, f"There is a From that the signature of {signature.domain} does not cover.")
     covered = message.selected(signature.names)
@@ -147,6 +147,12 @@ def check_message_signature(message: SignedMessage, signature: SignatureField, k
             if cut
             else f"The text was changed after {signature.domain} signed it.",
         )
+
+
+def covers_all(message: SignedMessage, signature: SignatureField, names: Iterable[str]) -> bool:
+    """Whether a signature covers fields of each of these names, and every one there is: one that is added above those
+    that are signed is read first (§8.15)."""
+    return all(signature.names.count(name) >= max(1, len(message.named(name))) for name in names)
 
 
 def check_header(

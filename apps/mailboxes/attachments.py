@@ -108,9 +108,9 @@ def download_type(part: Part) -> str:
 
 
 def may_have_thumbnail(part: Part) -> bool:
-    """Whether it is worth asking for one. What was refused before has none."""
+    """Whether it is worth asking for one. What was refused for good has none."""
     known = getattr(part.blob, "thumbnail", None)
-    is_refused = known is not None and bool(known.refused_because)
+    is_refused = known is not None and known.is_refused_for_good
     return bool(picture_type(part)) and part.blob.size_bytes <= MAX_PICTURE_BYTES and not is_refused
 
 

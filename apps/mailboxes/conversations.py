@@ -10,11 +10,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Count, Exists, OuterRef, Prefetch, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Prefetch, Q, QuerySet, prefetch_related_objects
 
 from apps.accounts.principal import Principal
 from apps.mailboxes.models import Folder, Mailbox, MailboxEntry, Message, MessageKind, Side
-from apps.mailboxes.search import query_of
 from apps.mailboxes.selectors import entries_for, visible_mailboxes
 
 PAGE_SIZE = 50
@@ -67,54 +66,83 @@ class Page:
 
 
 def conversations(
-    mailbox: Mailbox,
-    folder: Folder,
-    *,
-    query: str = "",
-    before: Position | None = None,
-    limit: int = PAGE_SIZE,
+    mailbox: Mailbox, folder: Folder, *, before: Position | None = None, limit: int = PAGE_SIZE
 ) -> Page:
-    """One page of a folder, newest conversation first. With a `query`, what matches in all folders but Trash and Spam.
+    """One page of a folder, newest conversation first.
 
     The caller has already been given `mailbox` by `mailbox_for`, which is where visibility is decided.
     """
-    entries = _matching(mailbox, query) if query.strip() else _heads(mailbox, folder)
+    # Joined at once: along the index nothing is sorted, so nothing wide is carried about.
+    entries = _newest_first(heads(mailbox, folder), before).select_related("message")
+    page = list(entries.defer("message__search", "message__short_text", "message__short_html")[: limit + 1])
+    prefetch_related_objects(page[:limit], "message__parts")
+    return _page(mailbox, page, limit)
+
+
+def heads(mailbox: Mailbox, folder: Folder) -> QuerySet[MailboxEntry]:
+    """The newest entry of each thread in a folder."""
+    newer = MailboxEntry.objects.filter(
+        Q(sorted_at__gt=OuterRef("sorted_at")) | Q(sorted_at=OuterRef("sorted_at"), id__gt=OuterRef("id")),
+        mailbox=OuterRef("mailbox"),
+        thread=OuterRef("thread"),
+        folder=OuterRef("folder"),
+    )
+    return MailboxEntry.objects.filter(~Exists(newer), mailbox=mailbox, folder=folder)
+
+
+def conversations_among(
+    mailbox: Mailbox,
+    entries: QuerySet[MailboxEntry],
+    *,
+    before: Position | None = None,
+    limit: int = PAGE_SIZE,
+) -> Page:
+    """One page of the conversations that have any of these entries of the mailbox, each where its newest one stands."""
+    found: dict[uuid.UUID, MailboxEntry] = {}
+    earlier: set[uuid.UUID] = set()
+    while len(found) <= limit:
+        # Who has been met is not met again: a conversation of thousands of messages costs one more question.
+        rest = _newest_first(entries.exclude(thread__in=[*found, *earlier]), before)
+        batch = list(rest[: 2 * limit + 1])
+        earlier |= _shown_before(entries, {entry.thread_id for entry in batch}, before)
+        for entry in batch:
+            if entry.thread_id not in earlier:
+                found.setdefault(entry.thread_id, entry)
+        if len(batch) <= 2 * limit:
+            break
+    page = list(found.values())[: limit + 1]
+    messages = Message.objects.defer("search", "short_html").prefetch_related("parts")
+    prefetch_related_objects(page[:limit], Prefetch("message", queryset=messages))
+    return _page(mailbox, page, limit)
+
+
+def _shown_before(
+    entries: QuerySet[MailboxEntry], thread_ids: Collection[uuid.UUID], before: Position | None
+) -> set[uuid.UUID]:
+    """Those threads that have a newer one of the entries, and so stand on an earlier page."""
+    if before is None or not thread_ids:
+        return set()
+    newer = entries.filter(
+        Q(sorted_at__gt=before.sorted_at) | Q(sorted_at=before.sorted_at, id__gte=before.entry_id),
+        thread__in=thread_ids,
+    )
+    return set(newer.order_by().values_list("thread_id", flat=True).distinct())
+
+
+def _newest_first(entries: QuerySet[MailboxEntry], before: Position | None) -> QuerySet[MailboxEntry]:
     if before is not None:
         entries = entries.filter(
             Q(sorted_at__lt=before.sorted_at) | Q(sorted_at=before.sorted_at, id__lt=before.entry_id),
             sorted_at__lte=before.sorted_at,
         )
-    page = list(entries.order_by("-sorted_at", "-id")[: limit + 1])
-    shown = page[:limit]
-    more = Position(shown[-1].sorted_at, shown[-1].pk) if len(page) > limit else None
+    return entries.order_by("-sorted_at", "-id")
+
+
+def _page(mailbox: Mailbox, entries: Sequence[MailboxEntry], limit: int) -> Page:
+    """A page of entries of which one more than its limit was asked for."""
+    shown = entries[:limit]
+    more = Position(shown[-1].sorted_at, shown[-1].pk) if len(entries) > limit else None
     return Page(rows=_rows(mailbox, shown), next=more)
-
-
-def _heads(mailbox: Mailbox, folder: Folder) -> QuerySet[MailboxEntry]:
-    """The newest entry of each thread in a folder."""
-    return _newest_of_thread(
-        MailboxEntry.objects.filter(mailbox=mailbox, folder=folder), folder=OuterRef("folder")
-    )
-
-
-def _matching(mailbox: Mailbox, query: str) -> QuerySet[MailboxEntry]:
-    words = query_of(query)
-    if words is None:
-        return MailboxEntry.objects.none()
-    entries = MailboxEntry.objects.filter(mailbox=mailbox, message__search=words).exclude(
-        folder__in=[Folder.TRASH, Folder.SPAM]
-    )
-    return _newest_of_thread(entries, message__search=words)
-
-
-def _newest_of_thread(entries: QuerySet[MailboxEntry], **same: object) -> QuerySet[MailboxEntry]:
-    newer = MailboxEntry.objects.filter(
-        Q(sorted_at__gt=OuterRef("sorted_at")) | Q(sorted_at=OuterRef("sorted_at"), id__gt=OuterRef("id")),
-        mailbox=OuterRef("mailbox"),
-        thread=OuterRef("thread"),
-        **same,
-    )
-    return entries.filter(~Exists(newer)).select_related("message").prefetch_related("message__parts")
 
 
 def _rows(mailbox: Mailbox, heads: Sequence[MailboxEntry]) -> list[ConversationRow]:
@@ -230,14 +258,15 @@ def folder_counts(principal: Principal) -> dict[uuid.UUID, dict[str, int]]:
     that of which something is to be told: it is late, or lost.
     """
     counts: dict[uuid.UUID, dict[str, int]] = defaultdict(dict)
-    rows = (
-        MailboxEntry.objects.filter(mailbox__in=visible_mailboxes(principal).order_by())
-        .filter(
-            Q(folder__in=[Folder.INBOX, Folder.SPAM, Folder.SENT], is_read=False) | Q(folder=Folder.OUTBOX)
-        )
-        .values("mailbox", "folder")
-        .annotate(n=Count("thread", distinct=True))
+    entries = MailboxEntry.objects.filter(mailbox__in=visible_mailboxes(principal).order_by())
+    # Asked as two, or PostgreSQL would read every row that is meant: each has an index that says all of it.
+    unread = entries.filter(folder__in=[Folder.INBOX, Folder.SPAM, Folder.SENT], is_read=False)
+    waiting = entries.filter(folder=Folder.OUTBOX)
+    unread_counts, waiting_counts = (
+        asked.values("mailbox", "folder").annotate(n=Count("thread", distinct=True))
+        for asked in (unread, waiting)
     )
+    rows = unread_counts.union(waiting_counts, all=True)
     for row in rows:
         counts[row["mailbox"]][row["folder"]] = row["n"]
     return dict(counts)

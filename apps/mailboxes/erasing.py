@@ -20,7 +20,7 @@ from apps.blobs.errors import BlobMissing
 from apps.blobs.models import Blob
 from apps.blobs.services import StagedBytes, put_all, stage
 from apps.mailboxes.models import Message
-from apps.mailboxes.search import query_of, vector_of
+from apps.mailboxes.search import marked_words, query_of, vector_of
 from apps.mailboxes.selectors import text_of
 from apps.organisations.erasing import Found, Subject, mentions, rewrite, uuid_after
 
@@ -126,9 +126,21 @@ def _rewrite(subject: Subject, work: _Rewriting) -> None:
     row = Message.objects.prefetch_related("parts").get(pk=work.message.pk)
     for field in (*_PEOPLE, "contents"):
         _forget_names(getattr(row, field), subject.pseudonym)
-    people = " ".join(f"{one['name']} {one['address']}" for one in (*row.to, *row.cc))
-    files = " ".join(part.filename for part in row.parts.all())
-    row.search = vector_of(row.subject, f"{row.sender_name} {row.sender_address} {people}", files, work.text)
+    sender = f"{row.sender_name} {row.sender_address}"
+    recipients = [f"{one['name']} {one['address']}" for one in (*row.to, *row.cc)]
+    parts = row.parts.all()
+    row.search = vector_of(
+        row.subject,
+        " ".join([sender, *recipients]),
+        " ".join(part.filename for part in parts),
+        work.text,
+        marked=marked_words(
+            sender=sender,
+            recipients=recipients,
+            subject=row.subject,
+            filenames=[part.filename for part in parts if not part.inline],
+        ),
+    )
     row.save(update_fields=[*_PEOPLE, "contents", "search"])
 
 

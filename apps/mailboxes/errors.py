@@ -25,6 +25,14 @@ class AppPasswordInvalid(MailboxError, FieldInvalid):
     """An app password cannot be as it was asked for; `field` names what to change. Edges answer 422."""
 
 
+class LabelInvalid(MailboxError, FieldInvalid):
+    """A label cannot be as it was asked for; `field` names what to change. Edges answer 422."""
+
+
+class ViewInvalid(MailboxError, FieldInvalid):
+    """A search cannot be kept under this name. Edges answer 422."""
+
+
 class DomainError(MailboxError):
     """Something about a domain of the caller's own."""
 

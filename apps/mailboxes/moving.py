@@ -1,8 +1,9 @@
 """Messages that a person moves from one conversation to another, with everything that hangs on them.
 
 A message belongs to one conversation, whichever mailboxes it lies in; its entries go with it, its parts, deliveries and
-flags stay what they are. Both conversations are locked first, in the order of their ids, which is what filing waits for
-(`threads`): an answer that arrives meanwhile finds the message where it is afterwards.
+flags stay what they are, and what is snoozed comes back when it would have. Both conversations are locked first, in the
+order of their ids, which is what filing waits for (`threads`): an answer that arrives meanwhile finds the message where
+it is afterwards.
 
 All of it is in the caller's transaction; a crash before its commit leaves everything where it was.
 """
@@ -17,6 +18,7 @@ from django.db import connection
 from apps.events.notices import announce
 from apps.mailboxes.filing import Filed
 from apps.mailboxes.models import MailboxEntry, Message, Thread
+from apps.mailboxes.snoozing import carry_moments
 
 _MOVE = """
 UPDATE mailboxes_message SET thread_id = %(target)s,
@@ -51,6 +53,7 @@ def move_messages(
         cursor.execute(_MOVE if because is not None else _MOVE_BACK, parameters)
         moved = [row[0] for row in cursor.fetchall()]
     entries = MailboxEntry.objects.filter(message__in=moved)
+    carry_moments(entries, source, target)
     entries.update(thread=target)
     announce(set(entries.values_list("mailbox_id", flat=True)))
     return moved

@@ -5,7 +5,7 @@ can be killed, and large parts go to S3. `store` only writes rows.
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -18,15 +18,17 @@ from apps.blobs.services import StagedBytes, put_all, stage
 from apps.mailboxes.contents import contents_of
 from apps.mailboxes.filing import Filed
 from apps.mailboxes.models import Direction, Message, Part, Thread, digest_of_message_id
-from apps.mailboxes.search import vector_of
+from apps.mailboxes.search import marked_words, vector_of
 from apps.mime.address import Address
 from apps.mime.bounded import default_parser
 from apps.mime.filetypes import detect_type
 from apps.mime.message import ParsedMessage, ParsedPart
-from apps.organisations.inserting import insert
+from apps.organisations.inserting import FromText, insert
 
 # 2: `handling`. 3: what stands within: winmail.dat, forwarded messages, invitations, what is encrypted or signed.
-PROJECTION_VERSION = 3
+# 4: what it wants fetched from elsewhere, counted, with backgrounds.
+# 5: what was cut is kept whole beside it; unlabelled words by their language; every word of HTML too big to lay out.
+PROJECTION_VERSION = 5
 # Most bodies are shorter. In the row they cost no object in S3 and no second question when they are read; what is
 # longer would make rows slow that are read for their subject alone.
 SHORT_BODY_BYTES = 8 * 1024
@@ -43,6 +45,8 @@ class PreparedMessage:
     parts: tuple[tuple[ParsedPart, StagedBytes], ...]
     # What the bytes of each part say that it is, in the order of `parts`.
     detected_types: tuple[str, ...]
+    # Its words, put in order here and not while others wait for the transaction.
+    search: FromText
 
 
 def prepare(
@@ -61,6 +65,7 @@ def prepare(
         html=_stage_body(parsed.html),
         parts=tuple((part, stage(part.data)) for part in parsed.parts),
         detected_types=tuple(detect_type(part.data) for part in parsed.parts),
+        search=_search_vector(parsed),
     )
 
 
@@ -117,12 +122,15 @@ def draft(
     envelope_sender: str | None = None,
     machine_turns: int = 0,
     authentication: dict[str, Any] | None = None,
+    blobs: "Blobs | None" = None,
 ) -> tuple[Message, list[Model]]:
-    """Like `store`, but only the bytes are put: the caller writes the rows, with others of its own.
+    """Like `store`, but only the bytes are put, unless `blobs` are there: the caller writes the rows, with others of
+    its own.
 
     They are the message, its parts, and its conversation where that begins with it.
     """
-    blobs = put_for(organisation_id, prepared, raw_blob)
+    if blobs is None:
+        blobs = put_for(organisation_id, [(prepared, raw_blob)])
     message = Message(
         organisation_id=organisation_id,
         thread=thread,
@@ -149,10 +157,15 @@ def draft(
 Blobs = dict[bytes, Blob]
 
 
-def put_for(organisation_id: uuid.UUID, prepared: PreparedMessage, raw_blob: Blob | None) -> Blobs:
-    """Put a prepared message's bytes, in the caller's transaction; the raw ones only where they have no row yet."""
-    staged = [one for one in (prepared.text, prepared.html) if one] + [one for _part, one in prepared.parts]
-    wanted = [prepared.raw, *staged] if raw_blob is None else staged
+def put_for(organisation_id: uuid.UUID, messages: Iterable[tuple[PreparedMessage, Blob | None]]) -> Blobs:
+    """Put prepared messages' bytes, in the caller's transaction; the raw ones only of those that have no row yet."""
+    wanted: list[StagedBytes] = []
+    for prepared, raw_blob in messages:
+        wanted += [prepared.raw] if raw_blob is None else []
+        wanted += [one for one in (prepared.text, prepared.html) if one]
+        wanted += [one for _part, one in prepared.parts]
+    if not wanted:
+        return {}
     return dict(zip((one.sha256 for one in wanted), put_all(organisation_id, wanted), strict=True))
 
 
@@ -182,7 +195,7 @@ def projected(prepared: PreparedMessage, blobs: Blobs) -> dict[str, Any]:
         "has_remote_images": parsed.has_remote_images,
         "handling": dict(parsed.handling),
         "contents": contents_of(parsed),
-        "search": _search_vector(parsed),
+        "search": prepared.search,
     }
 
 
@@ -211,11 +224,18 @@ def _rows(addresses: Sequence[Address]) -> list[dict[str, str]]:
     return [asdict(address) for address in addresses]
 
 
-def _search_vector(parsed: ParsedMessage) -> Any:
+def _search_vector(parsed: ParsedMessage) -> FromText:
     # Never Bcc: whoever received the message could find it by the hidden name.
-    people = " ".join(f"{one.name} {one.address}" for one in (parsed.sender, *parsed.to, *parsed.cc))
+    sender, *recipients = (f"{one.name} {one.address}" for one in (parsed.sender, *parsed.to, *parsed.cc))
+    people = " ".join([sender, *recipients])
     filenames = " ".join(part.filename for part in parsed.parts)
     within = [f"{one.sender.name} {one.subject} {one.text}" for one in parsed.enclosed]
     if parsed.invitation is not None:
         within.append(f"{parsed.invitation.summary} {parsed.invitation.location}")
-    return vector_of(parsed.subject, people, filenames, parsed.text, *within)
+    marked = marked_words(
+        sender=sender,
+        recipients=recipients,
+        subject=parsed.subject,
+        filenames=[part.filename for part in parsed.parts if not part.inline],
+    )
+    return vector_of(parsed.subject, people, filenames, parsed.text, *within, marked=marked)

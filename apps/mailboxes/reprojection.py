@@ -35,7 +35,7 @@ def project_again(
         )
         if message is None or message.raw.sha256 != prepared.raw.sha256:
             return  # erased meanwhile, or rewritten by an erasure: what was read is no longer there
-        blobs = put_for(message.organisation_id, prepared, message.raw)
+        blobs = put_for(message.organisation_id, [(prepared, message.raw)])
         fields = projected(prepared, blobs)
         if authentication is not None:
             fields["authentication"] = authentication

@@ -14,7 +14,6 @@ from apps.accounts.principal import Principal
 from apps.blobs import selectors as blobs
 from apps.mailboxes.errors import NotVisible
 from apps.mailboxes.models import Mailbox, MailboxEntry, Membership, Message, Side
-from apps.mailboxes.search import query_of
 
 
 def visible_mailboxes(principal: Principal) -> QuerySet[Mailbox]:
@@ -93,12 +92,6 @@ def entries_by_message(
 def is_on_senders_side(principal: Principal, message: Message) -> bool:
     """Whether the caller may know of Bcc recipients and deliveries: only who sees the sender's copy may."""
     return entries_for(principal).filter(message=message, side=Side.SENDER).exists()
-
-
-def search_messages(messages: QuerySet[Message], text: str) -> QuerySet[Message]:
-    """Those messages that contain all words of `text`; none for a text without words."""
-    query = query_of(text)
-    return messages.none() if query is None else messages.filter(search=query)
 
 
 def text_of(message: Message) -> str:

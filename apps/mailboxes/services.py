@@ -155,6 +155,9 @@ def star_conversation(principal: Principal, mailbox: Mailbox, thread_id: uuid.UU
 
 # What waits in the Outbox or was sent is moved by its deliveries, not by a person's filing.
 MOVABLE = (Folder.INBOX, Folder.ARCHIVE, Folder.SPAM, Folder.TRASH)
+# Where nobody looks until there is news.
+OUT_OF_SIGHT = (Folder.ARCHIVE, Folder.SNOOZED)
+FILED_BY_PEOPLE = (*MOVABLE, Folder.SNOOZED)
 
 
 @transaction.atomic
@@ -164,7 +167,7 @@ def move_conversation(principal: Principal, mailbox: Mailbox, thread_id: uuid.UU
         msg = f"conversations cannot be moved to {folder}"
         raise ValueError(msg)
     moved = (
-        MailboxEntry.objects.filter(mailbox=mailbox, thread_id=thread_id, folder__in=MOVABLE)
+        MailboxEntry.objects.filter(mailbox=mailbox, thread_id=thread_id, folder__in=FILED_BY_PEOPLE)
         .exclude(folder=folder)
         .update(folder=folder)
     )

@@ -17,6 +17,7 @@ from apps.mime.parse import parse_as_text
 from apps.mime.processes import AnswerUnpickler, BoundedProcesses, WorkerFailed
 
 TIMED_OUT = "parsing took too long"
+TIMED_OUT_TWICE = "parsing took too long, and again when there was time"
 WORKER_DIED = "parsing failed"
 
 DEFAULT_WORKERS = 2
@@ -32,6 +33,7 @@ class _AnswerUnpickler(AnswerUnpickler):
             ("apps.mime.message", "ParsedPart"),
             ("apps.mime.message", "Enclosed"),
             ("apps.mime.invitation", "Invitation"),
+            ("apps.mime.remote_images", "RemoteImages"),
             ("apps.mime.message", "MessageKind"),
             ("apps.mime.address", "Address"),
             ("datetime", "datetime"),

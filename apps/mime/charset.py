@@ -2,14 +2,16 @@
 
 UTF-8 is tried first wherever the label leaves it possible: valid UTF-8 with a non-ASCII character is
 practically never anything else. Labels mean what mail programs mean by them (WHATWG Encoding §4.2), not
-what their registration says: `iso-8859-1` is windows-1252, `gb2312` is GB 18030. Guessing looks at a
-bounded sample only.
+what their registration says: `iso-8859-1` is windows-1252, `gb2312` is GB 18030. Where they say nothing, or
+what cannot be, the bytes themselves decide (`guessing`).
 """
 
 import codecs
 import re
 from contextlib import suppress
 from functools import lru_cache
+
+from apps.mime.guessing import SINGLE_BYTE, guess
 
 UNKNOWN_CHARSET = "unknown charset"
 WRONG_CHARSET = "wrong charset"
@@ -128,9 +130,9 @@ def decode_text(data: bytes, label: str = "") -> tuple[str, str]:
             if codec == "utf-8" and _mostly_utf8(data):
                 return data.decode("utf-8-sig", "replace"), WRONG_CHARSET
     if codec not in {None, "utf-8"}:
-        return _decode_by_label(data, codec or "cp1252")
+        return _decode_by_label(data, label, codec or "cp1252")
     defect = WRONG_CHARSET if codec else UNKNOWN_CHARSET
-    return data.decode(_guess(data), "replace"), defect
+    return data.decode(guess(data), "replace"), defect
 
 
 def _is_hardly(codec: str, data: bytes) -> bool:
@@ -188,20 +190,21 @@ def _shift_jis(pairs: bytes) -> bytes:
     return bytes(out)
 
 
-def _decode_by_label(data: bytes, codec: str) -> tuple[str, str]:
+def _decode_by_label(data: bytes, label: str, codec: str) -> tuple[str, str]:
+    if codec in SINGLE_BYTE:
+        # Any bytes can be read by these, so no error tells a wrong one; and Latin-1 is what programs say for “any”.
+        likeliest = guess(data, told="" if "ascii" in label.lower() else codec)
+        return data.decode(likeliest, "replace"), "" if likeliest == codec else WRONG_CHARSET
     try:
         return data.decode(codec), ""
     except UnicodeDecodeError as error:
-        if codec == "cp1252":
-            # Five bytes have no meaning in windows-1252; one of them must not cost the reader the other letters.
-            return data.decode(codec, "replace"), ""
         reached = error.start
     try:
         return data.decode("utf-8-sig"), WRONG_CHARSET
     except UnicodeDecodeError:
         # The last bytes alone may be damaged (a mail cut in transit): then the label was right after all.
         good_enough = reached > len(data) * 0.9
-        return data.decode(codec if good_enough else _guess(data), "replace"), WRONG_CHARSET
+        return data.decode(codec if good_enough else guess(data), "replace"), WRONG_CHARSET
 
 
 def _mostly_utf8(data: bytes) -> bool:
@@ -210,16 +213,3 @@ def _mostly_utf8(data: bytes) -> bool:
     high_bytes = len(sample) - len(sample.decode("ascii", "ignore"))
     broken = sample.decode("utf-8", "replace").count("\ufffd")
     return broken * 10 <= high_bytes
-
-
-def _guess(data: bytes) -> str:
-    """The likeliest single codec for unlabelled bytes that are not UTF-8; windows-1252 when nothing is likelier."""
-    from charset_normalizer import from_bytes  # heavy, and needed by one mail in a hundred
-
-    first_high = next((n for n, byte in enumerate(data) if byte > 0x7F), 0)
-    start = max(0, first_high - 256)
-    best = from_bytes(
-        data[start : start + _SAMPLE_BYTES], steps=3, chunk_size=512, preemptive_behaviour=True
-    ).best()
-    codec = known_charset(best.encoding) if best else None
-    return codec or "cp1252"

@@ -6,11 +6,12 @@ field of a composition, so it cannot leak. Every value that comes from a person 
 written.
 
     multipart/mixed                  when there are attachments
-      multipart/alternative          when there is HTML
+      multipart/alternative          when there is HTML, or an answer to an invitation
         text/plain
         multipart/related            when the HTML shows images of its own
           text/html
           image/… with a Content-ID
+        text/calendar                RFC 6047 §2.4
       application/…
 """
 
@@ -37,7 +38,15 @@ from apps.mime.html import sanitise_html
 from apps.mime.own_headers import why_refused
 from apps.mime.text import html_to_text
 
-__all__ = ["Composition", "InvalidHeader", "OutgoingAttachment", "Unsubscribe", "compose", "make_message_id"]
+__all__ = [
+    "CalendarPart",
+    "Composition",
+    "InvalidHeader",
+    "OutgoingAttachment",
+    "Unsubscribe",
+    "compose",
+    "make_message_id",
+]
 
 _MEDIA_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]{1,63}/[a-z0-9!#$&^_.+-]{1,63}")
 _MESSAGE_ID = re.compile(r"[!-;=?-~]{1,900}")
@@ -65,6 +74,14 @@ class Unsubscribe:
 
 
 @dataclass(frozen=True, slots=True)
+class CalendarPart:
+    """An iCalendar object and what it wants (RFC 5546 §1.4), such as REPLY."""
+
+    method: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Composition:
     """Everything a message is made of. Ids stand without brackets; `html` is sanitised already, "" for none."""
 
@@ -83,6 +100,7 @@ class Composition:
     attachments: tuple[OutgoingAttachment, ...] = ()
     auto_submitted: str = ""
     unsubscribe: "Unsubscribe | None" = None
+    calendar: "CalendarPart | None" = None
 
 
 def make_message_id(domain: str, unique: str) -> str:
@@ -183,8 +201,10 @@ class _Writer:
 
     def _readable(self) -> bytes:
         c = self.composition
+        calendars = [_calendar(c.calendar)] if c.calendar else []
         if not c.html:
-            return _text("plain", c.text)
+            words = _text("plain", c.text)
+            return self._multipart("alternative", [words, *calendars]) if calendars else words
         plain = c.text if c.text.strip() else html_to_text(sanitise_html(c.html))
         shown = [each for each in c.attachments if self._is_shown(each)]
         html = _text("html", c.html)
@@ -192,7 +212,7 @@ class _Writer:
             html = self._multipart(
                 "related", [html, *(_attachment(each) for each in shown)], 'type="text/html"'
             )
-        return self._multipart("alternative", [_text("plain", plain), html])
+        return self._multipart("alternative", [_text("plain", plain), html, *calendars])
 
     def _multipart(self, kind: str, entities: list[bytes], *parameters: str) -> bytes:
         self.levels += 1
@@ -224,6 +244,14 @@ def _text(subtype: str, text: str) -> bytes:
         encoding, body = "base64", _base64(data.replace(b"\n", b"\r\n"))
     head = f"Content-Type: text/{subtype}; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"
     return head.encode() + body
+
+
+def _calendar(calendar: CalendarPart) -> bytes:
+    """RFC 6047 §2.4: the method stands in the type, too, and is the same."""
+    if not re.fullmatch(r"[A-Z]{1,20}", calendar.method):
+        raise InvalidHeader("Content-Type", "a calendar's method is one word")
+    head = f"Content-Type: text/calendar; method={calendar.method}; charset=utf-8\r\n"
+    return f"{head}Content-Transfer-Encoding: base64\r\n\r\n".encode() + _base64(calendar.text.encode())
 
 
 def _is_seven_bit(data: bytes) -> bool:

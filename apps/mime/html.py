@@ -4,7 +4,7 @@ Three steps. A scan bounds size and nesting, because the parser behind nh3 is qu
 open `<div>` take 14 s); what exceeds the bounds is shown as its text. nh3 then parses as a browser would
 and keeps an allow-list of elements and attributes, with style values filtered by `styles`. Last, remote
 images lose their `src`, so that opening a mail tells its sender nothing; the address stays in
-`data-remote-src` for a reader who asks to see it.
+`data-remote-src`, or `data-remote-background`, for a reader who asks to see it (`remote_images`).
 
 The output is deterministic, and sanitising it again changes nothing. Some trees that a parser builds (a
 link within a link) cannot be written down so that the next parser builds them again, which has been the way
@@ -23,6 +23,7 @@ from apps.mime.clean import clean_text
 from apps.mime.styles import safe_style
 
 MAX_HTML_CHARS = 2_000_000
+_SPARE_CHARS = 10_000
 MAX_DEPTH = 200
 MAX_TAGS = 100_000
 _MAX_PASSES = 6
@@ -48,13 +49,14 @@ _DROPPED_WHOLE = frozenset(
     }
 )  # fmt: skip
 _ON_EVERY_TAG = {"style", "dir", "lang", "title", "align"}
-_CELL = {"width", "height", "valign", "bgcolor", "colspan", "rowspan", "nowrap"}
+_GROUND = {"background", "data-remote-background"}
+_CELL = {"width", "height", "valign", "bgcolor", "colspan", "rowspan", "nowrap"} | _GROUND
 _ATTRIBUTES = {tag: set(_ON_EVERY_TAG) for tag in _TAGS} | {
     "a": _ON_EVERY_TAG | {"href"},
     "img": _ON_EVERY_TAG | {"src", "data-remote-src", "alt", "width", "height", "border"},
     "font": _ON_EVERY_TAG | {"color", "face", "size"},
-    "table": _ON_EVERY_TAG | {"width", "height", "border", "cellpadding", "cellspacing", "bgcolor"},
-    "tr": _ON_EVERY_TAG | {"valign", "bgcolor", "height"},
+    "table": _ON_EVERY_TAG | _GROUND | {"width", "height", "border", "cellpadding", "cellspacing", "bgcolor"},
+    "tr": _ON_EVERY_TAG | _GROUND | {"valign", "bgcolor", "height"},
     "td": _ON_EVERY_TAG | _CELL,
     "th": _ON_EVERY_TAG | _CELL,
     "col": _ON_EVERY_TAG | {"span", "width"},
@@ -63,6 +65,7 @@ _ATTRIBUTES = {tag: set(_ON_EVERY_TAG) for tag in _TAGS} | {
     "li": _ON_EVERY_TAG | {"value"},
     "hr": _ON_EVERY_TAG | {"width", "size", "color"},
 }
+_HELD = frozenset({"background", "data-remote-background", "data-remote-src"})
 _LINK = re.compile(r"(?:https?|mailto|tel):", re.IGNORECASE)
 _REMOTE = re.compile(r"https?://", re.IGNORECASE)
 _EMBEDDED = re.compile(r"cid:|data:image/(?:png|gif|jpeg|webp)[;,]", re.IGNORECASE)
@@ -70,7 +73,8 @@ _IGNORED_IN_URLS = re.compile(r"[\x00-\x20]+")
 
 # Over nh3's own output, where every attribute is double-quoted and no text holds a bare "<".
 _IMAGE = re.compile(r'<img((?: [a-z-]+="[^"]*")*)>')
-_IMAGE_OR_LINK = re.compile(r'<(img|a)((?: [a-z-]+="[^"]*")*)>')
+_FINISHED = re.compile(r'<(img|a|table|tr|td|th)((?: [a-z-]+="[^"]*")+)>')
+_HELD_BACK = re.compile(r' data-remote-(?:src|background)="|--remote-background: &quot;')
 _PRE_LINE_END = re.compile(r'(<pre(?: [a-z-]+="[^"]*")*>)\n')
 _ATTRIBUTE = re.compile(r' ([a-z-]+)="([^"]*)"')
 
@@ -126,17 +130,21 @@ def flatten_html(html: str) -> str:
     text = _RAW_TEXT.sub(" ", html[:MAX_HTML_CHARS])
     text = _TOKEN.sub("", _BLOCK_END.sub("\n", text))
     text = re.sub(r"\n\s*\n", "\n\n", clean_text(entities.unescape(text))).strip()
-    # Escaped, a character may take six; the result must stay within the bound that it was made for.
-    text = text[: MAX_HTML_CHARS // 7]
     # A <wbr> shows nothing and ends a text, so that none is long enough to be slow to parse.
     pieces = (text[start : start + 1000] for start in range(0, len(text), 1000))
-    escaped = "<wbr>".join(entities.escape(piece, quote=False) for piece in pieces)
-    return _clean(f'<div style="white-space: pre-wrap">{escaped}</div>') if text else ""
+    escaped, room = [], MAX_HTML_CHARS - _SPARE_CHARS
+    for piece in pieces:
+        escaped.append(entities.escape(piece, quote=False))
+        # Escaped, a character may take five, and the result must stay within the bound that it was made for.
+        room -= len(escaped[-1]) + len("<wbr>")
+        if room < 0:
+            break
+    return _clean(f'<div style="white-space: pre-wrap">{"<wbr>".join(escaped)}</div>') if text else ""
 
 
 def has_remote_images(sanitised: str) -> bool:
     """True when sanitised HTML holds images that were not loaded."""
-    return ' data-remote-src="' in sanitised
+    return _HELD_BACK.search(sanitised) is not None
 
 
 def resolve_cids(html: str, urls: Mapping[str, str]) -> str:
@@ -209,14 +217,14 @@ def _filter_attribute(tag: str, attribute: str, value: str) -> str | None:
         return url if _LINK.match(url) else None
     if attribute == "src":
         return url if _REMOTE.match(url) or _EMBEDDED.match(url) else None
-    if attribute == "data-remote-src":
+    if attribute in _HELD:
         return url if _REMOTE.match(url) else None
     return value
 
 
 def _clean(html: str) -> str:
     # A control character may have come as a reference, `&#1`.
-    cleaned = _IMAGE_OR_LINK.sub(_finish_tag, clean_text(_cleaner.clean(html)))
+    cleaned = _FINISHED.sub(_finish_tag, clean_text(_cleaner.clean(html)))
     # HTML §13.2.6.4.7: a parser drops the first line end in <pre>. nh3 writes it but once, so the next
     # reader loses it.
     return _PRE_LINE_END.sub(r"\1\n\n", cleaned)
@@ -225,8 +233,12 @@ def _clean(html: str) -> str:
 def _finish_tag(match: re.Match[str]) -> str:
     """Hold back a remote image, and put the attributes in one order: nh3 adds its own now before, now after others."""
     attributes = dict(_ATTRIBUTE.findall(match[2]))
+    if match[1] not in {"a", "img"} and "background" not in attributes:
+        return match[0]
     if _REMOTE.match(attributes.get("src", "")):
         attributes["data-remote-src"] = attributes.pop("src")
+    if "background" in attributes:
+        attributes["data-remote-background"] = attributes.pop("background")
     return f"<{match[1]}" + "".join(f' {name}="{attributes[name]}"' for name in sorted(attributes)) + ">"
 
 

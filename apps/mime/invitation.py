@@ -57,7 +57,7 @@ def is_calendar(content_type: str, filename: str) -> bool:
 def read_invitation(text: str, *, method: str = "") -> Invitation | None:
     """The event a calendar tells of, or None when there is none to be read. Never raises."""
     bounded = text[:MAX_CALENDAR_CHARS].replace("\r\n", "\n").replace("\r", "\n")
-    lines = _first_event(bounded.split("\n"))
+    lines = first_event(bounded.split("\n"))
     if not lines:
         return None
     from icalendar import Event  # 0.3 s, and needed by one mail in a hundred
@@ -77,7 +77,7 @@ def read_invitation(text: str, *, method: str = "") -> Invitation | None:
     return None
 
 
-def _first_event(lines: list[str]) -> list[str]:
+def first_event(lines: list[str]) -> list[str]:
     """The lines of the first event, without what stands in it in blocks: alarms have a summary of their own."""
     inside: list[str] = []
     depth = 0

@@ -7,6 +7,7 @@ from pickle import PickleBuffer
 
 from apps.mime.address import Address
 from apps.mime.invitation import Invitation
+from apps.mime.remote_images import RemoteImages
 
 
 class MessageKind(StrEnum):
@@ -53,7 +54,7 @@ class ParsedPart:
 @dataclass(frozen=True, slots=True)
 class Enclosed:
     """A message within the message, forwarded as an attachment or part of a digest. `n` is the part that holds its
-    bytes, `text` the bounded beginning of its text.
+    bytes, `text` the bounded beginning of its text, `remote` what its HTML wants from elsewhere.
     """
 
     n: int
@@ -62,6 +63,7 @@ class Enclosed:
     subject: str
     date: datetime | None
     text: str
+    remote: RemoteImages
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,8 @@ class ParsedMessage:
     what the writer only quoted, `html` is sanitised, `date` is UTC. `defects` are short reasons for what
     had to be repaired. `handling` are the header fields that say how a mail wants to be treated, by
     lower-case name (`handling.py`). `enclosed` are the messages within it, `invitation` what its calendar part
-    says, and `remarks` codes for what a reader should be told of it (`protection.py`, `unwrap.py`).
+    says, and `remarks` codes for what a reader should be told of it (`protection.py`, `unwrap.py`). `unsubscribe` is
+    how the list that it came by can be left (`list_headers.py`).
     """
 
     message_id: str
@@ -98,3 +101,4 @@ class ParsedMessage:
     enclosed: tuple[Enclosed, ...] = ()
     invitation: Invitation | None = None
     remarks: tuple[str, ...] = ()
+    unsubscribe: tuple[str, str, bool] | None = None

@@ -5,8 +5,8 @@ each stop at a limit and leave a defect that says so. It is meant to run in a pr
 (`bounded`), because native code beneath it may still surprise. `parse_as_text` is what remains then: it
 uses nothing but slicing and decoding.
 
-What does not fit a bound is never lost: where the structure had to be cut short, the whole message becomes
-a part.
+What does not fit a bound is never lost: where the structure or what is read had to be cut short, the whole message
+becomes a part.
 """
 
 from itertools import islice
@@ -21,6 +21,7 @@ from apps.mime.headers import Headers, message_ids, parse_date, read_headers
 from apps.mime.html import MAX_HTML_CHARS, has_remote_images, sanitise_html, shown_cids
 from apps.mime.invitation import Invitation, is_calendar, read_invitation
 from apps.mime.kind import read_auto_submitted, recognise_kind
+from apps.mime.list_headers import read_unsubscribe
 from apps.mime.message import Enclosed, MessageKind, ParsedMessage, ParsedPart
 from apps.mime.protection import protection_of_text
 from apps.mime.quotes import split_quotes
@@ -52,12 +53,15 @@ def parse(raw: bytes) -> ParsedMessage:
     choice.bodies += unwrapped.bodies
     html = _join_html(choice)
     text = _join_text(choice, html)
+    parts = _parts(unwrapped, html)
+    if structure.complete and {TEXT_CUT, HTML_CUT}.intersection(choice.defects):
+        parts += (_whole(raw, len(parts) + 1),)
     unwrapped.remarks |= dict.fromkeys(filter(None, [protection_of_text(text)]))
     return _message(
         structure.root.headers,
         text=text,
         html=html,
-        parts=_parts(unwrapped, html),
+        parts=parts,
         kind=unwrapped.kind if unwrapped.kind and kind == MessageKind.MAIL else kind,
         defects=dict.fromkeys([*structure.defects, *choice.defects, *unwrapped.defects]),
         enclosed=tuple(unwrapped.enclosed),
@@ -75,10 +79,18 @@ def parse_as_text(raw: bytes) -> ParsedMessage:
     headers, body_start = read_headers(raw, 0, len(raw))
     data = raw[body_start : body_start + _FALLBACK_TEXT_BYTES]
     text = clean_text(data.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")).strip("\n")
-    whole = ParsedPart(1, "message.eml", "message/rfc822", "", inline=False, data=raw)
     return _message(
-        headers, text=text, html="", parts=(whole,), kind=MessageKind.MAIL, defects={READ_AS_TEXT: None}
+        headers,
+        text=text,
+        html="",
+        parts=(_whole(raw, 1),),
+        kind=MessageKind.MAIL,
+        defects={READ_AS_TEXT: None},
     )
+
+
+def _whole(raw: bytes, n: int) -> ParsedPart:
+    return ParsedPart(n, "message.eml", "message/rfc822", "", inline=False, data=raw)
 
 
 def _message(
@@ -121,6 +133,7 @@ def _message(
         enclosed=enclosed,
         invitation=invitation,
         remarks=remarks,
+        unsubscribe=read_unsubscribe(headers),
     )
 
 

@@ -21,6 +21,7 @@ _SIGNATURES = {
     "application/x-pkcs7-signature": SMIME_SIGNED,
     "application/pgp-signature": PGP_SIGNED,
 }
+_PGP_CONTROL = "application/pgp-encrypted"
 _PGP_TEXT = re.compile(r"^-----BEGIN PGP (MESSAGE|SIGNED MESSAGE)-----\s*$", re.MULTILINE)
 _PGP_SEARCHED_CHARS = 100_000
 
@@ -46,7 +47,9 @@ def protection_of(entity: Entity) -> str:
         return PGP_ENCRYPTED if "pgp" in entity.parameters.get("protocol", "pgp").lower() else SMIME_ENCRYPTED
     if entity.content_type == "multipart/signed":
         return _SIGNATURES.get(entity.parameters.get("protocol", "").strip().lower(), "")
-    return ""
+    # By the part alone where what is around it does not say so: Exchange makes multipart/mixed of encrypted mail, and
+    # some programs forget the protocol (RFC 1847 §2.1 wants it).
+    return PGP_ENCRYPTED if entity.content_type == _PGP_CONTROL else _SIGNATURES.get(entity.content_type, "")
 
 
 def protection_of_text(text: str) -> str:

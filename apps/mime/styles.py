@@ -3,8 +3,12 @@ colours.
 
 Filtering names alone is not enough: `background: url(//spy)` fetches, `color: var(--x)` and `width:
 expression(...)` compute, `position: fixed` leaves the message's frame (CSS 2.2 §9.3).
+
+A background from elsewhere is held back: its address stays in `--remote-background`, a custom property that nothing
+reads, for a reader who asks to see it (`remote_images`).
 """
 
+import re
 from functools import lru_cache
 
 import tinycss2
@@ -16,7 +20,8 @@ MAX_STYLE_CHARS = 4000
 
 _PROPERTIES = frozenset(
     {
-        "background", "background-color", "border", "border-bottom", "border-bottom-color",
+        "background", "background-color", "background-position", "background-repeat",
+        "background-size", "border", "border-bottom", "border-bottom-color",
         "border-bottom-style", "border-bottom-width", "border-collapse", "border-color", "border-left",
         "border-left-color", "border-left-style", "border-left-width", "border-radius", "border-right",
         "border-right-color", "border-right-style", "border-right-width", "border-spacing", "border-style",
@@ -30,6 +35,10 @@ _PROPERTIES = frozenset(
         "white-space", "width", "word-break", "word-spacing", "word-wrap"
     }
 )  # fmt: skip
+_HELD = "--remote-background"
+_BACKGROUNDS = frozenset({"background", "background-image"})
+# No quotation mark, parenthesis or backslash: it stands in a string in a style in an attribute.
+_REMOTE = re.compile(r"https?://[A-Za-z0-9._~:/?#\[\]!$&*+,;=%|-]{1,1900}", re.IGNORECASE)
 _FUNCTIONS = frozenset({"rgb", "rgba", "hsl", "hsla"})
 _PLAIN_TOKENS = frozenset(
     {"ident", "number", "dimension", "percentage", "hash", "string", "whitespace", "comment"}
@@ -53,6 +62,14 @@ def safe_style(style: str) -> str:
 
 def _safe_declaration(declaration: Declaration) -> str:
     name = declaration.lower_name
+    if name in _BACKGROUNDS and (remote := _remote(declaration.value)):
+        declaration.value = [token for token in declaration.value if not _is_url(token)]
+        rest = _safe_declaration(declaration) if name == "background" else ""
+        return "; ".join(filter(None, [rest, f'{_HELD}: "{remote}"']))
+    if name == _HELD:
+        words = [token for token in declaration.value if token.type not in {"whitespace", "comment"}]
+        held = words[0].value if len(words) == 1 and words[0].type == "string" else ""
+        return f'{_HELD}: "{held}"' if _REMOTE.fullmatch(held) else ""
     if name not in _PROPERTIES or not all(_is_safe(token) for token in declaration.value):
         return ""
     if name.startswith(_MAY_NOT_BE_NEGATIVE) and any(
@@ -65,6 +82,20 @@ def _safe_declaration(declaration: Declaration) -> str:
     if not value or any(mark in value for mark in "\\<>{}@") or clean_text(value) != value:
         return ""
     return f"{name}: {value}" + (" !important" if declaration.important else "")
+
+
+def _remote(tokens: list[Node]) -> str:
+    """The first address that a background is fetched from, or ""."""
+    for token in filter(_is_url, tokens):
+        strings = [each.value for each in getattr(token, "arguments", ()) if each.type == "string"]
+        address = str(strings[0] if strings else getattr(token, "value", "")).strip()
+        if _REMOTE.fullmatch(address):
+            return address
+    return ""
+
+
+def _is_url(token: Node) -> bool:
+    return token.type == "url" or (isinstance(token, FunctionBlock) and token.lower_name == "url")
 
 
 def _numbers(declaration: Declaration) -> list[Node]:

@@ -18,6 +18,8 @@ _MAX_QUOTE_DEPTH = 12
 
 _STYLES = {**CSS_PROFILES["strict"], "table": ElementStyle(display=Display.block)}
 _CONFIG = ParserConfig(css=_STYLES, display_images=True)
+# It shows nothing, and libxml2, which does not know it, puts all that follows into it until that is too deep and cut.
+_WBR = re.compile(r'<wbr(?: [a-z-]+="[^"]*")*>')
 _BLANK_RUN = re.compile(r"\n{3,}")
 
 
@@ -26,7 +28,7 @@ def html_to_text(sanitised: str) -> str:
     if not sanitised.strip():
         return ""
     try:
-        tree = document_fromstring(sanitised)
+        tree = document_fromstring(_WBR.sub("", sanitised))
     except etree.ParserError:
         # lxml calls a document without any element or text an error.
         return ""

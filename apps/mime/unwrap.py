@@ -17,6 +17,7 @@ from apps.mime.headers import Headers, parse_date
 from apps.mime.html import sanitise_html
 from apps.mime.message import Enclosed, MessageKind
 from apps.mime.protection import is_pkcs7, open_pkcs7, protection_of
+from apps.mime.remote_images import RemoteImages, count_remote
 from apps.mime.structure import Entity, Structure, read_structure
 from apps.mime.text import html_to_text
 from apps.mime.tnef import Tnef, is_tnef, read_tnef
@@ -186,6 +187,7 @@ class _Unwrapper:
                 subject=subject_of(headers),
                 date=parse_date(headers.get("date")),
                 text=_text_of(choice.bodies),
+                remote=_remote_in(choice.bodies),
             )
             self.found.enclosed.append(enclosed)
         self._put_inside(placed, files_of(structure, choice), _html_of(choice.bodies))
@@ -217,12 +219,21 @@ def _html_of(bodies: list[Body]) -> str:
 
 def _text_of(bodies: list[Body]) -> str:
     pieces = [
-        body.text
-        if (body.text or "").strip() or body.html is None
-        else html_to_text(sanitise_html(body.html[:_MAX_ENCLOSED_HTML_CHARS]))
+        body.text if (body.text or "").strip() or body.html is None else html_to_text(_sanitised(body.html))
         for body in bodies
     ]
     return "\n\n".join(piece.strip("\n") for piece in pieces if piece)[:MAX_ENCLOSED_CHARS]
+
+
+def _remote_in(bodies: list[Body]) -> RemoteImages:
+    """What they want from elsewhere. Most want nothing, and name no address either."""
+    html = _html_of(bodies)
+    return count_remote(_sanitised(html)) if "://" in html else RemoteImages()
+
+
+def _sanitised(html: str) -> str:
+    """Of the beginning, because there may be many."""
+    return sanitise_html(html[:_MAX_ENCLOSED_HTML_CHARS])
 
 
 def _kind_of_class(message_class: str) -> MessageKind | None:

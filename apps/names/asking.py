@@ -5,6 +5,9 @@ asking (`resolver`), however many threads ask. A piece of work asks through a `B
 no longer than that, and what it will need later it can have asked for at once (`ahead`).
 
 What is known, and what need not be asked because the name servers are down, is answered in the caller's own thread.
+
+Strangers choose some of the names, and their servers may be as slow as they like. So threads wait for `SHORT_SECONDS`
+as they wish, and longer only as many at a time as `long_waits` allows; for the others the time is over then.
 """
 
 import asyncio
@@ -30,6 +33,7 @@ from apps.names.resolver import (
 
 R = TypeVar("R")
 OUT_OF_TIME = "the name servers took too long"
+SHORT_SECONDS = 0.5
 
 
 class Names(Protocol):
@@ -48,15 +52,34 @@ class Names(Protocol):
 
 
 class SharedNames:
-    """A resolver for all threads of a process. Its own thread begins with the first question it must really ask."""
+    """A resolver for all threads of a process. Its own thread begins with the first question it must really ask.
 
-    def __init__(self, resolver: Resolver) -> None:
+    `long_waits` is how many of them may wait for long at the same time; None: all.
+    """
+
+    def __init__(self, resolver: Resolver, *, long_waits: int | None = None) -> None:
         self._resolver = resolver
+        self._long_waits = threading.BoundedSemaphore(long_waits) if long_waits is not None else None
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def within(self, seconds: float) -> "Budget":
         return Budget(self, time.monotonic() + seconds)
+
+    def wait(self, begun: Future[R], short: float, long: float) -> R:
+        """What was begun, after `long` seconds at most; after `short` where too many wait for long. Raises
+        TimeoutError."""
+        if self._long_waits is None:
+            return begun.result(long)
+        try:
+            return begun.result(min(short, long))
+        except TimeoutError:
+            if short >= long or not self._long_waits.acquire(blocking=False):
+                raise
+        try:
+            return begun.result(long - short)
+        finally:
+            self._long_waits.release()
 
     def at_once(self, name: str, kind: str) -> dns.resolver.Answer | None:
         try:
@@ -89,6 +112,7 @@ class Budget:
     def __init__(self, names: SharedNames, deadline: float) -> None:
         self._names = names
         self._deadline = deadline
+        self._short_left = SHORT_SECONDS
         self._begun: dict[tuple[str, str], Future[dns.resolver.Answer]] = {}
 
     def texts(self, name: str) -> list[str]:
@@ -128,11 +152,14 @@ class Budget:
             if time.monotonic() >= self._deadline:
                 raise NamesUnavailable(OUT_OF_TIME)
             begun = self._names.begin(name, kind)
+        asked_at = time.monotonic()
         try:
-            return begun.result(max(0.0, self._deadline - time.monotonic()))
+            return self._names.wait(begun, self._short_left, max(0.0, self._deadline - asked_at))
         except TimeoutError as error:
             # Not cancelled: its answer, when it comes, serves the next mail.
             raise NamesUnavailable(OUT_OF_TIME) from error
+        finally:
+            self._short_left = max(0.0, self._short_left - (time.monotonic() - asked_at))
 
 
 def _serve(loop: asyncio.AbstractEventLoop) -> None:

@@ -1,10 +1,15 @@
 """The tenant. Every row of every room carries its organisation, and every question is asked within one."""
 
+import os
 import uuid
 from typing import Any
 
+import uuid_utils
 import uuid_utils.compat
 from django.db import models
+
+# Two children of one process would otherwise make the same ids.
+os.register_at_fork(after_in_child=uuid_utils.reseed_rng)
 
 
 def new_id() -> uuid.UUID:

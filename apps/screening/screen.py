@@ -7,12 +7,17 @@ Of mail on its way out whoever finds something ends it: it is refused, for whate
 all the same, by a person or because its sender is trusted, so only a virus ends its screening: what comes first must
 not hide what is worse.
 
+The time is for all of them together. Still each has its even share of it, whatever those before it took: one that is
+given less than it needs would be taken for dead, and left alone for other mail too. So a mail on which several of them
+hang takes longer, by such a share for each but the first.
+
 No state is kept and nothing is written; no transaction may be open, because this may take seconds.
 """
 
 import functools
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple, Protocol
 
@@ -26,6 +31,7 @@ from apps.screening.rspamd import RspamdScanner
 from apps.screening.verdict import Direction, Envelope, Policy, Verdict
 
 SCAN_SECONDS = 30.0
+UNAVAILABLE = "scanner_unavailable"
 
 
 class Scanner(Protocol):
@@ -51,10 +57,8 @@ def screen(
     timeout_seconds: float | None = None,
 ) -> Verdict:
     """What a mail is, by every scanner there is. `timeout_seconds` is for all of them together. Never raises."""
-    deadline = time.monotonic() + (timeout_seconds or SCAN_SECONDS)
     details: list[str] = []
-    for scanner in scanners():
-        verdict = _ask(scanner, _Mail(raw, direction, envelope, policy), deadline)
+    for verdict in _verdicts(_Mail(raw, direction, envelope, policy), timeout_seconds or SCAN_SECONDS):
         details += verdict.details
         if not verdict.is_clean:
             break
@@ -65,13 +69,16 @@ def screen(
 def screen_received(
     raw: bytes, *, envelope: Envelope, policy: Policy, timeout_seconds: float | None = None
 ) -> dict[Outcome, Verdict]:
-    """What each scanner has against a received mail, by outcome; {} when nobody has anything. Never raises."""
-    deadline = time.monotonic() + (timeout_seconds or SCAN_SECONDS)
+    """What each scanner has against a received mail, by outcome; {} when nobody has anything. Never raises.
+
+    Where one could not look through the mail and another did not answer, the latter is told: it may find worse yet.
+    """
     against: dict[Outcome, Verdict] = {}
-    for scanner in scanners():
-        verdict = _ask(scanner, _Mail(raw, Direction.IN, envelope, policy), deadline)
-        if not verdict.is_clean:
-            against.setdefault(verdict.outcome, verdict)
+    for verdict in _verdicts(_Mail(raw, Direction.IN, envelope, policy), timeout_seconds or SCAN_SECONDS):
+        known = against.get(verdict.outcome)
+        is_open = verdict.code == UNAVAILABLE and known is not None and known.code != UNAVAILABLE
+        if not verdict.is_clean and (known is None or is_open):
+            against[verdict.outcome] = verdict
         if verdict.outcome == Outcome.INFECTED:
             break
     return against
@@ -86,13 +93,20 @@ class _Mail(NamedTuple):
     policy: Policy
 
 
-def _ask(scanner: Scanner, mail: _Mail, deadline: float) -> Verdict:
+def _verdicts(mail: _Mail, seconds: float) -> Iterator[Verdict]:
+    """Each scanner's, one after the other: who is not asked for the next looks no further."""
+    asked = scanners()
+    deadline = time.monotonic() + seconds
+    for scanner in asked:
+        yield _ask(scanner, mail, max(seconds / len(asked), deadline - time.monotonic()))
+
+
+def _ask(scanner: Scanner, mail: _Mail, seconds: float) -> Verdict:
     """One scanner's verdict, its evidence marked with its name."""
-    left = max(0.05, deadline - time.monotonic())
     try:
-        verdict = scanner.scan(*mail, timeout_seconds=left)
+        verdict = scanner.scan(*mail, timeout_seconds=seconds)
     except ScannerUnavailable as error:
-        return Verdict(Outcome.UNSCANNABLE, error.scanner, "scanner_unavailable", error.public)
+        return Verdict(Outcome.UNSCANNABLE, error.scanner, UNAVAILABLE, error.public)
     return replace(verdict, details=tuple(f"{scanner.name}: {one}" for one in verdict.details))
 
 

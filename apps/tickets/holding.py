@@ -11,7 +11,7 @@ before a commit leaves the mail as it was.
 
 Release files the mail as it came: with the time at which we took it, into the conversation it belongs to by now, with
 what was found out about its sender. It comes to the top of the lists, for nobody has seen it yet; and it is not
-judged again.
+judged again. A report lies beneath the mail of ours that it is about, where it would have lain at once.
 
 Nothing leaves by itself, with one exception: what was held because a scanner did not answer is judged anew when all of
 them do (`inbound.admission`).
@@ -19,6 +19,7 @@ them do (`inbound.admission`).
 Limits: mail for several mailboxes is held once, and one member of one of them decides for all.
 """
 
+import time
 import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -41,7 +42,7 @@ from apps.mailboxes.models import Mailbox, MailboxEntry, Message, Side
 from apps.mailboxes.projection import PreparedMessage, prepare
 from apps.mime.message import MessageKind
 from apps.tickets.errors import NotHeld
-from apps.tickets.intake import file_message
+from apps.tickets.intake import file_beneath, file_message
 from apps.tickets.models import HeldMessage, HeldState, HoldCause, Opinion, Ticket
 from apps.tickets.selectors import held_among
 from apps.tickets.spam import note_opinion
@@ -50,6 +51,7 @@ from apps.tickets.trust import trust_sender
 PREVIEW_CHARS = 4000
 FILES_TOLD = 50
 KEPT_FOR = timedelta(days=30)
+SECONDS_AT_ONCE = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +59,14 @@ class Hold:
     """Why a mail is held: a stable code, a sentence for a person, and the evidence.
 
     `look_again`: nobody could look at it yet, and that may change within minutes: it need not be held at once.
+    `is_harmful`: it is held for what it carries or may carry, and not only for what it says and in whose name.
     """
 
     cause: HoldCause
     reason: str
     details: tuple[str, ...] = ()
     look_again: bool = False
+    is_harmful: bool = False
 
 
 def hold_message(
@@ -76,8 +80,9 @@ def hold_message(
     envelope_sender: str,
     authentication: dict[str, Any] | None,
     now: datetime,
+    about: Message | None = None,
 ) -> HeldMessage:
-    """Hold a received message, in the caller's transaction."""
+    """Hold a received message, in the caller's transaction. `about`: the mail of ours that it reports on."""
     parsed = prepared.parsed
     held = HeldMessage.objects.create(
         organisation_id=organisation_id,
@@ -85,6 +90,7 @@ def hold_message(
         envelope_sender=envelope_sender,
         received_at=received_at,
         authentication=authentication,
+        about=about,
         kind=parsed.kind.value,
         sender_name=parsed.sender.name,
         sender_address=parsed.sender.address,
@@ -122,22 +128,35 @@ def release(principal: Principal, held: HeldMessage, *, now: datetime, trust: bo
     with transaction.atomic():
         if not _decide(principal, held, HeldState.RELEASED, of=HeldState.WAITING):
             return _released_before(held)
-        message = file_message(
-            prepared,
-            organisation_id=held.organisation_id,
-            mailboxes=_places(held),
-            received_at=held.received_at,
-            raw_blob=held.raw,
-            envelope_sender=held.envelope_sender,
-            authentication=held.authentication,
-        )
+        message = _file(held, prepared, now)
         HeldMessage.objects.filter(pk=held.pk).update(message=message)
-        _lay_on_top(message, now)
         if trust and held.sender_address:
             trust_sender(principal, held.sender_address, now=now)
         if trust or held.cause == HoldCause.SPAM:
             note_opinion(principal, held.raw, Opinion.HAM, now=now)
         _tell(principal, held, "message.released", message.pk)
+    return message
+
+
+def _file(held: HeldMessage, prepared: PreparedMessage, now: datetime) -> Message:
+    if held.about is not None:
+        return file_beneath(
+            held.about,
+            prepared,
+            received_at=held.received_at,
+            raw_blob=held.raw,
+            authentication=held.authentication,
+        )
+    message = file_message(
+        prepared,
+        organisation_id=held.organisation_id,
+        mailboxes=_places(held),
+        received_at=held.received_at,
+        raw_blob=held.raw,
+        envelope_sender=held.envelope_sender,
+        authentication=held.authentication,
+    )
+    _lay_on_top(message, now)
     return message
 
 
@@ -170,11 +189,15 @@ def decide_several(
 ) -> list[HeldMessage]:
     """Release, discard or restore what of `held_ids` the caller may see and is not decided yet; those it was done to.
 
-    A virus is let in by itself and after a warning, never among others. Raises ObjectStoreUnavailable; then some are
-    done and some are not.
+    A virus is let in by itself and after a warning, never among others. What has not begun within `SECONDS_AT_ONCE`
+    stays as it is: each may be as slow to read as hostile mail can be made, and a browser waits for all of them.
+    Raises ObjectStoreUnavailable; then some are done and some are not.
     """
-    done = []
+    done: list[HeldMessage] = []
+    deadline = time.monotonic() + SECONDS_AT_ONCE
     for held in held_among(principal, held_ids):
+        if time.monotonic() > deadline:
+            break
         try:
             if wish == "release" and held.only_admins_release:
                 continue

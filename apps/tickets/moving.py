@@ -12,7 +12,8 @@ to answer, so that is a merge: it is solved and points to the other, and the oth
 A mail to two shared mailboxes is one conversation and a ticket in each. What is moved in one moves in the other too:
 the ticket there goes along when nothing of it is left behind, and otherwise the message gets one of its own.
 
-Limits: both tickets are of one mailbox. An undone split leaves its number behind, merged into where it came from.
+Limits: both tickets are of one mailbox, and who wishes otherwise is told why (docs/decisions/0026). An undone split
+leaves its number behind, merged into where it came from.
 """
 
 import uuid
@@ -32,7 +33,7 @@ from apps.mailboxes.filing import Filed, FiledRule
 from apps.mailboxes.models import Mailbox, MailboxKind, Message, Side, Thread
 from apps.mailboxes.moving import lock_threads, messages_in, move_messages
 from apps.tickets.errors import MoveNotPossible, TicketInvalid
-from apps.tickets.intake import open_ticket
+from apps.tickets.laying import open_ticket
 from apps.tickets.models import MoveKind, Note, Ticket, TicketMove, TicketState
 from apps.tickets.services import name_of
 
@@ -220,7 +221,11 @@ def _locked(ticket: Ticket, into: Ticket) -> tuple[Ticket, Ticket, dict[uuid.UUI
     if source.pk == target.pk or source.thread_id == target.thread_id:
         raise TicketInvalid("into", _("It is in this ticket already."))
     if source.mailbox_id != target.mailbox_id:
-        raise TicketInvalid("into", _("Both tickets must be of one mailbox."))
+        told = _(
+            "#%(number)s is a ticket of another mailbox, %(mailbox)s. Mail stays in the mailbox that it was written to:"
+            " its sender will write there again. To hand it over, forward it to the other mailbox."
+        )
+        raise TicketInvalid("into", told % {"number": target.number, "mailbox": target.mailbox.name})
     if target.merged_into is not None:
         raise TicketInvalid(
             "into", _("It was merged into #%(number)s itself.") % {"number": target.merged_into.number}

@@ -11,7 +11,6 @@ from apps.accounts.principal import Principal
 from apps.mailboxes.conversations import conversation
 from apps.mailboxes.errors import NotVisible
 from apps.mailboxes.models import Mailbox, Message
-from apps.mailboxes.search import query_of
 from apps.mailboxes.selectors import visible_mailboxes
 from apps.mime.address import comparable_address
 from apps.tickets.models import HeldMessage, Note, Ticket, TicketMove
@@ -57,19 +56,6 @@ def move_for(principal: Principal, move_id: uuid.UUID | str) -> TicketMove:
         )
     except (TicketMove.DoesNotExist, ValidationError, ValueError) as error:
         raise NotVisible(str(move_id)) from error
-
-
-def search_tickets(tickets: QuerySet[Ticket], text: str) -> QuerySet[Ticket]:
-    """Tickets whose number is asked for (`#12` or `12`), or whose conversation has a message with all the words."""
-    number = text.strip().removeprefix("#")
-    by_number = Q(number=int(number)) if number.isdecimal() and len(number) < 19 else Q()
-    query = query_of(text)
-    if query is None:
-        return tickets.filter(by_number) if by_number else tickets.none()
-    says_so = Message.objects.filter(
-        thread=OuterRef("thread"), entries__mailbox=OuterRef("mailbox"), search=query
-    )
-    return tickets.filter(by_number | Q(Exists(says_so)))
 
 
 def ticket_of(mailbox: Mailbox, thread_id: uuid.UUID) -> Ticket | None:

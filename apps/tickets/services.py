@@ -15,6 +15,7 @@ from apps.events.services import publish
 from apps.mailboxes.models import Direction, Message, MessageKind, Side
 from apps.mime.clean import clean_text
 from apps.tickets.errors import TicketInvalid
+from apps.tickets.mentions import keep_mentions
 from apps.tickets.models import Note, Ticket, TicketPriority, TicketState
 from apps.tickets.selectors import assignable_people, ticket_of
 
@@ -90,6 +91,7 @@ def add_note(principal: Principal, ticket: Ticket, text: str, *, now: datetime) 
             author_name=name_of(principal),
             text=text,
         )
+        keep_mentions(note)
         Ticket.objects.filter(pk=ticket.pk).update(last_activity_at=now)
         publish(
             ticket.organisation_id,

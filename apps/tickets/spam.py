@@ -37,7 +37,7 @@ from apps.blobs.selectors import read
 from apps.classify.spam import Learned, Score, score
 from apps.classify.spam_clues import clues_of
 from apps.events.models import Event
-from apps.events.services import consume, publish
+from apps.events.services import Consumer, publish
 from apps.events.wakeups import WakeUp
 from apps.mailboxes.models import Direction, Folder, Mailbox, MailboxEntry, Message, MessageKind, Side
 from apps.mailboxes.selectors import visible_entries
@@ -111,7 +111,9 @@ def mark_conversation(
     """Say that what was received of a conversation is spam, or is none, and move it to Spam or to the Inbox; how many
     messages moved.
     """
-    note_opinion_of_thread(principal, mailbox, thread_id, Opinion.SPAM if is_spam else Opinion.HAM, now=now)
+    note_opinion_of_threads(
+        principal, mailbox, [thread_id], Opinion.SPAM if is_spam else Opinion.HAM, now=now
+    )
     return move_conversation(principal, mailbox, thread_id, Folder.SPAM if is_spam else Folder.INBOX)
 
 
@@ -137,19 +139,25 @@ def move_and_remember(
         return mark_conversation(principal, mailbox, thread_id, is_spam=True, now=now)
     in_spam = MailboxEntry.objects.filter(mailbox=mailbox, thread_id=thread_id, folder=Folder.SPAM)
     if folder != Folder.TRASH and in_spam.exists():
-        note_opinion_of_thread(principal, mailbox, thread_id, Opinion.NONE, now=now)
+        note_opinion_of_threads(principal, mailbox, [thread_id], Opinion.NONE, now=now)
     return move_conversation(principal, mailbox, thread_id, folder)
 
 
-def note_opinion_of_thread(
-    principal: Principal, mailbox: Mailbox, thread_id: uuid.UUID, opinion: Opinion, *, now: datetime
+def note_opinion_of_threads(
+    principal: Principal,
+    mailbox: Mailbox,
+    thread_ids: Collection[uuid.UUID],
+    opinion: Opinion,
+    *,
+    now: datetime,
 ) -> None:
-    """`note_opinion` for the newest mails of a conversation that strangers wrote, in the caller's transaction."""
+    """`note_opinion` for the newest mails of conversations that strangers wrote, in the caller's transaction."""
     received = Message.objects.filter(
-        entries__mailbox=mailbox, entries__side=Side.RECIPIENT, thread_id=thread_id, direction=Direction.IN
+        entries__mailbox=mailbox, entries__side=Side.RECIPIENT, thread__in=thread_ids, direction=Direction.IN
     )
-    newest = received.order_by("-received_at").values_list("raw__sha256", flat=True)[:MARKED_AT_ONCE]
-    _mark(principal, [bytes(one) for one in newest], opinion, now=now)
+    newest = received.order_by("-received_at").values_list("raw__sha256", flat=True)
+    bound = MARKED_AT_ONCE * min(len(thread_ids), MARKED_AT_ONCE)
+    _mark(principal, [bytes(one) for one in newest[:bound]], opinion, now=now)
 
 
 def note_opinion(principal: Principal, raw: Blob, opinion: Opinion, *, now: datetime) -> None:
@@ -196,11 +204,6 @@ def _insert_marks(
     transaction.on_commit(LEARN.send)
 
 
-def learn_from_answers() -> int:
-    """Read the event log on: what agents answered is no spam. By how many events."""
-    return consume(CONSUMER, _mark_answered, only=Q(kind=ANSWERED))
-
-
 def _mark_answered(events: Sequence[Event]) -> None:
     by_organisation: dict[uuid.UUID, set[uuid.UUID]] = {}
     for event in events:
@@ -220,6 +223,10 @@ def _mark_answered(events: Sequence[Event]) -> None:
             _insert_marks(
                 organisation_id, answered, Opinion.HAM, by_person=False, user=None, now=timezone.now()
             )
+
+
+# What agents answered is no spam.
+learn_from_answers = Consumer(CONSUMER, _mark_answered, only=Q(kind=ANSWERED))
 
 
 # learning

@@ -33,6 +33,8 @@ OF_EVERYBODY = frozenset(
         "protonmail.com", "zoho.com", "fastmail.com", "orange.fr", "free.fr", "libero.it", "comcast.net",
     }
 )  # fmt: skip
+# Those who give such addresses under every country's domain: `yahoo.co.uk`, `hotmail.fr`.
+EVERYWHERE = frozenset({"aol", "gmx", "hotmail", "live", "msn", "outlook", "yahoo", "yandex"})
 
 
 def trusted_senders_for(principal: Principal) -> QuerySet[TrustedSender]:
@@ -95,7 +97,13 @@ def _normalised(sender: str) -> str:
         raise TrustInvalid("sender", _("Write an address or a domain, such as example.org.")) from error
     if "." not in domain or domain.startswith("["):
         raise TrustInvalid("sender", _("Write an address or a domain, such as example.org."))
-    if domain in OF_EVERYBODY or is_public_suffix(domain):
+    if _is_of_everybody(domain):
         told = _("Anybody can have an address at %(domain)s. Trust single addresses instead.")
         raise TrustInvalid("sender", told % {"domain": domain})
     return domain
+
+
+def _is_of_everybody(domain: str) -> bool:
+    name, _dot, suffix = domain.partition(".")
+    is_known = domain in OF_EVERYBODY or (name in EVERYWHERE and is_public_suffix(suffix))
+    return is_known or is_public_suffix(domain)

@@ -14,7 +14,7 @@ unreachable from the inside.
 from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
-from apps.outbound.relays.public_addresses import Address, is_public, reached
+from apps.names.public_addresses import Address, is_public, reached
 from apps.webhooks.errors import AddressForbidden
 
 Network = IPv4Network | IPv6Network

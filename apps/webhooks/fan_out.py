@@ -12,18 +12,11 @@ from django.db.models import Q
 from django.utils import timezone
 
 from apps.events.models import Event
-from apps.events.services import consume
+from apps.events.services import Consumer
 from apps.webhooks.models import Webhook, WebhookDelivery
 from apps.webhooks.queue import PUSH
 
 CONSUMER = "webhooks"
-EVENTS_AT_ONCE = 1000
-
-
-def fan_out() -> int:
-    """Queue pushes for the next events; how many events were passed by."""
-    listening = Webhook.objects.filter(is_active=True).values("organisation")
-    return consume(CONSUMER, _queue_pushes, only=Q(organisation__in=listening), limit=EVENTS_AT_ONCE)
 
 
 def _queue_pushes(events: Sequence[Event]) -> None:
@@ -44,3 +37,7 @@ def _queue_pushes(events: Sequence[Event]) -> None:
     if rows:
         WebhookDelivery.objects.bulk_create(rows, ignore_conflicts=True)
         transaction.on_commit(PUSH.send)
+
+
+_LISTENING = Webhook.objects.filter(is_active=True).values("organisation")
+fan_out = Consumer(CONSUMER, _queue_pushes, only=Q(organisation__in=_LISTENING))

@@ -11,7 +11,6 @@ from typing import Concatenate, ParamSpec
 from urllib.parse import urlencode
 
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
-from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.cache import add_never_cache_headers, patch_vary_headers
@@ -24,6 +23,8 @@ from apps.blobs.errors import BlobError
 from apps.mailboxes.errors import NotVisible
 from apps.outbound.errors import NotPossibleNow, SubmissionInvalid
 from apps.tickets.errors import MoveNotPossible, NotHeld
+from apps.webmail.shell import show_page
+from apps.writing.errors import WritingInvalid
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, Principal, P], HttpResponse]
@@ -45,19 +46,23 @@ def for_people(view: View[P]) -> Callable[Concatenate[HttpRequest, P], HttpRespo
     def answer(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         if not isinstance(request.user, User):
             return _ask_to_sign_in(request)
+        principal = Principal.of_user(request.user)
         with timezone.override(_clock_of(request)):
             try:
-                response = view(request, Principal.of_user(request.user), *args, **kwargs)
+                response = view(request, principal, *args, **kwargs)
             except NotVisible as error:
                 raise Http404 from error
-            except SubmissionInvalid as error:
+            except (SubmissionInvalid, WritingInvalid) as error:
                 response = JsonResponse({"detail": error.reason}, status=422)
             except AdminsOnly as error:
-                response = JsonResponse({"detail": str(error)}, status=403)
+                response = _not_done(request, principal, 403, _("For admins"), str(error))
             except (ReadOnly, NotPossibleNow, NotHeld, MoveNotPossible) as error:
-                response = JsonResponse({"detail": str(error)}, status=409)
+                response = _not_done(request, principal, 409, _("Not possible now"), str(error))
             except BlobError:
-                response = _unavailable(request)
+                words = _(
+                    "The store for large files does not answer. Nothing is lost. Please try again in a minute."
+                )
+                response = _not_done(request, principal, 503, _("Not right now"), words)
         # Pages and fragments share addresses, and both hold mail: no cache keeps either.
         patch_vary_headers(response, ["HX-Request-Type", "Accept", "Cookie"])
         add_never_cache_headers(response)
@@ -81,7 +86,12 @@ def _clock_of(request: HttpRequest) -> zoneinfo.ZoneInfo:
         return zoneinfo.ZoneInfo("UTC")
 
 
-def _unavailable(request: HttpRequest) -> HttpResponse:
-    if wants_json(request):
-        return JsonResponse({"detail": _("The store for large files does not answer.")}, status=503)
-    return render(request, "webmail/unavailable.html", status=503)
+def _not_done(
+    request: HttpRequest, principal: Principal, status: int, title: str, detail: str
+) -> HttpResponse:
+    """For whoever came by a link or an address: a page, with the way to all others around it. Scripts get JSON."""
+    if wants_fragment(request) or "text/html" not in request.headers.get("Accept", ""):
+        return JsonResponse({"detail": detail}, status=status)
+    return show_page(
+        request, principal, "not_done", status=status, title=title, detail=detail, is_forbidden=status == 403
+    )

@@ -11,8 +11,13 @@ from django.templatetags.static import static
 
 def built_url(name: str) -> str:
     """The URL of a built file by its plain name, such as `app.js`. Raises ImproperlyConfigured when it is not built."""
+    return static(built_path(name))
+
+
+def built_path(name: str) -> str:
+    """The same, as the finders of static files know it. Raises ImproperlyConfigured when it is not built."""
     try:
-        return static(f"built/{_manifest()[name]}")
+        return f"built/{_manifest()[name]}"
     except KeyError as error:
         msg = f"static/built has no {name}; run `npm run build` in static/"
         raise ImproperlyConfigured(msg) from error

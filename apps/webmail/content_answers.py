@@ -25,9 +25,17 @@ def opened(kind: ContentKind, token: str) -> tuple[ContentClaim, Message]:
     """What a token claims, and its message. Raises Http404."""
     try:
         claim = read_token(kind, token, timezone.now())
+    except TokenInvalid as error:
+        raise Http404 from error
+    return claim, message_of(claim)
+
+
+def message_of(claim: ContentClaim) -> Message:
+    """A claim's message, if its person is still there and may still see it. Raises Http404."""
+    try:
         user = User.objects.get(pk=claim.user_id, is_active=True)
-        return claim, message_for(Principal.of_user(user), claim.message_id)
-    except (TokenInvalid, User.DoesNotExist, NotVisible) as error:
+        return message_for(Principal.of_user(user), claim.message_id)
+    except (User.DoesNotExist, NotVisible) as error:
         raise Http404 from error
 
 
@@ -60,6 +68,23 @@ def private(response: HttpResponse) -> HttpResponse:
     response["Referrer-Policy"] = "no-referrer"
     response.headers.setdefault("Cache-Control", "private, max-age=1800")
     return response
+
+
+# What stands where a picture cannot be shown: ours, without a script, and shown as a picture only.
+NO_PICTURE = (
+    b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 160 120" fill="none" stroke="#8a8f98" stroke-width="3" '
+    b'stroke-linecap="round" stroke-linejoin="round"><rect x="52" y="36" width="56" height="48" rx="6"/>'
+    b'<path d="M52 74l16-16 14 14M108 70l-12-10-8 7M46 90l68-60"/><circle cx="92" cy="50" r="4"/></svg>'
+)
+
+
+def no_picture(*, is_final: bool = True) -> HttpResponse:
+    """A drawing of ours in a picture's place; asked for again next time, unless it is `is_final`."""
+    response = HttpResponse(NO_PICTURE, content_type="image/svg+xml")
+    response["Content-Security-Policy"] = "default-src 'none'; sandbox"
+    if not is_final:
+        response["Cache-Control"] = "no-store"
+    return private(response)
 
 
 def unreadable(message: Message, error: BlobError) -> HttpResponse:

@@ -30,6 +30,9 @@ class ContentKind(StrEnum):
     THUMBNAIL = "thumbnail"
     ARCHIVE = "archive"
     ORIGINAL = "original"
+    REMOTE = "remote"
+    PAGE = "page"
+    PRINT = "print"
 
 
 class TokenInvalid(Exception):
@@ -67,6 +70,27 @@ def read_token(kind: ContentKind, token: str, now: datetime) -> ContentClaim:
 
 def _signer(kind: ContentKind) -> signing.Signer:
     return signing.Signer(salt=f"webmail.content.{kind}")
+
+
+def remote_url(claim: ContentClaim, url: str, now: datetime) -> str:
+    """An address on the content origin for a picture elsewhere, which a message shows. Only we can make one, so the
+    proxy serves no stranger's wishes."""
+    expires = (int(now.timestamp()) // HALF_HOUR_SECONDS + 2) * HALF_HOUR_SECONDS
+    fields = [claim.message_id.hex, claim.user_id.hex, expires, url]
+    token = _signer(ContentKind.REMOTE).sign_object(fields, compress=True)
+    path = reverse(ContentKind.REMOTE, kwargs={"token": token}, urlconf=settings.CONTENT_URLCONF)
+    return f"{settings.CONTENT_ORIGIN}{path}"
+
+
+def read_remote_token(token: str, now: datetime) -> tuple[ContentClaim, str]:
+    """What such a token claims, and the address elsewhere. Raises TokenInvalid."""
+    try:
+        message_id, user_id, expires, url = _signer(ContentKind.REMOTE).unsign_object(token)
+        if now.timestamp() >= expires:
+            raise TokenInvalid("expired")
+        return ContentClaim(uuid.UUID(message_id), uuid.UUID(user_id)), str(url)
+    except (signing.BadSignature, ValueError, TypeError) as error:
+        raise TokenInvalid(str(error)) from error
 
 
 def content_url_for(

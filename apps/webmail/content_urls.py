@@ -3,7 +3,7 @@
 from django.urls import path
 
 from apps.webmail.content_tokens import ContentKind
-from apps.webmail.views import content, files
+from apps.webmail.views import content, files, printing
 
 urlpatterns = [
     path("", content.go_to_pages, name="pages"),
@@ -13,5 +13,12 @@ urlpatterns = [
     path("content/attachment/<str:token>/", files.attachment, name=ContentKind.ATTACHMENT),
     path("content/thumbnail/<str:token>/", files.thumbnail, name=ContentKind.THUMBNAIL),
     path("content/archive/<str:token>/", files.archive, name=ContentKind.ARCHIVE),
+    path("content/page/<str:token>/", files.page, name=ContentKind.PAGE),
+    path("content/print/<str:token>/", printing.printed, name=ContentKind.PRINT),
+    path("content/remote/<str:token>/", content.remote, name=ContentKind.REMOTE),
     path("content/original/<str:token>/", content.original, name=ContentKind.ORIGINAL),
 ]
+
+handler400 = "apps.webmail.views.troubles.bad_request"
+handler404 = "apps.webmail.views.troubles.not_found"
+handler500 = "apps.webmail.views.troubles.failed"

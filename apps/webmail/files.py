@@ -5,12 +5,22 @@ from dataclasses import dataclass, field
 
 from apps.mailboxes.attachments import FileWarning, may_have_thumbnail, picture_type, warning_of
 from apps.mailboxes.models import Part
+from apps.reading.previews import PreviewKind, preview_kind
 from apps.webmail.content_tokens import ContentKind
 
 SHOWN = 30  # the others are in a fold
 
 # Makes the address of one of a message's parts on the content origin; of the message itself, with 0.
 Link = Callable[[ContentKind, int], str]
+
+
+_ICONS = {
+    PreviewKind.PICTURE: "image",
+    PreviewKind.PDF: "file-text",
+    PreviewKind.TEXT: "file-text",
+    PreviewKind.TABLE: "table",
+    PreviewKind.ARCHIVE: "file-archive",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +32,11 @@ class Attachment:
     warning: FileWarning | None = None
     thumbnail_url: str = ""
     picture_url: str = ""
+    preview: PreviewKind = PreviewKind.NONE
+
+    @property
+    def icon(self) -> str:
+        return _ICONS.get(self.preview, "file")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,4 +74,5 @@ def _attachment(part: Part, link: Link) -> Attachment:
         warning=warning_of(part),
         thumbnail_url=link(ContentKind.THUMBNAIL, part.n) if may_have_thumbnail(part) else "",
         picture_url=link(ContentKind.INLINE, part.n) if picture_type(part) else "",
+        preview=preview_kind(part),
     )

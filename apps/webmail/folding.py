@@ -17,7 +17,7 @@ LAST = 10
 # What is not read yet is among the last ones shown, so far back.
 MAX_LAST = 40
 # So many come when a fold is opened; before them stands the fold of the others.
-AT_ONCE = 100
+AT_ONCE = 40
 
 
 @dataclass(frozen=True, slots=True)

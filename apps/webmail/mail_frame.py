@@ -10,8 +10,9 @@ Only a quotation that ends the mail is folded: with words below it somebody may 
 import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
+from django.http import QueryDict
 from django.template.loader import render_to_string
 from django.utils.html import escape
 from django.utils.safestring import mark_safe
@@ -119,18 +120,52 @@ def _host_of(href: str) -> str:
     return (parts.hostname or "").lower() if parts.scheme in ("http", "https") else ""
 
 
-def frame_document(sanitised: str, *, quotes_shown: bool, language: str, page_origin: str) -> str:
+@dataclass(frozen=True, slots=True)
+class FrameLook:
+    """What a frame's address asks for beside its mail; each is a link of the frame to itself."""
+
+    quotes_shown: bool = False
+    pictures_shown: bool = False
+    colours_adapted: bool = False
+
+    @classmethod
+    def of_query(cls, query: QueryDict) -> "FrameLook":
+        return cls(
+            query.get("quotes") == "shown",
+            query.get("pictures") == "shown",
+            query.get("colours") == "adapted",
+        )
+
+    @property
+    def unfolded(self) -> str:
+        """The query of the same frame with its quotes shown."""
+        return urlencode(
+            {"quotes": "shown"}
+            | ({"pictures": "shown"} if self.pictures_shown else {})
+            | ({"colours": "adapted"} if self.colours_adapted else {})
+        )
+
+
+def frame_document(sanitised: str, look: FrameLook, *, language: str, page_origin: str) -> str:
     """A whole document for the frame. `page_origin` is the only page that may learn its height."""
     reader = _Reader()
     reader.feed(sanitised)
     reader.close()
     out = reader.out
-    folded = reader.can_fold and not quotes_shown
-    if folded:
-        fold = render_to_string("webmail/content/fold.html")
+    if reader.can_fold and not look.quotes_shown:
+        fold = render_to_string("webmail/content/fold.html", {"look": look})
         out = [*out[: reader.quote_start], fold, *out[reader.quote_end :]]
     # The parts come from the sanitiser; what was added is escaped.
     body = mark_safe("".join(out))  # noqa: S308
     return render_to_string(
-        "webmail/content/body.html", {"body": body, "language": language, "page_origin": page_origin}
+        "webmail/content/body.html",
+        {"body": body, "language": language, "page_origin": page_origin, "look": look},
     )
+
+
+def mark_links(sanitised: str) -> str:
+    """Sanitised HTML with deceiving links marked, and nothing folded: as it is printed."""
+    reader = _Reader()
+    reader.feed(sanitised)
+    reader.close()
+    return "".join(reader.out)

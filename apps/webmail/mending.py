@@ -1,7 +1,8 @@
 """A refused submission opened in the composer, and what is sent when the person presses Send.
 
-The composer shows the people, the subject, the text and the files. What it does not show (a program's headers, its
-HTML, tags, metadata) goes along as it was, unless it is what was refused: that is left out, and the page says so.
+The composer shows the people, the subject, the text and the files. What it does not show (a program's headers, tags,
+metadata) goes along as it was, unless it is what was refused: that is left out, and the page says so. The HTML goes
+along as long as the text says what it said: whoever changes the text sends the text, which the page says too.
 """
 
 from collections.abc import Mapping
@@ -89,7 +90,7 @@ def mended(written: WrittenMail, refused: RefusedSubmission, plain: Submission) 
             if isinstance(value, str) and f"headers.{name}" not in faulty
         ),
         "reply_to": tuple(_texts(asked.get("reply_to"))),
-        "html": _text(asked.get("html")),
+        "html": html_left(written, refused),
         "in_reply_to": _text(asked.get("in_reply_to")),
         "priority": _text(asked.get("priority")),
         "tags": tuple(_texts(asked.get("tags"))),
@@ -100,6 +101,18 @@ def mended(written: WrittenMail, refused: RefusedSubmission, plain: Submission) 
         name: value for name, value in kept.items() if name == "headers" or _told(name) not in faulty_names
     }
     return replace(plain, attachments=(*files_left(written, refused), *plain.attachments), **along)
+
+
+def html_left(written: WrittenMail, refused: RefusedSubmission) -> str:
+    """The HTML of the refused submission, where it still says what the text says."""
+    asked = _asked(refused)
+    is_same = _lines(written.text) == _lines(_text(asked.get("text")))
+    return _text(asked.get("html")) if is_same else ""
+
+
+def _lines(text: str) -> str:
+    """A browser sends CR LF for every line end of a form."""
+    return text.replace("\r\n", "\n").strip()
 
 
 def files_left(written: WrittenMail, refused: RefusedSubmission) -> tuple[SubmittedAttachment, ...]:

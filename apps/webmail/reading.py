@@ -9,59 +9,47 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-import structlog
 from django.utils.translation import gettext as _
 
 from apps.accounts.models import User
 from apps.accounts.principal import Principal
 from apps.automation.models import Acknowledgement
 from apps.automation.selectors import acknowledgement_of
-from apps.blobs.errors import BlobError
 from apps.mailboxes.conversations import Outlined, conversation, outline
 from apps.mailboxes.errors import NotVisible
-from apps.mailboxes.models import Folder, Mailbox, MailboxEntry, Message, Side
+from apps.mailboxes.labels import labels_by_thread
+from apps.mailboxes.models import Folder, Label, Mailbox, MailboxEntry, Message, Side
 from apps.mailboxes.provenance import Provenance, colleagues_of, provenance_of
-from apps.mailboxes.selectors import text_of
+from apps.mailboxes.snoozing import snoozed_until
 from apps.outbound.bounces.notices import sentence_of
-from apps.outbound.bounces.selectors import notices_of, reports_among
+from apps.outbound.bounces.selectors import notices_of, reports_in
 from apps.outbound.models import (
     DeliveryNotice,
     DeliveryState,
     NoticeKind,
 )
+from apps.reading.choices import Look, look_at, looks_at
+from apps.reading.done import Done, done_with
+from apps.reading.unsubscribing import Leaving, leaving_of
 from apps.tickets.models import Note, Ticket
 from apps.tickets.selectors import assignable_people, notes_of, ticket_of
+from apps.webmail.bodies import Body, body_of, frame_query
 from apps.webmail.content_tokens import ContentKind, content_url_for
 from apps.webmail.customers import count_other_tickets
 from apps.webmail.folding import Fold, fold_before
 from apps.webmail.folding import fold as fold_of
 from apps.webmail.history import ShownMove, ShownRemark, hints_for, moves_shown, withheld_shown
-from apps.webmail.plain_text import ShownText, show_text
 from apps.webmail.truths import DeliveryTruth, truths_by_message
 from apps.webmail.within import Within, show_within
-
-log = structlog.get_logger(__name__)
 
 MAX_UNREAD_OPENED = 8
 OPENED = 3
 
-# Upper bounds in bytes of HTML for the frame's estimated heights; see .paper in reading.css.
-_FRAME_STEPS = (600, 2_000, 6_000, 16_000)
-
-
-@dataclass(frozen=True, slots=True)
-class Body:
-    """HTML in a frame, or text in the page, or the reason why neither can be shown."""
-
-    frame_url: str = ""
-    frame_step: int = 1
-    text: ShownText | None = None
-    problem: str = ""
-
 
 @dataclass
 class ShownMessage:
-    """`person` is whose initials and colour stand beside it. `body` is None for a message that is not opened."""
+    """`person` is whose initials and colour stand beside it. `body` is None for a message that is not opened, which has
+    nothing of what follows it either."""
 
     message: Message
     at: datetime
@@ -69,10 +57,12 @@ class ShownMessage:
     person: str
     recipients: str
     is_unread: bool
-    original_url: str
     provenance: Provenance
     body: Body | None = None
+    original_url: str = ""
     within: Within = field(default_factory=Within)
+    leaving: Leaving = field(default_factory=Leaving)
+    done: Done = field(default_factory=Done)
     truths: list[DeliveryTruth] = field(default_factory=list)
     belongs_to: Ticket | None = None
 
@@ -123,6 +113,8 @@ class ShownConversation:
     is_unread: bool
     is_starred: bool
     folders: frozenset[str]
+    labels: list[Label]
+    snoozed_until: datetime | None
 
     @property
     def messages(self) -> list[ShownMessage]:
@@ -170,7 +162,9 @@ def show_conversation(
         answers=next(message for message in messages if message.pk == answers),
         is_unread=any(not one.is_read for one in outlined),
         is_starred=any(one.is_starred for one in outlined),
-        folders=frozenset(one.folder for one in outlined),
+        folders=(folders := frozenset(one.folder for one in outlined)),
+        labels=labels_by_thread(mailbox, [thread_id]).get(thread_id, []),
+        snoozed_until=snoozed_until(mailbox, thread_id) if Folder.SNOOZED in folders else None,
     )
 
 
@@ -196,7 +190,7 @@ def show_folded(
     acknowledgement = acknowledgement_of(ticket) if ticket else None
     beside = _beside(ticket, acknowledgement)
     items: list[Item] = [
-        *(_show(principal, mailbox, message, {}, {}, now=now) for message in messages),
+        *(_show(principal, mailbox, message, {}, {}) for message in messages),
         *_notices(principal, messages, now),
         *(one for one in beside if fold.holds(one.at) and not (rest and rest.holds(one.at))),
         *([ShownFold(rest, rest.at)] if rest else []),
@@ -209,7 +203,7 @@ def _outline(mailbox: Mailbox, folder: Folder, thread_id: uuid.UUID) -> list[Out
     found = outline(mailbox, thread_id)
     if not found:
         raise NotVisible(str(thread_id))
-    reports = reports_among({one.message_id for one in found})
+    reports = reports_in(mailbox, thread_id)
     found = [one for one in found if one.message_id not in reports] or found
     said = [one for one in found if one.state != DeliveryState.CANCELLED]
     return said if said and folder != Folder.TRASH else found
@@ -233,8 +227,9 @@ def _notices(principal: Principal, messages: Sequence[Message], now: datetime) -
 def show_message(principal: Principal, mailbox: Mailbox, message: Message, now: datetime) -> ShownMessage:
     """One message, opened."""
     truths = truths_by_message(principal, [message], now)
-    shown = _show(principal, mailbox, message, truths, colleagues_of(mailbox.organisation_id), now=now)
-    shown.body = _body(principal, message, now)
+    shown = _show(principal, mailbox, message, truths, colleagues_of(mailbox.organisation_id))
+    _open(principal, shown, look_at(principal, message), now)
+    shown.done = done_with(mailbox, [message])[message.pk]
     return shown
 
 
@@ -250,12 +245,30 @@ def _show_messages(
     truths = truths_by_message(principal, messages, now)
     hints = hints_for(ticket, messages)
     colleagues = colleagues_of(mailbox.organisation_id)
-    shown = [_show(principal, mailbox, message, truths, colleagues, now=now) for message in messages]
+    shown = [_show(principal, mailbox, message, truths, colleagues) for message in messages]
     unread = [one for one in shown if one.is_unread]
-    for one in {id(one): one for one in [*shown[-OPENED:], *unread[-MAX_UNREAD_OPENED:]]}.values():
-        one.body = _body(principal, one.message, now)
+    opened = list({id(one): one for one in [*shown[-OPENED:], *unread[-MAX_UNREAD_OPENED:]]}.values())
+    looks = looks_at(principal, [one.message for one in opened])
+    done = done_with(mailbox, [one.message for one in opened])
+    for one in opened:
+        _open(principal, one, looks.get(one.message.pk, Look()), now)
+        one.done = done[one.message.pk]
         one.belongs_to = hints.get(one.message.pk)
     return shown
+
+
+def _open(principal: Principal, shown: ShownMessage, look: Look, now: datetime) -> None:
+    """What only an opened message needs: each address on the content origin is a signature."""
+    message = shown.message
+    shown.body = body_of(principal, message, look, now)
+    shown.original_url = content_url_for(principal, ContentKind.ORIGINAL, message, now)
+    shown.leaving = leaving_of(message)
+
+    def link(kind: ContentKind, n: int) -> str:
+        url = content_url_for(principal, kind, message, now, n)
+        return url + frame_query(look) if kind == ContentKind.ENCLOSED else url
+
+    shown.within = show_within(message, link)
 
 
 def _show(
@@ -264,8 +277,6 @@ def _show(
     message: Message,
     truths: dict[uuid.UUID, list[DeliveryTruth]],
     colleagues: Mapping[str, str],
-    *,
-    now: datetime,
 ) -> ShownMessage:
     entries = entries_in(mailbox, message)
     writer = message.sender_name or message.sender_address or _("Unknown sender")
@@ -279,9 +290,7 @@ def _show(
         person=colleague,
         recipients=_recipients_line(message),
         is_unread=any(not entry.is_read for entry in entries),
-        original_url=content_url_for(principal, ContentKind.ORIGINAL, message, now),
         provenance=provenance_of(message, colleagues),
-        within=show_within(message, lambda kind, n: content_url_for(principal, kind, message, now, n)),
         truths=truths.get(message.pk, []),
     )
 
@@ -304,18 +313,3 @@ def _knows_bcc(message: Message) -> bool:
     """Bcc recipients are known to whoever sees the sender's copy, in whichever mailbox that lies."""
     entries: list[MailboxEntry] = getattr(message, "visible_entries", [])
     return any(entry.side == Side.SENDER for entry in entries)
-
-
-def _body(principal: Principal, message: Message, now: datetime) -> Body:
-    size = message.html.size_bytes if message.html is not None else len(message.short_html)
-    if size:
-        step = 1 + sum(size > bound for bound in _FRAME_STEPS)
-        return Body(frame_url=content_url_for(principal, ContentKind.BODY, message, now), frame_step=step)
-    try:
-        return Body(text=show_text(text_of(message)))
-    except BlobError as error:
-        # The rest of the conversation is still worth reading, so one text that is out of reach does not take it away.
-        log.warning("text_not_readable", message_id=str(message.pk), error=type(error).__name__)
-        return Body(
-            problem=_("The text cannot be read right now. It is not lost; please try again in a minute.")
-        )

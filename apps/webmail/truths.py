@@ -16,7 +16,7 @@ from apps.webmail.content_tokens import ContentKind, content_url_for
 
 @dataclass(frozen=True, slots=True)
 class ShownReport:
-    """What came back about one recipient, and where the mail that said so can be had."""
+    """What came back about one recipient, and where the mail that said so can be had; "" while it is held."""
 
     report: DeliveryReport
     sentence: str
@@ -72,5 +72,6 @@ def _show_report(
 ) -> ShownReport:
     # What a bounced delivery says of itself is what its report said.
     is_said = delivery.state == DeliveryState.BOUNCED and report.action == ReportAction.FAILED
-    url = content_url_for(principal, ContentKind.ORIGINAL, report.message, now)
+    mail = report.message
+    url = content_url_for(principal, ContentKind.ORIGINAL, mail, now) if mail is not None else ""
     return ShownReport(report, "" if is_said else told_by(report), url)

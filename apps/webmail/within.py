@@ -16,9 +16,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from apps.mailboxes.attachments import files_of, is_shown, may_be_packed
-from apps.mailboxes.models import Message, Part
+from apps.mailboxes.models import Direction, Message, Part
 from apps.mime.protection import PGP_ENCRYPTED, PGP_SIGNED, SMIME_ENCRYPTED, SMIME_SIGNED
 from apps.mime.unwrap import EXTERNAL_BODY, PARTIAL_MESSAGE
+from apps.reading.invitations import can_be_answered
 from apps.webmail.content_tokens import ContentKind
 from apps.webmail.files import Files, Link, show_files
 
@@ -73,6 +74,7 @@ class ShownInvitation:
     organiser: str
     people: str
     is_off: bool
+    can_be_answered: bool
 
 
 @dataclass(slots=True)
@@ -98,7 +100,7 @@ def show_within(message: Message, link: Link) -> Within:
     return Within(
         files=show_files(files[0], link, packed=of_all if of_all > 1 and may_be_packed(message) else 0),
         enclosed=[_enclosed(one, files[n], link) for n, one in enclosed.items()],
-        invitation=_invitation(contents["invitation"]) if contents.get("invitation") else None,
+        invitation=_invitation(contents["invitation"], message) if contents.get("invitation") else None,
         remarks=[str(REMARKS[code]) for code in contents.get("remarks", []) if code in REMARKS],
     )
 
@@ -124,7 +126,7 @@ def _enclosed(one: dict[str, Any], parts: list[Part], link: Link) -> ShownEnclos
     )
 
 
-def _invitation(one: dict[str, Any]) -> ShownInvitation:
+def _invitation(one: dict[str, Any], message: Message) -> ShownInvitation:
     method = one["method"]
     people = [_person(person) for person in one["people"]]
     if method == "REPLY" and people and one["answer"] in _ANSWERS:
@@ -140,6 +142,7 @@ def _invitation(one: dict[str, Any]) -> ShownInvitation:
         organiser=_person(one["organiser"]) if one["organiser"] else "",
         people=who,
         is_off=method == "CANCEL",
+        can_be_answered=message.direction != Direction.OUT and can_be_answered(message),
     )
 
 

@@ -18,7 +18,10 @@ class WrittenMail:
     """A new mail or an answer as typed. `idempotency_key` makes a repeated submit the same submission.
 
     `mends` is the id of a refused one that this is to mend, and `kept_files` are the numbers of its files that
-    were left where they are.
+    were left where they are. `document` is the editor's, as JSON, "" where `text` was written without it; `draft` is
+    what it was kept as, whose files go along. `quotes` is the message that stands quoted below, and `signs` the
+    signature. `seen` is the newest message that the page showed, and `despite` the reminders that were answered: None
+    for a page that cannot ask.
     """
 
     sender: str
@@ -34,6 +37,12 @@ class WrittenMail:
     cancel_if_replied: bool
     mends: str
     kept_files: frozenset[str]
+    document: str = ""
+    draft: str = ""
+    quotes: str = ""
+    signs: str = ""
+    seen: str = ""
+    despite: frozenset[str] | None = None
 
 
 def read_written_mail(request: HttpRequest) -> WrittenMail:
@@ -52,6 +61,12 @@ def read_written_mail(request: HttpRequest) -> WrittenMail:
         cancel_if_replied=bool(typed.get("cancel_if_replied")),
         mends=typed.get("mends", ""),
         kept_files=frozenset(typed.getlist("kept_file")),
+        document=typed.get("document", ""),
+        draft=typed.get("draft", ""),
+        quotes=typed.get("quotes", ""),
+        signs=typed.get("signs", ""),
+        seen=typed.get("seen", ""),
+        despite=frozenset(typed.getlist("despite")) if "reminds" in typed else None,
     )
 
 

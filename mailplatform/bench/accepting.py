@@ -5,12 +5,14 @@ machine is everybody's. Ours and the peer deliver while they accept: that too is
 """
 
 from dataclasses import dataclass, field
+from functools import partial
 
 from mailplatform.bench.errors import BenchFailed
 from mailplatform.bench.figures import RATES_HEADER, Runs, Table
 from mailplatform.bench.load import send_load
 from mailplatform.bench.mails import Mails, size_title
 from mailplatform.bench.peers import DOMAIN, Postfix, wait_delivered
+from mailplatform.bench.postfix_source import send_by_source
 from mailplatform.bench.processes import Cost, read_cpu_seconds
 from mailplatform.bench.stack import Product
 
@@ -18,6 +20,41 @@ RUNS = 3
 SESSIONS = 20
 LOADS = ((4, 600), (60, 200))  # kilobytes, mails
 _SENDER = "customer@bench.invalid"
+
+
+# kilobytes, mails of a run, whether connections are kept
+SOURCE_LOADS = ((4, 2000, True), (4, 1000, False), (60, 800, True), (60, 500, False))
+
+
+async def measure_intake(product: Product, floor_port: int, postfix: Postfix | None) -> Table:
+    """Taking mail and nothing else, by a generator that costs nothing: `postfix_source`. All three in one run.
+
+    Raises BenchFailed when a mail is refused or not filed.
+    """
+    table = Table(f"SMTP accept, {SESSIONS} sessions of smtp-source", RATES_HEADER)
+    table.notes.append("ours files and moves what it took beside it; bytes left for S3 when the load ended:")
+    for kilobytes, count, keeps in SOURCE_LOADS:
+        title = f"{size_title(kilobytes)}, {'connections kept' if keeps else 'a connection a mail'}"
+        load = partial(
+            send_by_source,
+            size_bytes=kilobytes * 1024,
+            count=count,
+            sessions=SESSIONS,
+            keeps_connections=keeps,
+        )
+        floor = Runs((await load(floor_port, recipient="anybody@floor.invalid"),))
+        peer = None
+        if postfix is not None:
+            peer = Runs((await load(postfix.port, recipient=f"box@{DOMAIN}"),))
+            await wait_delivered(postfix, count)
+            postfix.empty_maildir()
+        await product.wait_quiet()
+        before = await product.count_filed()
+        ours = Runs((await load(product.smtp_port, recipient=product.mailbox("shared")["address"]),))
+        table.notes.append(f"  {title}: {await product.count_spooled()} of {count}")
+        await product.wait_filed(before + count)
+        table.add_rates(title, ours, floor=floor, peer=peer)
+    return table
 
 
 @dataclass(slots=True)

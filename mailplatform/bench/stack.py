@@ -97,6 +97,10 @@ class Product:
     async def count_sent(self) -> int:
         return await self._count(_SENT)
 
+    async def count_spooled(self) -> int:
+        """How many contents wait for S3."""
+        return await self._count(_SPOOLED)
+
     async def wait_filed(self, count: int) -> float:
         """When (monotonic seconds, to 20 ms) so many were filed in all. Raises BenchFailed when no more come."""
         progress = Progress("mails were filed", count)

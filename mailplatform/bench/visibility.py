@@ -34,7 +34,7 @@ _POLL_SECONDS = 0.02
 # static/js/list.js waits as long after a notice, so that a burst of them costs one fetch.
 _PAGE_QUIET_SECONDS = 0.06
 _NEXT_OVER_REST = re.compile(r'"next":"https?://[^/"]+([^"]+)"')
-_NEXT_ROWS = re.compile(r'class="more"\s+hx-get="([^"]+)"')
+NEXT_ROWS = re.compile(r'class="more"\s+data-url="([^"]+)"')
 # Nothing more is heard of a mail after so long; the next may come.
 _SILENCE_SECONDS = 0.15
 
@@ -50,7 +50,7 @@ async def measure_visible(product: Product) -> Table:
     listed = _ListOf(
         over_rest, f"/api/v1/mailboxes/{shared['id']}/messages?folder=inbox&limit=50", _NEXT_OVER_REST
     )
-    rows = _ListOf(browser, f"/m/{shared['id']}/inbox/rows/", _NEXT_ROWS)
+    rows = _ListOf(browser, f"/m/{shared['id']}/inbox/rows/", NEXT_ROWS)
     try:
         await _measure_rest(table, product, listed)
         await _measure_browser(table, product, rows, headers)

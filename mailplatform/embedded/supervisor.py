@@ -145,9 +145,11 @@ class Supervisor:
         for server in (self._stack.postgres, self._stack.valkey):
             if server:
                 server.wait_ready(self._signals.pause)
+        self._log.say("bringing the database to what the processes expect")
         for preparation in self._preparations:
             self._complete(preparation)
         self._stack.wait_ready(self._signals.pause)
+        self._log.say("starting the processes")
         for process in self._processes:
             process.start()
         self._wait_until_ready(WebReadiness(environment))

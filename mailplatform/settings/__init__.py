@@ -41,7 +41,10 @@ INSTALLED_APPS = [
     "apps.tickets",
     "apps.outbound",
     "apps.webhooks",
+    "apps.notifications",
     "apps.automation",
+    "apps.reading",
+    "apps.writing",
     "apps.inbound",
     "apps.monitoring",
     "apps.erasure",
@@ -142,6 +145,7 @@ CHANNEL_LAYERS = {
 REDIS_URL = ENVIRONMENT.redis_url
 BROKER_URL = ENVIRONMENT.broker_url
 WORKER_THREADS = ENVIRONMENT.worker_threads
+RECEIVE_PROCESSES = ENVIRONMENT.receive_processes
 SENDING_PROCESSES = ENVIRONMENT.sending_processes
 PROVIDER_LIMITS_FILE = ENVIRONMENT.provider_limits_file
 
@@ -165,6 +169,7 @@ SMTP_TLS_CERTIFICATE: Path = ENVIRONMENT.smtp_tls_certificate or ENVIRONMENT.dat
 SMTP_TLS_KEY: Path = ENVIRONMENT.smtp_tls_key or SMTP_TLS_CERTIFICATE
 SMTP_TRUSTED_NETWORKS = ENVIRONMENT.smtp_trusted_networks
 WEBHOOK_ALLOWED_NETWORKS = ENVIRONMENT.webhook_allowed_networks
+FETCH_ALLOWED_NETWORKS = ENVIRONMENT.fetch_allowed_networks
 MAIL_HOSTNAME = ENVIRONMENT.mail_hostname
 DNS_SERVERS = list(ENVIRONMENT.dns_servers)
 ARC_TRUSTED_SEALERS = list(ENVIRONMENT.arc_trusted_sealers)
@@ -197,6 +202,7 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_HSTS_SECONDS = 31_536_000 if _HTTPS else 0
 X_FRAME_OPTIONS = "DENY"
+CSRF_FAILURE_VIEW = "apps.webmail.views.troubles.stale_form"
 
 # No 'self' for scripts: an uploaded .js on our own origin would pass it. Nonces only.
 CONTENT_SECURITY_POLICY = {
@@ -205,7 +211,7 @@ CONTENT_SECURITY_POLICY = {
         "script-src": [NONCE],
         "style-src": ["'self'"],
         # Thumbnails; bodies have a frame and a policy of their own.
-        "img-src": ["'self'", "data:", CONTENT_ORIGIN],
+        "img-src": ["'self'", "data:", "blob:", CONTENT_ORIGIN],
         "font-src": ["'self'"],
         "connect-src": ["'self'", WEB_ORIGIN.replace("http", "ws", 1)],
         "frame-src": [CONTENT_ORIGIN],
@@ -213,6 +219,8 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": ["'none'"],
         "base-uri": ["'none'"],
         "manifest-src": ["'self'"],
+        # One script by its full address, for a service worker has no nonce.
+        "worker-src": [f"{WEB_ORIGIN}/service-worker.js"],
     }
 }
 
@@ -281,6 +289,9 @@ DATA_DIR = ENVIRONMENT.data_dir
 # What forgetting a customer removes, in this order; every other table is rewritten after them (apps/erasure/walk.py).
 ERASURE_STEPS = [
     "apps.inbound.erasing.Arrivals",
+    "apps.writing.erasing.Drafts",
+    "apps.writing.erasing.DraftFiles",
+    "apps.writing.erasing.Correspondents",
     "apps.inbound.erasing.ReceivedMail",
     "apps.tickets.erasing.HeldMail",
     "apps.outbound.erasing.Refused",

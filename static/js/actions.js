@@ -36,13 +36,18 @@ export function startActions() {
     const dialog = detail.ctx.target;
     if (dialog?.id === "mover" && !dialog.open) dialog.showModal();
   });
-  document.addEventListener("htmx:response:error", ({ detail }) => complain(detail.ctx.response.status));
+  document.addEventListener("htmx:response:error", ({ detail }) => {
+    const { status } = detail.ctx.response;
+    // A page that is older than the session, or one without: what was pressed can be pressed again afterwards.
+    if (status === 401 || status === 403) post("/session/", new URLSearchParams()).catch(({ status: again }) => complain(again));
+    if (status !== 401) complain(status);
+  });
   document.addEventListener("htmx:error", () => complain(0));
 }
 
 /** Say that something did not work, in words that fit the status. */
 export function complain(status) {
-  const key = status === 0 ? "unreachable" : status === 404 ? "gone" : status === 503 ? "unavailable" : "failed";
+  const key = status === 0 ? "unreachable" : status === 401 ? "signed_out" : status === 404 ? "gone" : status === 503 ? "unavailable" : "failed";
   toast(say(key), { tone: "bad" });
 }
 
@@ -73,7 +78,7 @@ async function unleave({ url, thread, folder }, bringBack) {
 }
 
 /** After a conversation has left: the next one on a wide screen, the list on a narrow one. */
-function showNext(list) {
+export function showNext(list) {
   const isOpen = document.getElementById("conversation");
   if (!isOpen) return;
   const next = list?.currentRow?.querySelector("a");

@@ -1,40 +1,82 @@
 // <conversation-list>: the rows of a folder. One roving focus, live changes merged in, more rows as one scrolls.
 //
-// Live changes never move what a person is on. Rows that changed are replaced where they stand. New ones are put in at
-// once only when nobody is in the list: it is scrolled to its top, no row has the focus, and no conversation is open;
-// otherwise a pill says how many there are, and they come when it is pressed.
+// Live changes never move what a person is on. Rows that changed are replaced where they stand, those that have gone are
+// taken out, on every page in sight. New ones are put in at once only when nobody is in the list: it is scrolled to its
+// top, no row has the focus, and no conversation is open; otherwise a pill says how many there are, and they come when it
+// is pressed.
 
-import { fragment } from "./request.js";
+import { Pages } from "./list_pages.js";
+import { findPlace, isReturn, keepPlace } from "./list_place.js";
+import { fragment, said } from "./request.js";
 import { say } from "./words.js";
 
 const QUIET_MS = 60;
 const RETRY_MS = 3_000;
+const KEEP_PLACE_AFTER_MS = 200;
+
+/** Whether Tab stops at a row: at its box and its link. One row of the list is such a stop. */
+function reach(link, on) {
+  for (const stop of [link, link.closest(".row").querySelector("[data-picks]")]) stop.tabIndex = on ? 0 : -1;
+}
 
 class ConversationList extends HTMLElement {
   #arrivals = 0;
   #timer = 0;
+  #placeTimer = 0;
   #refreshing = false;
   #again = false;
   #awaited = new Set();
+  #firstEndsAt = "";
 
   connectedCallback() {
     this.rowsElement = this.querySelector(".rows");
     this.scroller = this.querySelector(".scroll");
     this.onChanged = ({ detail }) => {
-      if (detail.mailbox === null || detail.mailbox === this.dataset.mailbox) this.#soon();
+      if (detail.mailbox === null || detail.mailbox === this.dataset.mailbox) this.#doubt();
     };
     document.addEventListener("mail:changed", this.onChanged);
     this.addEventListener("click", (event) => this.#onClick(event));
     this.addEventListener("focusin", (event) => this.#onFocus(event));
-    this.#markOpen(location.pathname);
-    this.#makeRoving();
-    this.#watchEnd();
+    this.pages = new Pages(this.rowsElement, this.scroller, {
+      url: this.dataset.rowsUrl,
+      changed: () => this.#onPages(),
+      rested: () => this.pages.due().length && this.#soon(),
+    });
+    this.#onPages();
+    this.#keepPlace();
   }
 
   disconnectedCallback() {
     document.removeEventListener("mail:changed", this.onChanged);
-    this.observer?.disconnect();
+    removeEventListener("pagehide", this.onLeave);
+    this.pages.stop();
     clearTimeout(this.#timer);
+    clearTimeout(this.#placeTimer);
+  }
+
+  /** Rows have come or gone: which is open, which is reached by Tab, which are ticked. */
+  #onPages() {
+    this.#markOpen(location.pathname);
+    this.#makeRoving();
+    this.dispatchEvent(new CustomEvent("list:rows", { bubbles: true }));
+  }
+
+  #keepPlace() {
+    this.onLeave = () => keepPlace(this, this.pages, this.scroller);
+    addEventListener("pagehide", this.onLeave);
+    this.scroller.addEventListener("scroll", () => {
+      clearTimeout(this.#placeTimer);
+      this.#placeTimer = setTimeout(this.onLeave, KEEP_PLACE_AFTER_MS);
+    }, { passive: true });
+    this.addEventListener("click", this.onLeave, { capture: true });
+    if (!isReturn()) return;
+    // On a narrow screen that shows a conversation the list has no height, and so no place, until it is seen.
+    const seen = new ResizeObserver(() => {
+      if (!this.scroller.clientHeight) return;
+      seen.disconnect();
+      findPlace(this, this.pages, this.scroller);
+    });
+    seen.observe(this.scroller);
   }
 
   get links() {
@@ -68,10 +110,11 @@ class ConversationList extends HTMLElement {
     const link = this.openLink;
     link?.removeAttribute("aria-current");
     link?.focus({ preventScroll: true });
+    link?.scrollIntoView({ block: "nearest" });
   }
 
   row(thread) {
-    return this.querySelector(`#row-${CSS.escape(thread)}`);
+    return this.pages.find(`row-${thread}`);
   }
 
   /** Take a row out of sight at once; the returned function brings it back. Opens the next one when it was open. */
@@ -97,7 +140,7 @@ class ConversationList extends HTMLElement {
   /** Let a conversation that comes back (an undone archiving) in at its place, whoever is in the list. */
   await(thread) {
     this.#awaited.add(`row-${thread}`);
-    this.#soon();
+    this.#doubt();
   }
 
   #onClick(event) {
@@ -114,20 +157,27 @@ class ConversationList extends HTMLElement {
   #onFocus(event) {
     const link = event.target.closest(".row > a");
     if (!link) return;
-    for (const other of this.querySelectorAll('.row > a[tabindex="0"]')) other.tabIndex = -1;
-    link.tabIndex = 0;
+    for (const other of this.querySelectorAll('.row > a[tabindex="0"]')) reach(other, false);
+    reach(link, true);
   }
 
   #makeRoving() {
     const links = this.links;
     const kept = links.find((link) => link.tabIndex === 0 && link.hasAttribute("tabindex")) ?? this.openLink ?? links[0];
-    for (const link of links) link.tabIndex = link === kept ? 0 : -1;
+    for (const link of links) reach(link, link === kept);
   }
 
   #markOpen(path) {
+    // The one that is being opened is not in the address yet.
+    if (this.openLink) return;
     for (const link of this.links) {
       if (link.pathname === path) link.setAttribute("aria-current", "true");
     }
+  }
+
+  #doubt() {
+    this.pages.doubt();
+    this.#soon();
   }
 
   #soon() {
@@ -142,8 +192,7 @@ class ConversationList extends HTMLElement {
     }
     this.#refreshing = true;
     try {
-      const page = await fragment(this.dataset.rowsUrl);
-      if (this.isConnected) this.#merge([...page.querySelectorAll(".row")], page.querySelector(".more"));
+      for (const page of this.pages.due()) await this.#renew(page);
     } catch (error) {
       // What changed is still unseen: ask again soon. The connection's own state is shown elsewhere.
       console.warn("the list was not refreshed:", error.message);
@@ -157,22 +206,68 @@ class ConversationList extends HTMLElement {
     }
   }
 
-  #merge(fresh, more) {
-    const ids = new Set(fresh.map((row) => row.id));
-    const oldest = more ? fresh.at(-1)?.dataset.at : "";
-    const busy = this.#isBusy();
-    for (const row of this.querySelectorAll(".row")) {
-      const isKept = ids.has(row.id) || row.dataset.at < oldest || row.querySelector("a[aria-current], a:focus");
-      if (!isKept) row.remove();
+  async #renew(page) {
+    const before = said();
+    page.isOld = false;
+    try {
+      const found = await fragment(page.url);
+      if (!this.isConnected || !this.pages.pages.includes(page)) return;
+      if (said() === before) this.#merge(page, [...found.querySelectorAll(".row")], found.querySelector(".more"));
+      else {
+        // The answer may be from before what was said, and would take back what the rows have shown.
+        page.isOld = true;
+        this.#again = true;
+      }
+    } catch (error) {
+      page.isOld = true;
+      throw error;
     }
-    const arrived = fresh.filter((row) => !this.querySelector(`#${CSS.escape(row.id)}`));
-    for (const row of fresh) this.#replace(row);
-    if (busy) this.#letAwaitedIn(fresh);
-    else this.#settle(fresh, arrived);
-    this.#arrivals = busy ? arrived.filter((row) => !this.row(row.id.slice(4))).length : 0;
-    this.#showPill();
+  }
+
+  #merge(page, fresh, more) {
+    const isFirst = page === this.pages.first;
+    const endsAt = more ? fresh.at(-1)?.dataset.at : "";
+    if (isFirst) this.#firstEndsAt = endsAt;
+    const isBusy = this.#isBusy();
+    const known = fresh.map((row) => this.pages.has(row.id));
+    this.#steadily(() => {
+      this.#takeOut(page, new Set(fresh.map((row) => row.id)), endsAt);
+      for (const row of fresh) this.#replace(row);
+    });
+    if (isFirst) {
+      // What follows the last one known has come up from below: it is not new.
+      const last = known.lastIndexOf(true);
+      const arrived = fresh.filter((_row, at) => !known[at] && (last < 0 || at < last));
+      if (isBusy) this.#letIn(page, fresh, (row) => this.#awaited.has(row.id) || !arrived.includes(row));
+      else this.#settle(fresh, arrived);
+      this.#arrivals = isBusy ? arrived.filter((row) => !this.pages.has(row.id)).length : 0;
+      this.#showPill();
+    } else this.#letIn(page, fresh, (row) => this.#awaited.has(row.id));
     this.#showEmptiness();
-    this.#makeRoving();
+    this.#onPages();
+  }
+
+  /** Take out the rows of a page that its answer does not have, unless somebody is on them. */
+  #takeOut(page, ids, endsAt) {
+    const isFirst = page === this.pages.first;
+    const rows = isFirst ? [...this.querySelectorAll(".row")] : this.pages.rowsOf(page);
+    for (const row of rows) {
+      // Mail that came since has moved a row among those of the first page, wherever it stands.
+      const isElsewhere = row.dataset.at < endsAt || (!isFirst && row.dataset.at >= this.#firstEndsAt);
+      if (ids.has(row.id) || isElsewhere || row.querySelector("a[aria-current], a:focus, :checked")) continue;
+      this.pages.forget(row);
+      row.remove();
+    }
+  }
+
+  /** Change rows while the one that somebody is on, or points at, stays where it is in sight. */
+  #steadily(change) {
+    const { top, bottom } = this.scroller.getBoundingClientRect();
+    const place = (row) => row?.getBoundingClientRect().top;
+    const held = [this.currentRow, this.querySelector(".row:hover")].find((row) => place(row) >= top && place(row) < bottom);
+    const was = place(held);
+    change();
+    if (held?.isConnected && place(held) !== was) this.scroller.scrollTop += place(held) - was;
   }
 
   #isBusy() {
@@ -186,8 +281,11 @@ class ConversationList extends HTMLElement {
     if (!row) return;
     const link = row.querySelector("a");
     const freshLink = fresh.querySelector("a");
+    // What was put away and has news since is back.
+    if (row.dataset.at !== fresh.dataset.at) row.classList.remove("leaving");
     row.dataset.at = fresh.dataset.at;
-    row.classList.toggle("unread", fresh.classList.contains("unread"));
+    row.dataset.labels = fresh.dataset.labels;
+    for (const flag of ["unread", "starred"]) row.classList.toggle(flag, fresh.classList.contains(flag));
     if (link.innerHTML !== freshLink.innerHTML) link.innerHTML = freshLink.innerHTML;
   }
 
@@ -196,11 +294,13 @@ class ConversationList extends HTMLElement {
     const known = this.querySelector(".row") !== null || this.dataset.settled !== undefined;
     let anchor = null;
     for (const row of fresh) {
-      const own = this.querySelector(`#${CSS.escape(row.id)}`) ?? document.importNode(row, true);
+      const here = this.querySelector(`#${CSS.escape(row.id)}`);
+      const own = here ?? document.importNode(row, true);
       const wanted = anchor ? anchor.nextElementSibling : this.rowsElement.firstElementChild;
       if (own !== wanted) this.rowsElement.insertBefore(own, wanted);
-      if (arrived.includes(row)) {
-        if (known) own.classList.add("arrived");
+      if (!here) {
+        if (known && arrived.includes(row)) own.classList.add("arrived");
+        this.pages.adopt(own, this.pages.first);
         window.htmx.process(own);
       }
       anchor = own;
@@ -209,14 +309,18 @@ class ConversationList extends HTMLElement {
     if (arrived.length) this.#announce(arrived.length);
   }
 
-  #letAwaitedIn(fresh) {
-    let before = null;
+  /** Put those rows of a page that are `wanted` into their places, whoever is in the list. */
+  #letIn(page, fresh, wanted) {
+    const here = (row) => this.querySelector(`#${CSS.escape(row.id)}`);
+    let before = fresh.map(here).find(Boolean)?.previousElementSibling ?? null;
     for (const row of fresh) {
-      const own = this.querySelector(`#${CSS.escape(row.id)}`);
+      const own = here(row);
       if (own) before = own;
-      else if (this.#awaited.delete(row.id)) {
+      else if (wanted(row) && !this.pages.has(row.id)) {
+        this.#awaited.delete(row.id);
         const added = document.importNode(row, true);
         this.rowsElement.insertBefore(added, before ? before.nextSibling : this.rowsElement.firstChild);
+        this.pages.adopt(added, page);
         window.htmx.process(added);
         before = added;
       }
@@ -238,13 +342,11 @@ class ConversationList extends HTMLElement {
   }
 
   #takeArrivals() {
-    this.#arrivals = 0;
-    this.scroller.scrollTop = 0;
     fragment(this.dataset.rowsUrl).then((page) => {
-      const fresh = [...page.querySelectorAll(".row")];
-      const arrived = fresh.filter((row) => !this.querySelector(`#${CSS.escape(row.id)}`));
-      this.#settle(fresh, arrived);
-      this.#makeRoving();
+      this.#arrivals = 0;
+      this.pages.reset(page);
+      this.scroller.scrollTop = 0;
+      this.#onPages();
       this.#showPill();
       this.links[0]?.focus({ preventScroll: true });
     }, () => this.#showPill());
@@ -253,12 +355,6 @@ class ConversationList extends HTMLElement {
   #showEmptiness() {
     const empty = this.querySelector(".empty");
     if (empty) empty.hidden = this.links.length > 0;
-  }
-
-  /** htmx loads the next page when the sentinel is revealed; new rows join the roving focus. */
-  #watchEnd() {
-    this.observer = new MutationObserver(() => this.#makeRoving());
-    this.observer.observe(this.rowsElement, { childList: true });
   }
 }
 

@@ -75,16 +75,29 @@ function closeAll() {
 
 function drawSkeletons() {
   const timers = new WeakMap();
+  // A narrow screen shows where the answer will be, and goes back to the list if none comes.
+  const draw = (target) => {
+    target.dataset.loading = "";
+    target.ariaBusy = "true";
+    if (shell()?.dataset.pane !== "list") return;
+    target.dataset.shownEarly = "";
+    showPane("reading");
+  };
+  for (const name of ["htmx:response:error", "htmx:error"]) {
+    document.addEventListener(name, () => document.querySelector("#reading[data-shown-early]") && showPane("list"));
+  }
   document.addEventListener("htmx:before:request", ({ detail }) => {
     const target = detail.ctx.target;
     if (target?.id !== "reading") return;
     clearTimeout(timers.get(target));
-    timers.set(target, setTimeout(() => { target.dataset.loading = ""; }, SKELETON_AFTER_MS));
+    timers.set(target, setTimeout(() => draw(target), SKELETON_AFTER_MS));
   });
   document.addEventListener("htmx:finally:request", ({ detail }) => {
     const target = detail.ctx.target;
     if (!target?.dataset) return;
     clearTimeout(timers.get(target));
     delete target.dataset.loading;
+    delete target.dataset.shownEarly;
+    target.ariaBusy = null;
   });
 }

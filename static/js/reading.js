@@ -1,7 +1,7 @@
 // The open conversation: marked read once it is shown, kept fresh while it is open, and the rail's figures beside it.
 
 import { currentList } from "./list.js";
-import { fragment, post } from "./request.js";
+import { fragment, post, said } from "./request.js";
 import { toast } from "./toasts.js";
 import { say } from "./words.js";
 
@@ -91,14 +91,29 @@ async function refreshRail() {
   }
 }
 
+/** What is open was fetched before something changed: bring it up to date. */
+export async function refreshOpen() {
+  try {
+    await refreshConversation(null);
+  } catch (error) {
+    console.warn("the conversation was not refreshed:", error.message);
+  }
+}
+
 /** Only messages and ticket chips are replaced: the answer being written is left alone. */
 async function refreshConversation(mailbox) {
   const open = openConversation();
   if (!open || (mailbox && mailbox !== open.dataset.mailbox)) return;
   const unfolded = open.querySelector("details.middle[open]")?.dataset.before;
+  const before = said();
   const page = await fragment(unfolded ? `${open.dataset.url}?unfolded=${unfolded}` : open.dataset.url);
   const fresh = page.getElementById("conversation");
   if (openConversation() !== open || !fresh) return;
+  if (said() !== before) {
+    // The page may be from before what was said, and would take back what its answer has shown.
+    refresh(null);
+    return;
+  }
   if (fresh.dataset.thread !== open.dataset.thread) {
     // Somebody merged it while it was open. What is being written here is not taken away; the way there is offered.
     const run = () => window.htmx.ajax("GET", fresh.dataset.url, { target: "#reading", swap: "innerHTML", push: "true" });
@@ -106,12 +121,19 @@ async function refreshConversation(mailbox) {
     return;
   }
   for (const id of ["messages", "about", "bar"]) {
-    // Another conversation may have been opened while the one before was morphed.
+    // Another conversation may have been opened, or something said, while the part before was morphed.
     if (openConversation() !== open) return;
+    if (said() !== before) {
+      refresh(null);
+      return;
+    }
     const part = page.getElementById(id);
     const old = document.getElementById(id);
     if (!part || !old || old.querySelector("details.menu[open]")) continue;
-    if (id === "messages") keepOpened(old, part);
+    if (id === "messages") {
+      keepOpened(old, part);
+      keepChosen(old, part);
+    }
     await morph(old, part.outerHTML);
   }
   if (fresh.dataset.unread !== undefined && open.dataset.leftUnread === undefined) {
@@ -125,6 +147,14 @@ function keepOpened(old, fresh) {
   for (const closed of fresh.querySelectorAll("details.msg")) {
     const shownNow = old.querySelector(`section#${CSS.escape(closed.id)}, details[open]#${CSS.escape(closed.id)}`);
     if (shownNow) closed.replaceWith(shownNow.cloneNode(true));
+  }
+}
+
+/** What a person has just chosen to see is shown, whether the server has heard of it yet or not. */
+function keepChosen(old, fresh) {
+  for (const body of old.querySelectorAll(".body[data-looking]")) {
+    const shownNow = body.closest("[id^='message-']");
+    if (shownNow) fresh.querySelector(`#${CSS.escape(shownNow.id)}`)?.replaceWith(shownNow.cloneNode(true));
   }
 }
 
@@ -153,7 +183,7 @@ async function refreshPage() {
 }
 
 /** Morphing keeps focus, open folds and frames whose address is the same. */
-function morph(target, html) {
+export function morph(target, html) {
   const open = new Set([...target.querySelectorAll("details[open][id]")].map((details) => details.id));
   return window.htmx.swap({ text: html, target, swap: "outerMorph", sourceElement: target }).then(() => {
     for (const id of open) document.getElementById(id)?.setAttribute("open", "");

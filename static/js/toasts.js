@@ -1,5 +1,7 @@
 // One short sentence at the foot of the page, with at most one thing to do about it.
 
+import { say } from "./words.js";
+
 const STAYS_MS = 6_000;
 
 let current = null;
@@ -35,6 +37,7 @@ function button({ label, run }, remove) {
   element.type = "button";
   element.className = "btn";
   element.textContent = label;
+  if (label === say("undo")) element.dataset.command = "undo";
   element.addEventListener("click", () => {
     remove();
     run();

@@ -6,7 +6,8 @@ import pytest
 from django.db import connection
 
 from apps.api.views import mailboxes
-from apps.blobs.services import SPOOL_BOUND_BYTES, offload
+from apps.blobs.offloading import offload
+from apps.blobs.services import SPOOL_BOUND_BYTES
 from tests.api.client import Api
 from tests.arrivals import arrive
 from tests.mail import raw_mail

@@ -43,7 +43,7 @@ async def call(chunks: Sequence[int], *, declared: bytes | None = None) -> tuple
 
     headers = [(b"content-length", declared)] if declared is not None else []
     scope: Any = {"type": "http", "method": "POST", "path": "/api/v1/messages", "headers": headers}
-    await BodyLimit(application, LIMIT)(scope, receive, send)
+    await BodyLimit(application, LIMIT, page=str)(scope, receive, send)
     return answers, application
 
 
@@ -82,5 +82,5 @@ async def test_other_connections_are_left_alone() -> None:
         seen.append(scope["type"])
 
     line: Any = object()
-    await BodyLimit(application, LIMIT)({"type": "websocket"}, line, line)
+    await BodyLimit(application, LIMIT, page=str)({"type": "websocket"}, line, line)
     assert seen == ["websocket"]

@@ -4,7 +4,8 @@ import uuid
 
 import pytest
 
-from apps.mailboxes.models import Message
+from apps.mailboxes.models import MailboxKind, Message
+from apps.mailboxes.services import create_mailbox
 from apps.tickets.models import Ticket
 from tests.api.client import Api
 from tests.arrivals import arrive
@@ -68,6 +69,27 @@ def test_what_is_wrong_is_named(api: Api, stranger: House, road: str) -> None:
         answer = api.post(f"/tickets/{house_ticket}/{road}", {"into": into, **more})
         assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "into")
     assert api.post(f"/tickets/{foreign}/{road}", {"into": house_ticket, **more}).status_code == 404
+
+
+def test_who_would_move_mail_to_another_mailbox_is_told_why_not(api: Api, house: House) -> None:
+    sales = create_mailbox(
+        house.organisation,
+        address="sales@house.test",
+        name="Sales",
+        kind=MailboxKind.SHARED,
+        members=[house.alice],
+    )
+    arrive(sales, message_id="c@x")
+    body = {"message": message_id("aa@x"), "into": ticket_id(3)}
+    for road in ("move", "merge"):
+        answer = api.post(
+            f"/tickets/{ticket_id(1)}/{road}", body if road == "move" else {"into": ticket_id(3)}
+        )
+        [told] = answer.json()["errors"]
+        assert (answer.status_code, told["field"]) == (422, "into")
+        assert "#3 is a ticket of another mailbox, Sales." in told["detail"]
+        assert "forward it" in told["detail"]
+    assert held(api, 1) == ["a@x", "aa@x"]
 
 
 def test_a_message_that_is_elsewhere_is_a_conflict(api: Api) -> None:

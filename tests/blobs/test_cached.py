@@ -5,10 +5,12 @@ import pytest
 from django.core.cache import cache
 
 from apps.blobs import cached
+from apps.blobs.lean_store import Span
 from apps.blobs.models import Blob
 from apps.blobs.object_store import object_store
+from apps.blobs.offloading import offload
 from apps.blobs.selectors import read_many
-from apps.blobs.services import offload, put, stage
+from apps.blobs.services import put, stage
 from tests.people import House
 
 NOW = 1_000_000.0 * cached.KEPT_SECONDS
@@ -24,13 +26,18 @@ def _a_window_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
 def fetched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The keys S3 was asked for."""
     asked: list[str] = []
-    really = object_store().get_many
+    whole, pieces = object_store().get_many, object_store().get_spans
 
     def get_many(keys: Sequence[str]) -> dict[str, bytes]:
         asked.extend(keys)
-        return really(keys)
+        return whole(keys)
+
+    def get_spans(spans: Sequence[Span]) -> dict[Span, bytes]:
+        asked.extend(span.key for span in spans)
+        return pieces(spans)
 
     monkeypatch.setattr(object_store(), "get_many", get_many)
+    monkeypatch.setattr(object_store(), "get_spans", get_spans)
     return asked
 
 

@@ -12,8 +12,9 @@ from apps.blobs.discarding import UnreferencedWalk, delete_discarded, discard
 from apps.blobs.errors import BlobMissing, ObjectStoreUnavailable
 from apps.blobs.models import Blob, DiscardedObject, SpooledBytes, Thumbnail
 from apps.blobs.object_store import object_store
+from apps.blobs.offloading import offload
 from apps.blobs.selectors import read
-from apps.blobs.services import SPOOL_BOUND_BYTES, offload, put, stage
+from apps.blobs.services import SPOOL_BOUND_BYTES, put, stage
 from apps.inbound.ingest import ingest_due
 from apps.inbound.receiving import Envelope, accept_message
 from apps.mailboxes.models import Message

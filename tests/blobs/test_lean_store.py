@@ -75,7 +75,7 @@ def test_a_store_that_hangs_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) 
 def test_a_store_to_which_no_line_opens_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
     tries = []
 
-    def hang(_self: LeanStore) -> None:
+    def hang(_self: LeanStore, _seconds: float) -> None:
         tries.append(1)
         raise TimeoutError
 

@@ -6,13 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 from PIL import Image
 
 from apps.blobs import thumbnails
-from apps.blobs.models import Blob, Thumbnail
+from apps.blobs.models import Blob, OutOfTime, Thumbnail
 from apps.blobs.selectors import read
 from apps.blobs.services import put, stage
-from apps.blobs.thumbnails import NotYet, thumbnail_of
+from apps.blobs.thumbnails import AGAIN_AFTER, NotYet, thumbnail_of
 from apps.mime.pictures import BOX
 from tests.people import House
 from tests.pictures import bomb_png, photograph_held_upright, picture, windows_program
@@ -92,6 +93,35 @@ def test_a_picture_that_takes_too_long_is_given_up_and_the_next_is_made(
     assert thumbnail_of(kept(house, picture(size=(4000, 4000)))).refused_because == "took_too_long"
     monkeypatch.undo()
     assert thumbnail_of(kept(house, picture())).image is not None
+
+
+def refused_so_far(blob: Blob) -> Thumbnail:
+    """Looked at again after so long a time that it may be tried again."""
+    Thumbnail.objects.filter(source=blob).update(made_at=timezone.now() - AGAIN_AFTER)
+    return thumbnail_of(blob)
+
+
+def test_a_picture_for_which_there_was_no_time_is_tried_again_later(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blob = kept(house, picture(size=(4000, 4000)))
+    monkeypatch.setattr(thumbnails, "DECODING_SECONDS", 0.0)
+    first = thumbnail_of(blob)
+    monkeypatch.undo()
+    assert not first.is_refused_for_good
+    assert thumbnail_of(blob) == first, "not at once: who scrolls up and down would ask each time"
+    assert refused_so_far(blob).image is not None
+    assert Thumbnail.objects.get().refused_because == ""
+
+
+def test_a_picture_is_tried_three_times_and_no_more(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    blob = kept(house, picture(size=(4000, 4000)))
+    monkeypatch.setattr(thumbnails, "DECODING_SECONDS", 0.0)
+    told = [thumbnail_of(blob), refused_so_far(blob), refused_so_far(blob)]
+    assert [one.refused_because for one in told] == list(OutOfTime)
+    assert [one.is_refused_for_good for one in told] == [False, False, True]
+    monkeypatch.setattr(thumbnails, "_make", lambda _content: pytest.fail("a fourth time"))
+    assert refused_so_far(blob).refused_because == OutOfTime.THRICE
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import uvicorn
@@ -15,6 +16,7 @@ from django.conf import settings
 from django.core.cache import cache
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
+from tests.browser.access import violations
 from tests.people import PASSWORD
 from tests.polling import wait_until
 
@@ -31,6 +33,8 @@ CHROMIUM_FLAGS = [
     "--no-first-run",
 ]
 SYSTEM_CHROMIUM = Path("/usr/bin/chromium")
+Scheme = Literal["light", "dark"]
+SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 SCREENSHOTS = settings.BASE_DIR / "var" / "screenshots"
 
 
@@ -88,14 +92,26 @@ def context(chromium: Browser, web: str) -> Iterator[BrowserContext]:
 
 
 @pytest.fixture
-def page(context: BrowserContext) -> Iterator[Page]:
+def foreseen() -> set[int]:
+    """The statuses that a test brings about; the browser calls every such answer an error.
+
+    An answer of 422 is how a form says what is wrong. 0: none, because the test cuts the line.
+    """
+    return {422}
+
+
+@pytest.fixture
+def page(context: BrowserContext, foreseen: set[int]) -> Iterator[Page]:
     """A page that fails its test when the console heard an error, a violated policy or an uncaught exception."""
     page = context.new_page()
     complaints: list[str] = []
 
     def hear(message: ConsoleMessage) -> None:
-        # An answer of 422 is how a form says what is wrong; the browser calls every such answer an error.
-        if message.type in ("error", "warning") and "status of 422" not in message.text:
+        said = message.text.replace("net::ERR_INTERNET_DISCONNECTED", "a status of 0").replace(
+            "answered 0", "a status of 0"
+        )
+        is_foreseen = any(f"status of {status}" in said for status in foreseen)
+        if message.type in ("error", "warning") and not is_foreseen:
             complaints.append(f"{message.type}: {message.text}")
 
     page.on("console", hear)
@@ -119,18 +135,28 @@ def sign_in(page: Page) -> Callable[[str], None]:
 
 @pytest.fixture
 def photograph(page: Page, request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Keep what the page looks like in both sizes and both schemes, as var/screenshots/NAME-SIZE-SCHEME.png."""
+    """Keep what the page looks like, as var/screenshots/NAME-SIZE-SCHEME.png: the first size in light and the last in
+    dark, and with --whole-matrix each size in both.
+
+    So every state that is shown is also judged: it must keep to WCAG 2.2 AA, as far as axe can tell.
+    """
+
+    whole = request.config.getoption("--whole-matrix")
 
     def take(name: str, *, sizes: tuple[int, ...] = (1440, 360)) -> None:
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-        for width in sizes:
+        found: list[str] = []
+        matrix: list[tuple[int, Scheme]] = [(width, scheme) for width in sizes for scheme in SCHEMES]
+        sample: list[tuple[int, Scheme]] = [(sizes[0], "light"), (sizes[-1], "dark")]
+        for width, scheme in matrix if whole else sample:
             page.set_viewport_size({"width": width, "height": 900 if width > 500 else 740})
-            for scheme in ("light", "dark"):
-                page.emulate_media(color_scheme=scheme)
-                page.evaluate("document.fonts.ready")
-                path = SCREENSHOTS / f"{name}-{width}-{scheme}.png"
-                page.screenshot(path=path, caret="initial", animations="disabled")
+            page.emulate_media(color_scheme=scheme)
+            page.evaluate("document.fonts.ready")
+            path = SCREENSHOTS / f"{name}-{width}-{scheme}.png"
+            page.screenshot(path=path, caret="initial", animations="disabled")
+            found += [f"{path.stem}: {one}" for one in violations(page)]
         page.set_viewport_size({"width": 1440, "height": 900})
         page.emulate_media(color_scheme="light")
+        assert found == []
 
     return take

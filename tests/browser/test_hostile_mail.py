@@ -1,5 +1,6 @@
 """Hostile mail in a real browser: it runs nothing, fetches nothing, and says where its links lead."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -66,8 +67,8 @@ def test_hostile_mail_runs_nothing_and_fetches_nothing(
     expect(frame.get_by_text("Since this morning")).to_be_visible()
     expect(frame.get_by_text("leads to evil.example")).to_be_visible()
     expect(frame.locator("script, form, iframe, [onclick]")).to_have_count(0)
-    expect(page.get_by_text("Pictures from other servers are not loaded.")).to_be_visible()
-    expect(page).to_have_title("Login loop after password reset")
+    expect(page.get_by_text("1 tracking pixel was left out.")).to_be_visible()
+    expect(page).to_have_title(re.compile(r"^(\(\d+\) )?Login loop after password reset$"))
 
     expect(frame.get_by_text("the words of Monday")).to_have_count(0)
     frame.get_by_text("Quoted text").click()

@@ -42,3 +42,35 @@ def test_an_invitation_is_a_card_beside_the_words(
     page.goto(address_of(house, message))
     expect(page.locator(".invitation")).to_contain_text("Look at the lamp")
     photograph("within-invitation")
+
+
+@pytest.mark.matrix
+def test_an_invitation_is_answered_by_one_press_and_taken_back(
+    house: House, page: Page, sign_in: Callable[[str], None], photograph: Callable[..., None]
+) -> None:
+    message = arrive(house.support, multipart("alternative", mail(b"Please come."), INVITATION))
+    sign_in(house.alice.email)
+    page.goto(address_of(house, message))
+    card = page.locator(".invitation")
+    card.get_by_role("button", name="Yes").click()
+    expect(card.get_by_role("button", name="Yes")).to_have_attribute("aria-pressed", "true")
+    expect(page.locator(".toast")).to_contain_text("You accept. The organiser is told.")
+    expect(card.get_by_text("Another answer replaces it.")).to_be_visible()
+    photograph("invitation-answered")
+    page.locator(".toast").get_by_role("button", name="Undo").click()
+    expect(card.get_by_role("button", name="Yes")).to_have_attribute("aria-pressed", "false")
+
+
+def test_a_list_is_left_or_its_page_is_shown(
+    house: House, page: Page, sign_in: Callable[[str], None], photograph: Callable[..., None]
+) -> None:
+    head = b"From: news@shop.example\r\nTo: support@house.test\r\nSubject: News\r\n"
+    message = arrive(
+        house.support, head + b"List-Unsubscribe: <mailto:leave@shop.example>\r\n\r\nNew lamps.\r\n"
+    )
+    sign_in(house.alice.email)
+    page.goto(address_of(house, message))
+    page.get_by_role("button", name="Unsubscribe").click()
+    expect(page.locator(".toast")).to_contain_text("A mail that leaves the list is on its way.")
+    expect(page.get_by_text("You left this list on")).to_be_visible()
+    photograph("list-left")

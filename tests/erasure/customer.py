@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from apps.blobs.models import Blob
-from apps.blobs.services import offload
+from apps.blobs.offloading import offload
 from apps.blobs.thumbnails import thumbnail_of
 from apps.inbound.ingest import ingest_due
 from apps.inbound.models import ReceivedMessage, ReceivedState

@@ -13,6 +13,7 @@ from apps.accounts.errors import AdminsOnly
 from apps.blobs.discarding import delete_discarded
 from apps.blobs.models import Blob, DiscardedObject
 from apps.blobs.reconcile import Reconciliation
+from apps.blobs.repacking import repack_some
 from apps.erasure import walk
 from apps.erasure.errors import ErasureInvalid
 from apps.erasure.models import Erasure, ErasureState
@@ -21,11 +22,12 @@ from apps.erasure.walk import all_steps, erase_some
 from apps.inbound.models import ReceivedMessage
 from apps.inbound.receiving import Envelope, accept_message
 from apps.mailboxes.models import Message
-from apps.mailboxes.selectors import raw_of, search_messages, text_of
+from apps.mailboxes.selectors import raw_of, text_of
 from apps.organisations.erasing import Subject, pseudonym_of
 from apps.outbound.bounces.suppressions import suppress, suppressed_among
 from apps.outbound.models import Delivery, RefusedSubmission, Suppression, SuppressionReason
 from apps.outbound.submission.replies import Reply, reply_to_ticket
+from apps.tickets.finding import find_messages
 from apps.tickets.models import HeldMessage, Note, Ticket, TrustedSender
 from tests.arrivals import arrive
 from tests.erasure.customer import (
@@ -61,9 +63,9 @@ def erase(house: House, address: str = ELENA) -> Erasure:
 def finish() -> None:
     while erase_some():
         pass
-    # Copies of large contents wait for ten minutes.
+    # Packs, and copies of large contents, wait for ten minutes.
     DiscardedObject.objects.update(delete_after=timezone.now())
-    while delete_discarded():
+    while delete_discarded() + repack_some():
         pass
 
 
@@ -140,7 +142,7 @@ def test_mail_that_is_not_theirs_alone_stays_with_a_pseudonym(house: House) -> N
     for word in (ELENA, MARK):
         assert tables_that_say(word) == [], word
         assert objects_that_say(word) == [], word
-    assert search_messages(Message.objects.all(), pseudonym).count() == 2
+    assert find_messages(house.as_key, Message.objects.all(), pseudonym, timezone.now()).count() == 2
 
 
 def test_who_asked_for_no_more_mail_still_gets_none(house: House) -> None:

@@ -4,10 +4,18 @@ from collections.abc import Sequence
 import pytest
 from django.db import connection, transaction
 from django.db.models import Q
+from pytest_django import DjangoAssertNumQueries
 
 from apps.events import services
 from apps.events.models import Cursor, Event
-from apps.events.services import SEQUENCER_LOCK, consume, publish, sequence_committed
+from apps.events.services import (
+    SEQUENCER_LOCK,
+    Consumer,
+    Consumers,
+    consume,
+    publish,
+    sequence_committed,
+)
 from tests.people import House, build_house
 
 
@@ -125,3 +133,65 @@ def test_a_consumer_passes_by_no_more_than_a_portion_at_a_time(
     got = list[Event]()
     passed = [consume("reader", got.extend, only=Q(kind="mine")) for _ in range(4)]
     assert (passed, [event.kind for event in got]) == ([2, 2, 1, 0], ["mine"])
+
+
+def test_consumers_that_read_together_get_each_what_it_wants_and_one_that_fails_holds_up_no_other(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services, "REST_SECONDS", 0.0)
+    monkeypatch.setattr(services, "EVENTS_AT_ONCE", 3)
+    for kind in ("a", "b", "other", "a", "b", "a"):
+        publish(house.organisation.pk, kind)
+    sequence_committed()
+    got_a, got_all, got_late = list[Event](), list[Event](), list[Event]()
+    is_ill = [True]
+
+    def fail_first(events: Sequence[Event]) -> None:
+        if is_ill:
+            is_ill.clear()
+            raise RuntimeError("not today")
+        got_late.extend(events)
+
+    together = Consumers(
+        Consumer("of a", got_a.extend, only=Q(kind="a")),
+        Consumer("of all", got_all.extend),
+        Consumer("ill at first", fail_first, only=Q(kind="b")),
+    )
+    passed = list[int]()
+    while not passed or passed[-1]:
+        passed.append(together.read_on())
+    assert [event.kind for event in got_all] == ["a", "b", "other", "a", "b", "a"]
+    assert [event.sequence for event in got_a] == [1, 4, 6]
+    assert [event.sequence for event in got_late] == [2, 5]
+    assert set(Cursor.objects.values_list("sequence", flat=True)) == {6}
+
+
+def test_consumers_at_one_place_ask_for_the_log_once(
+    house: House, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    for _ in range(3):
+        publish(house.organisation.pk, "a")
+    sequence_committed()
+    together = Consumers(*(Consumer(name, lambda _events: None, only=Q(kind="a")) for name in "xyz"))
+    assert together.read_on() == 3
+    publish(house.organisation.pk, "a")
+    sequence_committed()
+    # The end of the log, the places, the events; then a savepoint, the place and its release for each.
+    with django_assert_num_queries(3 + 3 * 3):
+        assert together.read_on() == 1
+    with django_assert_num_queries(2):
+        assert together.read_on() == 0
+
+
+def test_a_place_that_another_process_moved_meanwhile_is_left_where_it_is(house: House) -> None:
+    publish(house.organisation.pk, "a")
+    sequence_committed()
+    got = list[Event]()
+
+    def hurry(_events: Sequence[Event]) -> None:
+        """As another process would, between our reading and our writing."""
+        assert consume("second", got.extend) == 1
+
+    together = Consumers(Consumer("first", hurry), Consumer("second", got.extend))
+    assert together.read_on() == 1
+    assert len(got) == 1

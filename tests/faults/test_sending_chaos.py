@@ -20,7 +20,7 @@ from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.db.models.functions import Now
 
 from apps.blobs.errors import ObjectStoreUnavailable
-from apps.blobs.services import offload
+from apps.blobs.offloading import offload
 from apps.outbound.models import Delivery, DeliveryState
 from tests.faults.working import WorkProcess, counts, let_leases_lapse, sweep_until
 from tests.outbound.sending import send

@@ -69,9 +69,11 @@ def test_a_bounce_at_the_return_path_is_told_suppresses_and_can_be_undone(
     assert "User unknown" in delivery.reason
     report = DeliveryReport.objects.select_related("message").get(delivery=delivery)
     assert (report.action, report.proof, report.status) == ("failed", ReportProof.SIGNATURE, "5.1.1")
-    assert report.message.kind == MessageKind.BOUNCE
-    assert report.message.thread_id == delivery.message.thread_id
-    assert raw_of(message_for(house.as_alice, report.message_id)).startswith(b"From: MAILER-DAEMON")
+    filed = report.message
+    assert filed is not None
+    assert filed.kind == MessageKind.BOUNCE
+    assert filed.thread_id == delivery.message.thread_id
+    assert raw_of(message_for(house.as_alice, filed.pk)).startswith(b"From: MAILER-DAEMON")
     assert not Ticket.objects.exists()
     figures = exposition().decode()
     assert 'mail_reports{action="failed"} 1.0' in figures
@@ -244,7 +246,9 @@ def test_a_complaint_suppresses_for_good_and_the_sender_learns_of_it(
     assert (suppression.address, suppression.reason) == (ELENA, SuppressionReason.COMPLAINT)
     assert suppression.expires_at is None
     assert "reported this mail as spam" in sentence_of(DeliveryNotice.objects.get(), timezone.now())
-    assert delivery.reports.get().message.kind == MessageKind.COMPLAINT
+    filed = delivery.reports.get().message
+    assert filed is not None
+    assert filed.kind == MessageKind.COMPLAINT
 
 
 def test_not_spam_is_no_complaint(house: House, relay: RemoteServer, port: int) -> None:

@@ -4,6 +4,7 @@ Every address of the product is tried by every method, with the ids of somebody 
 same addresses with the same ids, so that a 404 for a wrong reason does not pass.
 """
 
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,7 +22,9 @@ from apps.erasure.models import Erasure
 from apps.erasure.services import request_erasure
 from apps.mailboxes.aliases import add_alias
 from apps.mailboxes.app_passwords import create_app_password
-from apps.mailboxes.models import AppPassword, Domain, Folder, Message, OwnedAddress
+from apps.mailboxes.labels import create_label
+from apps.mailboxes.models import AppPassword, Domain, Folder, Label, Message, OwnedAddress, SavedView
+from apps.mailboxes.saved_views import save_view
 from apps.outbound.bounces.suppressions import add_suppression
 from apps.outbound.errors import SubmissionInvalid
 from apps.outbound.limits.services import make_limit
@@ -39,19 +42,25 @@ from apps.outbound.models import (
 from apps.outbound.signing.rotation import create_keys
 from apps.outbound.submission.replies import Reply, reply_to_ticket
 from apps.outbound.submission.submit import SubmittedAttachment
-from apps.tickets.models import HeldMessage, Ticket, TicketMove, TrustedSender
+from apps.tickets.bulk import Wish, do_to_many
+from apps.tickets.models import BulkChange, Deed, HeldMessage, Ticket, TicketMove, TrustedSender
 from apps.tickets.moving import split_message
 from apps.tickets.services import add_note
 from apps.tickets.trust import trust_sender
 from apps.webhooks.models import Webhook
 from apps.webhooks.services import create_webhook
 from apps.webmail.content_tokens import ContentClaim, ContentKind, content_url
+from apps.writing.drafts import Typed, save_draft
+from apps.writing.files import append_piece, begin_file
+from apps.writing.models import Draft, SavedReply
+from apps.writing.phrases import keep_saved_reply
 from tests.api.client import Api
 from tests.arrivals import arrive
 from tests.flows.url_map import Address, addresses
 from tests.mail import raw_mail
 from tests.outbound.sending import send
 from tests.people import House
+from tests.writing.documents import document
 
 ADDRESSES = addresses()
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -83,6 +92,11 @@ class Belongings:
     alias: OwnedAddress
     move: TicketMove
     erasure: Erasure
+    label: Label
+    view: SavedView
+    change: BulkChange
+    draft: Draft
+    saved_reply: SavedReply
 
     def values(self, reader: User) -> dict[str, Callable[[Address], object]]:
         """What each parameter of an address is filled with. `reader` is whom tokens are made for."""
@@ -108,6 +122,12 @@ class Belongings:
             "held_id": lambda _address: self.held.pk,
             "trusted_id": lambda _address: self.trusted.pk,
             "alias_id": lambda _address: self.alias.pk,
+            "label_id": lambda _address: self.label.pk,
+            "view_id": lambda _address: self.view.pk,
+            "change_id": lambda _address: self.change.pk,
+            "draft_id": lambda _address: self.draft.pk,
+            "file_id": lambda _address: self.draft.files.get().pk,
+            "reply_id": lambda _address: self.saved_reply.pk,
             "token": lambda address: self._token(address, reader),
         }
 
@@ -138,7 +158,8 @@ class Belongings:
         rows = (house.organisation, house.support, house.alice, self.ticket, self.ticket.thread, self.answer)
         going_out = (self.waiting, self.failed, self.webhook, self.relay, self.refused, self.move)
         listed = (self.suppression, self.held, self.trusted, self.app_password, self.erasure, self.alias)
-        ids = [str(row.pk) for row in (*rows, *going_out, self.key, self.key.domain, *listed)]
+        kept = (self.label, self.view, self.change, self.draft, self.draft.files.get(), self.saved_reply)
+        ids = [str(row.pk) for row in (*rows, *going_out, self.key, self.key.domain, *listed, *kept)]
         return [text.encode() for text in (*ids, MARK, "house.test", "customer.example")]
 
 
@@ -184,6 +205,7 @@ def belongings(house: House) -> Belongings:
     )
     with pytest.raises(SubmissionInvalid):
         send(house.as_alice, f"nobody in {MARK}", subject=MARK)
+    label = create_label(house.as_alice, MARK)
     by_state = {delivery.state: delivery for delivery in submitted.deliveries}
     return Belongings(
         house=house,
@@ -219,7 +241,45 @@ def belongings(house: House) -> Belongings:
         alias=add_alias(house.as_key, house.support, f"{MARK.lower()}@house.test"),
         move=split_message(house.as_alice, ticket, second.pk, now=timezone.now()),
         erasure=request_erasure(house.as_key, ZOE, confirmation=ZOE, now=timezone.now()),
+        label=label,
+        view=save_view(house.as_alice, house.support, name=MARK, query=MARK, shared=True, now=timezone.now()),
+        change=do_to_many(
+            Principal.of_user(house.admin),
+            house.support,
+            [ticket.thread_id],
+            Wish(Deed.LABEL, label_id=str(label.pk)),
+            now=timezone.now(),
+        ),
+        draft=_draft(house),
+        saved_reply=keep_saved_reply(
+            house.as_alice,
+            name=MARK,
+            document=document(f"The ferry to {MARK}"),
+            mailbox=house.support,
+            row=None,
+            now=timezone.now(),
+        ),
     )
+
+
+def _draft(house: House) -> Draft:
+    """The admin's, who is the owner that tries these addresses."""
+    admin = Principal.of_user(house.admin)
+    typed = Typed({"subject": MARK, "text": f"To {MARK}"}, document=document(f"To {MARK}"))
+    draft = save_draft(
+        admin, uuid.uuid4(), typed, mailbox=house.support, thread_id=None, now=ARRIVED_AT
+    ).draft
+    file = begin_file(
+        draft,
+        uuid.uuid4(),
+        filename=f"{MARK}.txt",
+        content_type="text/plain",
+        size_bytes=9,
+        content_id="",
+        now=ARRIVED_AT,
+    )
+    append_piece(file, 0, b"timetable")
+    return draft
 
 
 def ask(address: Address, path: str, method: str, *, user: User, secret: str) -> Any:
@@ -255,8 +315,16 @@ def test_what_belongs_to_somebody_else_is_not_there(
 
 
 # Their owner must name something in a form, or have mail of a special kind. They are tried with that, as the outsider
-# too, in tests/webmail: test_outsider.py, test_folding.py and test_within.py.
-ASKING_FOR_MORE = {"move-message", "split-message", "folded", ContentKind.ENCLOSED}
+# too, in tests/webmail: test_outsider.py, test_folding.py, test_within.py, test_previews.py, test_remote_pictures.py.
+ASKING_FOR_MORE = {
+    "move-message",
+    "split-message",
+    "folded",
+    "preview",
+    ContentKind.ENCLOSED,
+    ContentKind.PAGE,
+    ContentKind.REMOTE,
+}
 
 
 @pytest.mark.parametrize(

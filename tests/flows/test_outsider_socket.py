@@ -11,7 +11,7 @@ from django.conf import settings
 from django.test import Client
 
 from apps.accounts.models import User
-from apps.events.notices import announce
+from apps.events.notices import REMEMBERED_MS, announce
 from apps.live.routing import websocket_urlpatterns
 from apps.mailboxes.models import Mailbox
 from mailplatform.asgi import application
@@ -87,7 +87,7 @@ async def test_a_socket_tells_nothing_of_somebody_elses_mailboxes(
 ) -> None:
     line = await line_of(path, stranger.alice)
     assert await line.connect()
-    assert await line.next_frame() == {"hello": True}
+    assert await line.next_frame() == {"hello": True, "quiet_ms": REMEMBERED_MS}
     # Told in this order by one thread: had the first two been for this line, they would arrive before the third.
     await tell(house.support, house.alices, stranger.support)
     assert (await line.next_frame())["mailbox"] == str(stranger.support.pk)

@@ -4,6 +4,7 @@ import smtplib
 from email.message import EmailMessage
 
 import pytest
+from django.utils import timezone
 
 from apps.accounts.principal import Principal
 from apps.blobs.selectors import read
@@ -11,7 +12,8 @@ from apps.events.models import Event
 from apps.inbound.models import ReceivedMessage
 from apps.mailboxes.errors import NotVisible
 from apps.mailboxes.models import Message
-from apps.mailboxes.selectors import message_for, messages_for, raw_of, search_messages, text_of
+from apps.mailboxes.selectors import message_for, messages_for, raw_of, text_of
+from apps.tickets.finding import find_messages
 from apps.tickets.selectors import messages_of, tickets_for
 from tests.inbound.processes import ReceiveProcess, Worker
 from tests.people import House
@@ -65,7 +67,10 @@ def test_a_customers_mail_becomes_a_ticket_and_the_answer_to_it_joins(house: Hou
         b"%PDF-1.7",
     )
     assert raw_of(two) == second.as_bytes().replace(b"\n", b"\r\n")
-    assert search_messages(messages_for(house.as_alice), "doppelt belastet").get() == one
+    assert (
+        find_messages(house.as_alice, messages_for(house.as_alice), "doppelt belastet", timezone.now()).get()
+        == one
+    )
     assert set(Event.objects.filter(ticket_id=ticket.pk).values_list("kind", flat=True)) == {
         "ticket.opened",
         "ticket.answered_by_customer",

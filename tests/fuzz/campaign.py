@@ -17,7 +17,7 @@ NAMES = (
 )  # fmt: skip
 _TRIED = re.compile(rb"stat::number_of_executed_units:\s*(\d+)")
 _FAULT = re.compile(rb"^(?:[\w.]*(?:Error|Exception)\b.*|==\d+== ERROR: .*)$", re.MULTILINE)
-GRACE_SECONDS = 120
+GRACE_SECONDS = 360  # longer than `guided` lets anything hang
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from tests.fuzz.campaign import NAMES, fuzz
 
 pytestmark = pytest.mark.slow
 
-SECONDS = 20
+SECONDS = 15
 
 
 @pytest.mark.parametrize("target", NAMES)

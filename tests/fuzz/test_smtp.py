@@ -1,5 +1,6 @@
 """Somebody talks nonsense to the listener: it answers or hangs up, blames itself for nothing, and goes on serving."""
 
+import errno
 import re
 import socket
 from collections.abc import Callable
@@ -62,8 +63,10 @@ def talk(port: int, said: bytes) -> bytes:
             line.shutdown(socket.SHUT_WR)
             while block := line.recv(65536):
                 heard += block
-        except (ConnectionResetError, BrokenPipeError):
-            pass  # hung up on, with words of ours still unread
+        except OSError as error:
+            # Hung up on, with words of ours still unread; which of the three depends on the moment.
+            if error.errno not in {errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN}:
+                raise
     return heard
 
 

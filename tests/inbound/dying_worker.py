@@ -28,8 +28,8 @@ def main(point: str) -> None:
     # claimed: leased and parsed, nothing written. filing: everything written, nothing committed. filed: committed.
     places: dict[str, tuple[object, str]] = {
         "claimed": (ingest, "_prepare"),
-        "filing": (ingest, "write"),
-        "filed": (ingest.filing, "ask"),
+        "filing": (ingest, "require_ours"),
+        "filed": (ingest.filing, "entrust"),
     }
     place, name = places[point]
     setattr(place, name, die_after(getattr(place, name)))

@@ -9,7 +9,7 @@ import uvloop
 from apps.inbound.certificates import Certificates
 from apps.inbound.desk import Desk
 from apps.inbound.limits import Gate, Limits
-from apps.inbound.listener import Listener
+from apps.inbound.listener import Listener, open_port
 from apps.inbound.rates import Rates
 from apps.inbound.service import Service
 from apps.inbound.smtp import ListenerKind
@@ -40,7 +40,7 @@ class Listening:
             certificates=certificates,
             requires_tls=requires_tls,
         )
-        self._listener = Listener(kind, host="127.0.0.1", port=0)
+        self._listener = Listener(kind, open_port("127.0.0.1", 0))
         self._loop = uvloop.new_event_loop()  # the process's own
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()

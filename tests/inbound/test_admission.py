@@ -13,6 +13,8 @@ from apps.inbound.ingest import ingest_due
 from apps.inbound.models import ReceivedMessage, ReceivedState
 from apps.mailboxes.models import Message
 from apps.organisations.models import Organisation
+from apps.screening.builtin import BuiltinScanner
+from apps.screening.findings import Finding, Outcome
 from apps.screening.screen import screen_received
 from apps.tickets.models import DmarcWish, HeldMessage, HeldState, HoldCause, ReceivingPolicy, Ticket
 from apps.tickets.trust import proves_sender, trust_sender
@@ -247,6 +249,23 @@ def test_what_else_is_known_of_a_mail_waits_for_the_scanner_too(
     assert HeldMessage.objects.get().cause == HoldCause.INFECTED
 
 
+def test_what_we_cannot_look_through_waits_for_the_scanner_that_may(
+    house: House, clamd: FakeClamd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Held for our own failure alone it would be final, and anybody could let in what ClamAV never saw."""
+    too_long = [Finding(Outcome.UNSCANNABLE, "scan_timed_out", ())]
+    monkeypatch.setattr(BuiltinScanner, "_look_through", lambda *_arguments: too_long)
+    clamd.answer = "stream: something went wrong ERROR"
+    row = receive(house, mail_with(("notes.zip", zipped({"notes.txt": b"harmless"}))))
+    make_due(row, age=PATIENCE)
+    ingest_due(limit=1, seconds=30)
+    assert HeldMessage.objects.get().cause == HoldCause.SCANNER_UNAVAILABLE
+    clamd.answer = "stream: Win.Test.Fake FOUND"
+    wait_until(lambda: judge_again() == 1, what="ClamAV being asked again")
+    ingest_due(limit=1, seconds=30)
+    assert HeldMessage.objects.get().cause == HoldCause.INFECTED
+
+
 def test_a_mail_on_which_a_scanner_fails_each_time_goes_round_ever_less_often(
     house: House, clamd: FakeClamd
 ) -> None:
@@ -297,7 +316,7 @@ def test_half_held_mail_leaves_nothing(house: House, monkeypatch: pytest.MonkeyP
         raise RuntimeError
 
     with monkeypatch.context() as broken:
-        broken.setattr(ingest, "finish", finish_not)
+        broken.setattr(ingest, "finishing", finish_not)
         row = take(house, mail_with(("bill.txt", EICAR)))
     assert row.state == ReceivedState.ACCEPTED
     assert not HeldMessage.objects.exists()
@@ -321,8 +340,9 @@ def test_judging_holds_no_transaction_open(
     assert inside == [False]
 
 
-def test_a_report_on_our_mail_is_no_reason_to_wait_for_a_scanner(house: House, clamd: FakeClamd) -> None:
-    """`_file` asks for the report first; what reports nothing of ours waits like any other mail."""
+def test_a_report_on_nothing_of_ours_waits_for_a_scanner_like_any_other_mail(
+    house: House, clamd: FakeClamd
+) -> None:
     clamd.answer = "stream: something went wrong ERROR"
     row = take(house, raw_mail(headers={"X-Failed-Recipients": "nobody@gone.example"}))
     assert (row.state, row.last_error) == ("accepted", "VerdictTooEarly")

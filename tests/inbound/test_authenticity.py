@@ -19,6 +19,7 @@ from tests.arrivals import arrive
 from tests.mailauth.signers import MAIL, key_record, sign
 from tests.people import House
 from tests.remote.names import NameServer
+from tests.screening.files import GTUBE
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -134,6 +135,19 @@ def test_what_dns_did_not_tell_is_asked_again_when_the_mail_is_read_again(
     assert (read_again(forged), read_again(honest)) == (Standing.FORGED, Standing.PROVEN)
     dns.down = True
     assert (read_again(forged), read_again(honest)) == (Standing.FORGED, Standing.PROVEN), "it is known now"
+
+
+def test_it_is_asked_again_of_mail_that_was_held_and_released(house: House, dns: NameServer) -> None:
+    dns.down = True
+    held = accept(house, MAIL.replace(b"\r\n\r\n", b"\r\n\r\n" + GTUBE + b"\r\n", 1)).held
+    assert held is not None
+    message = release(house.as_alice, held, now=timezone.now())
+    dns.down = False
+    authenticity.usual_names().close()
+    authenticity.usual_names.cache_clear()
+    assert [tally.done for tally in reingest(Choice(message_id=message.pk))] == [1]
+    message.refresh_from_db()
+    assert authentication_of(message)["spf"]["result"] == "pass"
 
 
 def test_a_failure_of_ours_files_the_mail_all_the_same(

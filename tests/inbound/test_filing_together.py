@@ -22,7 +22,7 @@ def filed_together(house: House, *mails: bytes, lost: int | None = None) -> list
     rows = [receive(house, mail) for mail in mails]
     ready: list[Ready] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(filing, "ask", ready.append)
+        patch.setattr(filing, "entrust", lambda one, _then: ready.append(one))
         for claim in claim_due(len(rows)):
             ingest_claim(claim)
     if lost is not None:

@@ -2,29 +2,30 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import dramatiq
 import pytest
 from django.db import DataError, OperationalError, connection
-from django.db.models import Model
 from django.utils import timezone
 
 from apps.blobs.errors import ObjectStoreUnavailable
 from apps.blobs.selectors import read
-from apps.inbound import ingest, leases, sweeper
+from apps.inbound import ingest, sweeper
 from apps.inbound.actors import ingest as ingest_actor
 from apps.inbound.claims import Claim, claim_due
 from apps.inbound.ingest import ingest_claim, ingest_due
 from apps.inbound.models import ReceivedMessage, ReceivedState
-from apps.inbound.outages import is_outage
+from apps.inbound.outages import is_away, is_outage
 from apps.inbound.receiving import Envelope, accept_message
 from apps.inbound.wakeups import INGEST, wake_ups
 from apps.mailboxes.models import Mailbox, MailboxEntry, Message, OwnedAddress
 from apps.mailboxes.projection import PreparedMessage, prepare
-from apps.tickets.intake import write
+from apps.organisations.joint_work import JointWork
+from apps.organisations.prepared import Question
+from apps.tickets.intake import FilingTogether
 from apps.tickets.models import Ticket
 from tests.mail import raw_mail
 from tests.people import House
@@ -85,12 +86,6 @@ def test_there_is_nothing_to_do_twice(house: House) -> None:
     assert Message.objects.count() == 1
 
 
-def test_a_claim_is_one_workers_alone(house: House) -> None:
-    receive(house)
-    assert len(claim_due(5)) == 1
-    assert claim_due(5) == []
-
-
 def test_workers_at_once_file_each_message_once(house: House) -> None:
     for n in range(12):
         receive(house, raw_mail(message_id=f"{n}@customer.example"))
@@ -103,27 +98,10 @@ def test_workers_at_once_file_each_message_once(house: House) -> None:
     assert set(ReceivedMessage.objects.values_list("state", "attempts")) == {("filed", 1)}
 
 
-def test_claims_come_oldest_first(house: House) -> None:
-    rows = [receive(house, raw_mail(message_id=f"{n}@customer.example")) for n in range(3)]
-    assert [claim_due()[0].received_id for _ in rows] == [row.pk for row in rows]
-
-
-def test_a_lapsed_lease_is_claimed_again_and_its_holder_can_no_longer_file(house: House) -> None:
-    row = receive(house)
-    first = claim_due()[0]
-    make_due(row)  # its worker was killed, or slept
-    second = claim_due()[0]
-    assert (second.received_id, second.attempts) == (first.received_id, 2)
-    ingest_claim(first)
-    assert not Message.objects.exists()
-    ingest_claim(second)
-    assert Message.objects.count() == 1
-
-
 def test_two_workers_that_both_believe_a_lease_is_theirs_file_once(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first has filed and not committed when the second, which holds the lease, files too.
+    """Both come to the fence, one with a token that is no longer the row's, and wait there for each other.
 
     A mail without text, or the text's blob would make one wait for the other earlier.
     """
@@ -131,11 +109,15 @@ def test_two_workers_that_both_believe_a_lease_is_theirs_file_once(
     first = claim_due()[0]
     make_due(row)
     second = claim_due()[0]
-    both_have_filed = threading.Barrier(2, timeout=20)
+    both_come = threading.Barrier(2, timeout=20)
 
-    def write_and_wait(messages: Sequence[Sequence[Model]]) -> None:
-        write(messages)
-        both_have_filed.wait()
+    class Waiting(FilingTogether):
+        def write(self, *also: Question) -> list[list[tuple[Any, ...]]]:
+            both_come.wait()
+            return super().write(*also)
+
+    def file_alone(ready: ingest.Ready, then: Callable[[Exception | None], None]) -> None:
+        JointWork(ingest.file_all, most=1, is_away=is_away).entrust(ready, then)
 
     def work(claim: Claim) -> None:
         try:
@@ -143,11 +125,11 @@ def test_two_workers_that_both_believe_a_lease_is_theirs_file_once(
         finally:
             connection.close()
 
-    monkeypatch.setattr(ingest, "write", write_and_wait)
+    monkeypatch.setattr(ingest, "FilingTogether", Waiting)
     # Two processes do not file together as two threads do.
-    monkeypatch.setattr(ingest.filing, "ask", lambda ready: ingest.file_all([ready]))
+    monkeypatch.setattr(ingest.filing, "entrust", file_alone)
     # The organisation's ticket counter would make one wait for the other earlier, too.
-    monkeypatch.setattr("apps.tickets.intake.laid", lambda *args, **named: [])
+    monkeypatch.setattr("apps.tickets.laying.Laying._rows_of", lambda *args, **named: [])
     threads = [threading.Thread(target=work, args=[claim]) for claim in (first, second)]
     for thread in threads:
         thread.start()
@@ -156,27 +138,6 @@ def test_two_workers_that_both_believe_a_lease_is_theirs_file_once(
     row.refresh_from_db()
     assert row.state == ReceivedState.FILED
     assert row.message_id == Message.objects.get().pk
-
-
-def test_a_lease_is_renewed_while_its_worker_lives(house: House) -> None:
-    row = receive(house)
-    claim = claim_due()[0]
-    with leases.leases.kept(claim.token):
-        make_due(row)
-        assert leases.leases.renew() == 1
-        assert claim_due() == []
-    make_due(row)
-    assert leases.leases.renew() == 0
-    assert len(claim_due()) == 1
-
-
-def test_a_lost_lease_is_not_renewed(house: House) -> None:
-    row = receive(house)
-    old = claim_due()[0]
-    make_due(row)
-    claim_due()
-    with leases.leases.kept(old.token):
-        assert leases.leases.renew() == 0
 
 
 @pytest.mark.parametrize("failure", [ObjectStoreUnavailable("no answer"), OperationalError("no connection")])
@@ -249,7 +210,7 @@ def test_mail_that_fails_even_as_text_waits_ever_longer_and_is_kept(
     def fail(*args: object, **named: object) -> Message:
         raise DataError
 
-    monkeypatch.setattr(ingest, "draft_filing", fail)
+    monkeypatch.setattr(ingest, "FilingTogether", fail)
     row = receive(house)
     waits = []
     for _ in range(7):
@@ -266,11 +227,11 @@ def test_mail_that_fails_even_as_text_waits_ever_longer_and_is_kept(
 def test_half_filed_mail_leaves_nothing(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """The message and the row's mark are one commit."""
 
-    def file_and_fail(*args: Any, **named: Any) -> Message:
-        write(*args, **named)
+    def fail(*args: Any, **named: Any) -> None:
+        assert Message.objects.exists()
         raise DataError
 
-    monkeypatch.setattr(ingest, "write", file_and_fail)
+    monkeypatch.setattr(ingest, "require_ours", fail)
     receive(house)
     ingest_all()
     assert not Message.objects.exists()

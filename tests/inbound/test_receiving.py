@@ -3,6 +3,7 @@
 import threading
 import uuid
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import OperationalError, connection
@@ -11,10 +12,11 @@ from django.utils import timezone
 from apps.blobs.errors import ObjectStoreUnavailable
 from apps.blobs.models import Blob
 from apps.blobs.selectors import read
-from apps.blobs.services import put_all
+from apps.blobs.services import put_new
 from apps.inbound import custody, desk, receiving
 from apps.inbound.models import ReceivedMessage
 from apps.inbound.receiving import Accepted, Envelope, accept_all, accept_message
+from apps.organisations.prepared import Question
 from tests.inbound.wire import RawClient, send
 from tests.mail import raw_mail
 from tests.people import House
@@ -193,13 +195,13 @@ def test_nothing_is_kept_of_a_message_that_was_not_accepted(
     )
     calls = []
 
-    def fail_second(*args: object) -> object:
+    def fail_second(*args: Any) -> Question:
         calls.append(args)
         if len(calls) == 2:
             raise OperationalError
-        return put_all(*args)  # type: ignore[arg-type]
+        return put_new(*args)
 
-    monkeypatch.setattr(receiving, "put_all", fail_second)
+    monkeypatch.setattr(receiving, "put_new", fail_second)
     with pytest.raises(OperationalError):
         accept_message(both, raw_mail(), now=timezone.now())
     assert len(calls) == 2

@@ -12,6 +12,7 @@ from django.utils import timezone
 from apps.accounts import request_rate
 from apps.accounts.models import Role
 from apps.accounts.services import create_api_key
+from apps.inbound.submission import SUBMITTED_AT_ONCE
 from apps.mailboxes.app_passwords import create_app_password
 from apps.mailboxes.models import Folder, MailboxEntry, Message, OwnedAddress, Side
 from apps.mailboxes.selectors import raw_of, text_of
@@ -23,8 +24,12 @@ from tests.inbound.submitting import MailProgram, listen_for_submissions, mail
 from tests.inbound.wire import stuffed
 from tests.outbound.sending import drain
 from tests.people import House
+from tests.polling import wait_until
 from tests.remote.server import RemoteServer
+from tests.screening.conftest import clamd
+from tests.screening.daemons import STALL, FakeClamd
 
+__all__ = ["clamd"]
 pytestmark = pytest.mark.django_db(transaction=True)
 ELENA = "elena@customer.example"
 EICAR = r"X5O!P%@AP[4\PZX54(P^)7CC)7}$EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
@@ -252,6 +257,28 @@ def test_line_ends_of_every_kind_smuggle_nothing(
         bare = taken.content.replace(b"\r\n", b"")
         assert b"\r" not in bare
         assert b"\n" not in bare
+
+
+def test_messages_that_wait_for_a_scanner_keep_nobody_from_signing_in(
+    listening: Listening, house: House, clamd: FakeClamd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.outbound.screening.SUBMISSION_SECONDS", 60.0)
+    clamd.answer = STALL
+    writers = [MailProgram(listening.port) for _ in range(SUBMITTED_AT_ONCE)]
+    for n, writer in enumerate(writers):
+        writer.signs_in("apikey", house.secret)
+        writer.addresses("alice@house.test", sender="support@house.test")
+        writer.asks(b"DATA")
+        writer.says(stuffed(mail(str(n)).as_bytes().replace(b"\n", b"\r\n")))
+    wait_until(lambda: clamd.calls.count("INSTREAM") == SUBMITTED_AT_ONCE, what="all of them being scanned")
+    with MailProgram(listening.port) as other:
+        assert other.signs_in("apikey", house.secret).startswith("235")
+        assert other.addresses(ELENA, sender="support@house.test") == ["250 2.1.5 Recipient is known"]
+        assert Message.objects.count() == 0, "the scanner has not answered yet"
+    clamd.close()
+    for writer in writers:
+        assert writer.hears().startswith("250")
+        writer.close()
 
 
 def test_the_same_again_on_this_connection_is_meant_and_on_another_it_is_a_repetition(

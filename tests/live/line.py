@@ -26,7 +26,18 @@ class Line:
             "headers": headers,
             "subprotocols": [],
         }
-        self._asgi: Any = ApplicationCommunicator(application, scope)  # type: ignore[no-untyped-call]
+        self.is_broken = False
+        self._asgi: Any = ApplicationCommunicator(self._served, scope)  # type: ignore[no-untyped-call]
+
+    async def _served(self, scope: Any, receive: Any, send: Any) -> None:
+        """As a server does it: what is sent over a line that `is_broken` raises OSError."""
+
+        async def say(message: Any) -> None:
+            if self.is_broken:
+                raise OSError
+            await send(message)
+
+        await application(scope, receive, say)
 
     async def connect(self, patience_seconds: float = PATIENCE_SECONDS) -> dict[str, Any]:
         """The server's first word: `websocket.accept` or `websocket.close`."""
@@ -65,7 +76,7 @@ async def open_line(user: User) -> Line:
     """The line of somebody signed in, greeted."""
     opened = Line(await sync_to_async(cookie_of)(user))
     assert (await opened.connect())["type"] == "websocket.accept"
-    assert await opened.hear() == {"hello": True}
+    assert (await opened.hear())["hello"] is True
     return opened
 
 

@@ -1,15 +1,19 @@
 """The live line: who hears of what, and who is cut off."""
 
+import time
+
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.sessions.backends.db import SessionStore
 
 from apps.accounts.models import User
+from apps.events.notices import REMEMBERED_MS, group_of_mailbox, quiet_ms
 from apps.live import consumers
 from apps.mailboxes.models import Membership
 from tests.arrivals import arrive
 from tests.live.line import Line, cookie_of, open_line
 from tests.people import House
+from tests.polling import wait_until
 from tests.servers import Servers
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -49,6 +53,19 @@ async def test_a_notice_says_where_and_never_what(house: House) -> None:
     await sync_to_async(arrive)([house.support])
     assert set(await alice.hear()) == {"mailbox", "topic"}
     await alice.leave()
+
+
+async def test_who_opens_a_line_is_told_for_how_long_nothing_changed_in_what_they_see(house: House) -> None:
+    asked_at = time.monotonic()
+    await sync_to_async(arrive)([house.bobs], to="bob@house.test")
+    alice, bob = [Line(await sync_to_async(cookie_of)(one)) for one in (house.alice, house.bob)]
+    await sync_to_async(wait_until)(lambda: quiet_ms([group_of_mailbox(house.bobs.pk)]) < REMEMBERED_MS)
+    await alice.connect()
+    assert await alice.hear() == {"hello": True, "quiet_ms": REMEMBERED_MS}
+    await bob.connect()
+    assert 0 <= (await bob.hear())["quiet_ms"] <= 1000 * (time.monotonic() - asked_at)
+    await alice.leave()
+    await bob.leave()
 
 
 async def test_whoever_is_not_signed_in_is_turned_away(house: House) -> None:

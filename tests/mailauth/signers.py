@@ -48,15 +48,16 @@ def sign(
     forms: tuple[bytes, bytes] = (b"relaxed", b"relaxed"),
     algorithm: bytes = b"rsa-sha256",
     is_cut: bool = False,
+    covers: tuple[bytes, ...] = (b"from", b"to", b"subject", b"message-id"),
 ) -> bytes:
-    """With a DKIM-Signature on top. `is_cut`: with `l=`."""
+    """With a DKIM-Signature on top. `is_cut`: with `l=`; `covers`: its `h=`."""
     field: bytes = dkim.DKIM(content).sign(
         b"s1",
         domain.encode(),
         rsa_key(),
         signature_algorithm=algorithm,
         canonicalize=forms,
-        include_headers=[b"from", b"to", b"subject", b"message-id"],
+        include_headers=list(covers),
         length=is_cut,
     )
     return field + content

@@ -55,6 +55,32 @@ def test_our_own_signatures_hold(algorithm: KeyAlgorithm) -> None:
     assert judged(content.replace(b"look", b"pay"), zone).result == "fail"
 
 
+BOTH = (b"list-unsubscribe", b"list-unsubscribe-post")
+LISTED = (
+    b"List-Unsubscribe: <https://customer.example/u>\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
+    + MAIL
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "covers", "holds"),
+    [
+        (LISTED, (b"from", *BOTH), True),
+        (LISTED, (b"from", BOTH[0]), False),
+        (LISTED, (b"from", BOTH[1]), False),
+        (LISTED, (b"from",), False),
+        (b"List-Unsubscribe: <https://evil.example/u>\r\n" + LISTED, (b"from", *BOTH), False),
+    ],
+)
+def test_a_signature_says_whether_it_covers_the_way_out_of_a_list(
+    zone: Zone, content: bytes, covers: tuple[bytes, ...], *, holds: bool
+) -> None:
+    (signature,) = judged(sign(content, covers=covers), zone).signatures
+    assert (signature.result, signature.covers_unsubscribe) == ("pass", holds)
+    (broken,) = judged(sign(content, covers=covers).replace(b"look", b"pay"), zone).signatures
+    assert (broken.result, broken.covers_unsubscribe) == ("fail", False)
+
+
 def test_bare_line_feeds_are_read_as_they_went_over_the_wire(zone: Zone) -> None:
     assert judged(sign().replace(b"\r\n", b"\n"), zone).result == "pass"
 

@@ -8,12 +8,12 @@ from apps.mailboxes.addresses import look_up, sendable_address
 from apps.mailboxes.conversations import conversations, folder_counts
 from apps.mailboxes.errors import AddressTaken, NotVisible
 from apps.mailboxes.models import Folder, MailboxEntry, MailboxKind, Message, Side
+from apps.mailboxes.operators import read_query
 from apps.mailboxes.selectors import (
     is_on_senders_side,
     mailbox_for,
     message_for,
     messages_for,
-    search_messages,
     visible_mailboxes,
 )
 from apps.mailboxes.services import (
@@ -23,6 +23,7 @@ from apps.mailboxes.services import (
     move_conversation,
     star_conversation,
 )
+from apps.tickets.finding import find_conversations, find_messages
 from tests.arrivals import arrive
 from tests.people import House
 
@@ -89,7 +90,7 @@ def test_search_looks_through_folders_and_forgets_the_bin(house: House) -> None:
     first, second, third = fill(house, 3)
     move_conversation(house.as_alice, house.support, first.thread_id, Folder.ARCHIVE)
     move_conversation(house.as_alice, house.support, second.thread_id, Folder.TRASH)
-    rows = conversations(house.support, Folder.INBOX, query="charged").rows
+    rows = find_conversations(house.as_alice, house.support, read_query("charged", NOW)).rows
     assert {row.latest for row in rows} == {first, third}
 
 
@@ -171,7 +172,10 @@ def test_agents_send_from_their_own_and_shared_addresses_only(house: House) -> N
 
 def test_messages_are_found_by_the_words_in_them(house: House) -> None:
     fill(house, 2)
-    visible = messages_for(house.as_alice)
-    assert search_messages(visible, "elena charg").count() == 2
-    assert search_messages(visible, "mail 1").count() == 1
-    assert search_messages(visible, "'; drop table -- & | ! ( :*").count() == 0
+
+    def found(text: str) -> int:
+        return find_messages(house.as_alice, messages_for(house.as_alice), text, NOW).count()
+
+    assert found("elena charg") == 2
+    assert found("mail 1") == 1
+    assert found("'; drop table -- & | ! ( :*") == 0

@@ -1,8 +1,11 @@
 """Text in any charset real mail uses, and in those it only claims to use."""
 
+import time
+
 import pytest
 
 from apps.mime.charset import decode_text, known_charset
+from apps.mime.guessing import guess
 from apps.mime.parse import parse
 from tests.mime.mails import mail
 
@@ -104,6 +107,64 @@ KOREAN = "안녕하세요, 주문에 대해 질문이 있습니다. 똠방각하
 )
 def test_a_text_is_read_whatever_its_label_says(label: str, codec: str, text: str) -> None:
     assert decode_text(text.encode(codec), label)[0] == text
+
+
+@pytest.mark.parametrize("label", ["", "us-ascii", "x-unknown"])
+@pytest.mark.parametrize(
+    ("codec", "text"),
+    [
+        *[
+            ("cp1252", text)
+            for text in ("Grüße", "Señor", "Réponse à votre demande", "Größe", "don’t", "§ 5")
+        ],
+        *[("cp1252", text) for text in ("São Paulo", "Blåbær", "smörgåsbord", "Þórður", "¿Qué?", "100 £")],
+        *[("cp1251", text) for text in ("да", "Привет", "Вопрос по заказу", RUSSIAN)],
+        *[("koi8-r", text) for text in ("Привет", "Вопрос по заказу", RUSSIAN)],
+        *[("cp1250", text) for text in ("Příliš žluťoučký", "Zażółć gęślą jaźń", "Što ima")],
+        ("iso8859-2", "Příliš žluťoučký"),
+        ("cp1254", "Sipariş hakkında"),
+        ("cp1253", "Καλημέρα σας, έχω μια ερώτηση"),
+        ("cp1255", "שלום רב יש לי שאלה"),
+        ("cp1256", "مرحبا لدي سؤال حول طلبي"),
+        ("cp874", "สวัสดีครับ"),
+        ("cp932", JAPANESE),
+        ("euc_jp", JAPANESE),
+        ("gb18030", CHINESE),
+        ("cp950", TRADITIONAL),
+        ("cp949", KOREAN),
+        ("utf-16", "Hello wörld"),
+    ],
+)
+def test_a_few_words_that_nothing_true_is_said_of_are_read(label: str, codec: str, text: str) -> None:
+    assert decode_text(text.encode(codec), label)[0] == text
+
+
+@pytest.mark.parametrize(
+    ("label", "codec", "text"),
+    [
+        ("iso-8859-1", "cp1251", RUSSIAN),
+        ("iso-8859-1", "koi8-r", RUSSIAN),
+        ("windows-1252", "cp1253", "Καλημέρα σας, έχω μια ερώτηση"),
+        ("iso-8859-1", "cp932", JAPANESE),
+        ("iso-8859-5", "cp1251", RUSSIAN),
+    ],
+)
+def test_a_label_that_makes_no_language_of_the_bytes_is_not_believed(
+    label: str, codec: str, text: str
+) -> None:
+    assert decode_text(text.encode(codec), label) == (text, "wrong charset")
+
+
+def test_bytes_beyond_ascii_in_a_subject_cost_no_letter() -> None:
+    raw = b"From: a@example.org\r\nSubject: R\xe9ponse \xe0 votre demande\r\n\r\nx"
+    assert parse(raw).subject == "Réponse à votre demande"
+
+
+def test_guessing_looks_at_a_few_words_whatever_the_length() -> None:
+    started = time.process_time()
+    for text in (b"\xe9" * 5_000_000, b"x" * 5_000_000 + b"\xe9", b"x \xe9 " * 1_000_000):
+        guess(text)
+    assert time.process_time() - started < 2
 
 
 @pytest.mark.parametrize("parameter", ["", "; charset=us-ascii"])

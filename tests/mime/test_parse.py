@@ -318,3 +318,26 @@ def test_a_line_break_hidden_in_an_encoded_word_stays_within_its_header() -> Non
     message = parse(mail(Subject="=?utf-8?q?Hi=0D=0ABcc:_x@y.z?=", From="=?utf-8?q?A=0A=00B?= <a@x.org>"))
     assert message.subject == "Hi Bcc: x@y.z"
     assert message.sender.name == "A B"
+
+
+@pytest.mark.parametrize(
+    ("kind", "line"),
+    [("plain", b"word word word word word word word word\r\n"), ("html", b"<p>some words</p>\r\n")],
+)
+def test_a_text_beyond_all_measure_is_cut_and_kept_whole_beside_it(kind: str, line: bytes) -> None:
+    raw = mail(line * (2_200_000 // len(line)) + b"the last words", Content_Type=f"text/{kind}")
+    parsed = parse(raw)
+    assert "the last words" not in parsed.text
+    assert parsed.parts[-1].data == raw
+
+
+def test_html_with_too_many_tags_to_lay_out_still_shows_every_word() -> None:
+    raw = mail(b"<p>words</p>" * 110_000 + b"<p>the last</p>", Content_Type="text/html")
+    parsed = parse(raw)
+    assert parsed.html.replace("<wbr>", "").count("words") == parsed.text.count("words") == 110_000
+    assert parsed.html.count("the last") == parsed.text.count("the last") == 1
+
+
+def test_places_where_a_line_may_break_cost_no_word_of_the_text() -> None:
+    raw = mail(b"word<wbr>" * 2_000 + b"<b>the last</b>", Content_Type="text/html")
+    assert parse(raw).text == "word" * 2_000 + "the last"

@@ -271,6 +271,12 @@ def test_what_is_encrypted_is_named_and_kept() -> None:
             ),
             SMIME_SIGNED,
         ),
+        # as Exchange leaves it, and without the protocol that RFC 1847 wants
+        (
+            multipart("mixed", mail(b""), mail(b"Version: 1", Content_Type="application/pgp-encrypted")),
+            PGP_ENCRYPTED,
+        ),
+        (multipart("signed", mail(b"Hi"), mail(b"", Content_Type="application/pgp-signature")), PGP_SIGNED),
         (mail(b"part", Content_Type='message/partial; id="1"; number=1; total=2'), PARTIAL_MESSAGE),
         (
             multipart(

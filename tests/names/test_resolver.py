@@ -132,6 +132,34 @@ def test_a_budget_ends_and_what_is_known_is_told_all_the_same(dns: NameServer, n
         over.texts("y.example")
 
 
+def test_only_so_many_threads_wait_for_long(dns: NameServer) -> None:
+    """The one who came first waits for slow names as long as it may, the next one for a moment, and neither is told
+    something wrong."""
+    slow = SharedNames(
+        Resolver([("127.0.0.1", dns.port)], policy=ResolverPolicy(question=60, one_try=60)), long_waits=1
+    )
+    dns.ignore("slow.test")
+    dns.ignore("slower.test")
+    waited: list[float] = []
+
+    def wait_for(name: str) -> None:
+        started = time.monotonic()
+        with pytest.raises(NamesUnavailable, match="too long"):
+            slow.within(3).texts(name)
+        waited.append(time.monotonic() - started)
+
+    first = threading.Thread(target=wait_for, args=["slow.test"])
+    first.start()
+    wait_until(lambda: dns.asked["slow.test", "TXT"] > 0, what="the first question")
+    wait_for("slower.test")
+    assert slow.within(3).texts("x.example") == ["here"]
+    first.join()
+    slow.close()
+    next_one, first_one = waited
+    assert next_one < 2
+    assert first_one > 2.9
+
+
 def test_each_kind_of_record_is_read(dns: NameServer, names: SharedNames) -> None:
     dns.address("x.example", "192.0.2.1", "2001:db8::1")
     dns.mx("x.example", "mx.x.example")

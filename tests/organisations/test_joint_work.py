@@ -105,3 +105,61 @@ def test_an_error_is_told_each_time(times: int) -> None:
         with pytest.raises(ValueError):
             joint.ask(1)
     assert len(work.batches) == times
+
+
+def test_what_is_entrusted_while_another_works_is_done_by_that_one() -> None:
+    work = _Work(lambda batch: ValueError("two") if 2 in batch else None)
+    joint = JointWork[int](work, most=8, is_away=lambda _error: False)
+    told: list[tuple[int, str]] = []
+
+    def entrust(part: int) -> int:
+        joint.entrust(part, lambda error: told.append((threading.get_ident(), f"{part} {error}")))
+        return threading.get_ident()
+
+    with ThreadPoolExecutor(4) as pool:
+        first = pool.submit(entrust, 0)
+        assert work.has_begun.wait(SECONDS)
+        others = [pool.submit(entrust, part) for part in (1, 2, 3)]
+        idents = {other.result(SECONDS) for other in others}
+        assert told == []
+        work.go.set()
+        mine = first.result(SECONDS)
+    assert mine not in idents
+    assert sorted(told) == [(mine, text) for text in ("0 None", "1 None", "2 two", "3 None")]
+
+
+def test_who_entrusts_waits_while_a_whole_turns_work_is_waiting() -> None:
+    work = _Work()
+    joint = JointWork[int](work, most=2, is_away=lambda _error: False)
+    told: list[int] = []
+    with ThreadPoolExecutor(4) as pool:
+        entrusted = [pool.submit(joint.entrust, 0, lambda _error: told.append(0))]
+        assert work.has_begun.wait(SECONDS)
+        for part in (1, 2):
+            pool.submit(joint.entrust, part, lambda _error: told.append(1)).result(SECONDS)
+        entrusted.append(pool.submit(joint.entrust, 3, lambda _error: told.append(3)))
+        with pytest.raises(TimeoutError):
+            entrusted[1].result(0.05)
+        work.go.set()
+        for one in entrusted:
+            one.result(SECONDS)
+    assert sorted(told) == [0, 1, 1, 3]
+
+
+def test_what_a_thread_that_was_ended_left_is_done_by_the_next() -> None:
+    ended: list[Sequence[int]] = []
+
+    def refuse(batch: Sequence[int]) -> Exception | None:
+        if not ended:
+            ended.append(batch)
+            raise SystemExit
+        return None
+
+    work = _Work(refuse)
+    work.go.set()
+    joint = JointWork[int](work, most=8, is_away=lambda _error: False)
+    told: list[int] = []
+    with pytest.raises(SystemExit):
+        joint.entrust(1, lambda _error: told.append(1))
+    joint.entrust(2, lambda _error: told.append(2))
+    assert told == [1, 2]

@@ -19,9 +19,17 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
     def __init__(self, selector: selectors.BaseSelector | None = None) -> None:
         super().__init__(selector)
         self._ahead = 0.0
+        self._stands_at: float | None = None
 
     def time(self) -> float:
-        return super().time() + self._ahead
+        return (super().time() if self._stands_at is None else self._stands_at) + self._ahead
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """From any thread. Only what is let pass passes, however long the machine takes over it."""
+        self._stands_at = super().time()
+        yield
+        self._stands_at = None
 
     def let_pass(self, seconds: float) -> None:
         """From any thread."""

@@ -66,12 +66,15 @@ class FakeClamd:
 
 
 class FakeRspamd:
-    """Answers /checkv2 with `status` and `body`, /ping with pong. `requests` are the headers and bodies that came."""
+    """Answers /checkv2 with `status` and `body` after `seconds`, /ping with pong. `requests` are the headers and bodies
+    that came."""
 
     def __init__(self) -> None:
+        self.seconds = 0.0
         self.status = 200
         self.body = '{"action": "no action", "score": 0.1, "symbols": {}}'
         self.requests: list[tuple[list[tuple[str, str]], bytes]] = []
+        self.thinking = threading.Event()
         fake = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -85,6 +88,7 @@ class FakeRspamd:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 fake.requests.append((self.headers.items(), body))
+                fake.thinking.wait(fake.seconds)
                 self._reply(fake.status, fake.body)
 
             def _reply(self, status: int, body: str) -> None:

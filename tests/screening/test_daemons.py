@@ -12,7 +12,7 @@ from apps.screening.clamd import ClamdAddress, ClamdScanner
 from apps.screening.errors import ScannerUnavailable
 from apps.screening.findings import Outcome
 from apps.screening.rspamd import RspamdScanner
-from apps.screening.screen import screen, version_of_scanners
+from apps.screening.screen import scanners, screen, screen_received, version_of_scanners
 from apps.screening.verdict import Direction, Envelope, Policy, Verdict
 from tests.mail import raw_mail
 from tests.screening.daemons import STALL, FakeClamd, FakeRspamd
@@ -180,6 +180,16 @@ def test_one_scanner_that_is_away_keeps_the_verdict_open(clamd: FakeClamd, rspam
         "scanner_unavailable",
     )
     assert rspamd.requests == []
+
+
+def test_a_scanner_that_hangs_takes_no_time_from_the_next(clamd: FakeClamd, rspamd: FakeRspamd) -> None:
+    """With what is left of the time, which is nothing, rspamd would be taken for dead as well, and left to rest."""
+    clamd.answer = STALL
+    rspamd.seconds = 0.2
+    against = screen_received(RAW, envelope=ENVELOPE, policy=Policy(), timeout_seconds=1.5)
+    assert [verdict.scanner for verdict in against.values()] == ["clamav"]
+    assert len(rspamd.requests) == 1
+    assert scanners()[-1].version() == "rspamd/3.9"
 
 
 def test_a_new_signature_database_is_another_version(

@@ -2,6 +2,7 @@
 
 import threading
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from apps.inbound.models import ReceivedMessage
 from apps.inbound.sweeper import forget_discarded
 from apps.mailboxes.errors import NotVisible
 from apps.mailboxes.models import Mailbox, MailboxEntry, Message
+from apps.mailboxes.projection import prepare
 from apps.mailboxes.selectors import raw_of
 from apps.tickets import holding
 from apps.tickets.errors import NotHeld, TrustInvalid
@@ -173,6 +175,24 @@ def test_a_virus_is_let_in_by_an_admin_alone(house: House) -> None:
     assert release(Principal.of_user(house.admin), held, now=timezone.now()) == Message.objects.get()
 
 
+def test_of_many_mails_those_that_nobody_waits_for_stay_held(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of them may be as slow to read as hostile mail can be made."""
+    mails = [held_mail(house, message_id=f"{n}@customer.example") for n in range(3)]
+    seconds, read = [0.0], prepare
+
+    def read_slowly(*arguments: Any, **more: Any) -> Any:
+        seconds[0] += 15
+        return read(*arguments, **more)
+
+    monkeypatch.setattr(holding, "prepare", read_slowly)
+    monkeypatch.setattr(holding, "time", SimpleNamespace(monotonic=lambda: seconds[0]))
+    asked = [held.pk for held in mails]
+    assert decide_several(house.as_bob, asked, "release", now=timezone.now()) == mails[:2]
+    assert HeldMessage.objects.get(state=HeldState.WAITING) == mails[2]
+
+
 def test_discarded_mail_can_be_restored_and_then_released(house: House) -> None:
     held = held_mail(house)
     discard(house.as_alice, held, now=timezone.now())
@@ -259,7 +279,8 @@ def test_released_with_trust_its_sender_is_trusted(house: House) -> None:
 
 
 @pytest.mark.parametrize(
-    "sender", ["", "nobody", "@", "a@b@c", "gmail.com", "co.uk", "[192.0.2.1]", "two words.example"]
+    "sender",
+    ["", "nobody", "@", "a@b@c", "gmail.com", "yahoo.co.uk", "co.uk", "[192.0.2.1]", "two words.example"],
 )
 def test_what_cannot_be_trusted_is_refused_with_a_reason(house: House, sender: str) -> None:
     with pytest.raises(TrustInvalid) as refused:
@@ -274,6 +295,7 @@ def test_what_cannot_be_trusted_is_refused_with_a_reason(house: House, sender: s
         ("@customer.example", "customer.example"),
         ("bücher.example", "xn--bcher-kva.example"),
         ("elena@gmail.com", "elena@gmail.com"),
+        ("live.customer.example", "live.customer.example"),
     ],
 )
 def test_senders_are_kept_in_one_form(house: House, sender: str, kept: str) -> None:

@@ -11,13 +11,15 @@ from django.utils import timezone
 from apps.automation.models import Acknowledgement
 from apps.events.models import Event
 from apps.mailboxes.errors import NotVisible
-from apps.mailboxes.models import Folder, Mailbox, MailboxKind, Message
+from apps.mailboxes.models import Folder, Mailbox, MailboxEntry, MailboxKind, Message
 from apps.mailboxes.services import create_mailbox, move_conversation
+from apps.mailboxes.snoozing import wake_due
 from apps.outbound.errors import NotPossibleNow
 from apps.outbound.models import Delivery
 from apps.outbound.submission.replies import Reply, reply_to_ticket
+from apps.tickets.bulk import Wish, do_to_many
 from apps.tickets.errors import MoveNotPossible, TicketInvalid
-from apps.tickets.models import MoveKind, Ticket, TicketMove, TicketState
+from apps.tickets.models import Deed, MoveKind, Ticket, TicketMove, TicketState
 from apps.tickets.moving import merge_tickets, move_message, split_message, undo_move
 from apps.tickets.selectors import messages_of, move_for, moves_of, notes_of, tickets_of
 from apps.tickets.services import add_note, change_ticket, record_reply
@@ -111,6 +113,14 @@ def test_a_ticket_is_merged_with_its_notes_and_points_to_where_it_went(two: Hous
     assert [note.text for note in notes_of(ticket(1))] == ["Ask Petra."]
 
 
+def test_what_was_snoozed_comes_back_at_its_time_wherever_it_was_moved(two: House) -> None:
+    until, threads = NOW + timedelta(hours=1), [ticket(1).thread_id]
+    do_to_many(two.as_alice, two.support, threads, Wish(Deed.SNOOZE, until=until), now=NOW)
+    merge_tickets(two.as_alice, ticket(1), ticket(2), now=NOW)
+    wake_due(until)
+    assert not MailboxEntry.objects.filter(folder=Folder.SNOOZED).exists()
+
+
 def test_a_note_that_was_begun_before_a_merge_is_where_the_ticket_went(two: House) -> None:
     before = ticket(1)
     merge_tickets(two.as_alice, ticket(1), ticket(2), now=NOW)
@@ -180,7 +190,7 @@ def test_a_solved_ticket_is_open_again_for_a_mail_that_waits_and_solved_again_wh
 
 def test_what_cannot_be_moved_is_said(two: House, sales: Mailbox) -> None:
     arrive(sales, message_id="c@x")
-    with pytest.raises(TicketInvalid, match="one mailbox"):
+    with pytest.raises(TicketInvalid, match="#3 is a ticket of another mailbox, Sales"):
         merge_tickets(two.as_alice, ticket(1), ticket(3), now=NOW)
     with pytest.raises(TicketInvalid, match="already"):
         merge_tickets(two.as_alice, ticket(1), ticket(1), now=NOW)

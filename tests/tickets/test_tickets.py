@@ -1,14 +1,17 @@
 from datetime import UTC, datetime
 
 import pytest
+from django.utils import timezone
 
+from apps.accounts.models import Role, User
 from apps.accounts.principal import Principal
 from apps.events.models import Event
 from apps.mailboxes.errors import NotVisible
 from apps.mailboxes.models import Membership
 from apps.tickets.errors import TicketInvalid
+from apps.tickets.finding import find_tickets
 from apps.tickets.models import Ticket, TicketState
-from apps.tickets.selectors import messages_of, notes_of, search_tickets, ticket_for, tickets_for
+from apps.tickets.selectors import messages_of, notes_of, ticket_for, tickets_for
 from apps.tickets.services import add_note, change_ticket
 from tests.arrivals import arrive
 from tests.people import House
@@ -104,9 +107,35 @@ def test_garbled_ids_are_not_visible(house: House, ticket_id: str) -> None:
 
 def test_tickets_are_found_by_number_and_by_words(house: House, ticket: Ticket) -> None:
     arrive(house.support, subject="Something else", message_id="q@x.example", text="Grüße, Zoë\r\n")
-    found = tickets_for(house.as_alice)
-    assert [one.number for one in search_tickets(found, "#1")] == [1]
-    assert [one.number for one in search_tickets(found, "charged invoi")] == [1]
-    assert [one.number for one in search_tickets(found, "zoe GRUSSE")] == [2]
-    assert list(search_tickets(found, "nothing at all")) == []
-    assert list(search_tickets(found, "…")) == []
+
+    def found(text: str) -> list[int]:
+        tickets = find_tickets(house.as_alice, tickets_for(house.as_alice), text, timezone.now())
+        return [one.number for one in tickets]
+
+    assert found("#1") == [1]
+    assert found("charged invoi") == [1]
+    assert found("zoe GRUSSE") == [2]
+    assert found("nothing at all") == []
+    assert found("…") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "called"),
+    [
+        ("@bob, look", ["bob", "robert"]),
+        ("@Bob House look", ["bob"]),
+        ("Ask @Bób Houseman.", ["robert"]),
+        ("@robert and (@ALICE)", ["alice", "robert"]),
+        ("bob@house.test wrote, @bobby, @ bob", []),
+    ],
+)
+def test_a_whole_name_calls_one_person_and_a_first_name_all_of_that_name(
+    house: House, ticket: Ticket, text: str, called: list[str]
+) -> None:
+    robert = User.objects.create(
+        organisation=house.organisation, email="robert@house.test", name="Bob Houseman", role=Role.AGENT
+    )
+    Membership.objects.create(mailbox=house.support, user=robert)
+    note = add_note(house.as_alice, ticket, text, now=timezone.now())
+    names = [one.user.email.partition("@")[0] for one in note.mentions.select_related("user")]
+    assert sorted(names) == called

@@ -18,6 +18,7 @@ from apps.mailboxes.selectors import raw_of
 from apps.outbound.bounces.suppressions import add_suppression
 from apps.outbound.errors import SubmissionInvalid
 from apps.outbound.models import Delivery, DeliveryState, RefusedSubmission, SendingPolicy
+from apps.outbound.submission.refused import asked_without_files
 from apps.outbound.submission.replies import Reply, reply_to_ticket
 from apps.outbound.submission.submit import SubmittedAttachment
 from apps.tickets.models import Ticket
@@ -153,7 +154,12 @@ def test_a_mended_mail_takes_along_what_the_composer_does_not_show(house: House,
     page = alice.get(f"{COMPOSE}?mend={kept.pk}").content.decode()
     for words in ("nonsense, tomas@x.example", "Your invoice", "a.txt", "headers.Received", "HTML version"):
         assert words in page
-    fields = new_mail(**{"from": "support@house.test"}, mends=str(kept.pk), kept_file=["1"], to="t@x.example")
+    fields = new_mail(
+        **{"from": "support@house.test", "text": asked_without_files(kept)["text"]},
+        mends=str(kept.pk),
+        kept_file=["1"],
+        to="t@x.example",
+    )
     answer = alice.post(COMPOSE, fields)
     assert answer.status_code == 202, answer.content
     raw = raw_of(Message.objects.get())
@@ -167,6 +173,15 @@ def test_a_mended_mail_takes_along_what_the_composer_does_not_show(house: House,
     assert not kept.is_open
     assert alice.get(f"{COMPOSE}?mend={kept.pk}").status_code == 404
     assert alice.post(COMPOSE, fields).status_code == 409
+
+
+def test_html_that_says_something_else_than_the_mended_text_is_left_out(house: House, alice: Client) -> None:
+    kept = refused(house)
+    fields = new_mail(mends=str(kept.pk), kept_file=["1"], text="What I meant to say")
+    assert alice.post(COMPOSE, fields).status_code == 202
+    raw = raw_of(Message.objects.get())
+    assert b"What I meant to say" in raw
+    assert b"text/html" not in raw
 
 
 def test_undo_brings_a_mended_mail_back_to_where_it_was_kept(house: House, alice: Client) -> None:

@@ -49,6 +49,7 @@ def test_the_mover_offers_the_customers_tickets_and_finds_others(two: House, ali
     assert [one.number for one in alice.get(f"{url}?q=%232").context["tickets"]] == [2]
     assert [one.number for one in alice.get(f"{url}?q=pumps").context["tickets"]] == [2]
     assert list(alice.get(f"{url}?q=%231").context["tickets"]) == [], "not into itself"
+    assert "by being forwarded there" in alice.get(f"{url}?q=%2399").content.decode()
 
 
 def test_what_is_missing_or_wrong_is_said(two: House, alice: Client) -> None:

@@ -2,6 +2,8 @@
 
 import uuid
 from collections.abc import Iterator, Mapping
+from email.message import EmailMessage
+from email.policy import SMTP
 
 import pytest
 from django.test import Client
@@ -10,19 +12,26 @@ from django.utils import timezone
 
 from apps.mailboxes.aliases import add_alias
 from apps.mailboxes.app_passwords import create_app_password
+from apps.mailboxes.labels import create_label
 from apps.mailboxes.models import Domain, Message
+from apps.mailboxes.saved_views import save_view
 from apps.outbound.bounces.suppressions import add_suppression
 from apps.outbound.errors import SubmissionInvalid
 from apps.outbound.models import Delivery, KeyAlgorithm, RefusedSubmission, Relay
 from apps.outbound.signing.rotation import create_keys
-from apps.tickets.models import HeldMessage, Ticket, TicketMove
+from apps.tickets.bulk import Wish, do_to_many
+from apps.tickets.models import Deed, HeldMessage, Ticket, TicketMove
 from apps.tickets.moving import split_message
 from apps.tickets.trust import trust_sender
 from apps.webmail import urls
+from apps.writing.drafts import Typed, save_draft
+from apps.writing.files import append_piece, begin_file
+from apps.writing.phrases import keep_saved_reply
 from tests.arrivals import arrive
 from tests.outbound.sending import send
 from tests.people import House
 from tests.webmail.conftest import browser_of
+from tests.writing.documents import document
 
 # Pages about the person who asks; the outsider has their own.
 OF_ONESELF = {
@@ -43,6 +52,12 @@ OF_ONESELF = {
     "held",
     "trusted",
     "erasures",
+    "drafts",
+    "phrases",
+    "labels",
+    "notifications",
+    "keys",
+    "places",
 }
 # An admin's page about what the admin asked for. Others are told that it is one.
 FOR_ADMINS_ONLY = {"erasures"}
@@ -58,12 +73,22 @@ OF_ADMINS = {
     "catch-all",
 }
 # Takes something new, or ids in its body (`test_held.py`); its address has nothing of somebody else's to find.
-OF_NOTHING = {"add-domain", "several-held", "change-receiving-policy"}
+OF_NOTHING = {
+    "add-domain",
+    "several-held",
+    "change-receiving-policy",
+    "add-label",
+    "add-saved-reply",
+    "subscribe",
+    "unsubscribe",
+    "switch-keys",
+    "session",
+}
 # Nobody finds what a short conversation has not (`test_folding.py`).
 OF_LONG_CONVERSATIONS = {"folded"}
-FOR_EVERYBODY = {"sign-in", "sign-out", "mta-sts"}
+FOR_EVERYBODY = {"sign-in", "sign-out", "mta-sts", "service-worker"}
 OF_SENT_MAIL = {"cancel", "reschedule", "story"}
-POSTED = {"read", "move", "star", "answer", "change-ticket", "note", "answer-ticket", "cancel", "resubmit",
+POSTED = {"read", "move", "answer", "change-ticket", "note", "answer-ticket", "cancel", "resubmit",
           "discard", "resolve", "hurry", "stop", "cancel-recipient", "reschedule", "readdress", "restore",
           "rewrite", "send-unsuppressed", "retry-recipient",
           "discard-refused", "restore-refused", "add-domain", "check-domain", "remove-domain", "rotate-keys",
@@ -71,7 +96,12 @@ POSTED = {"read", "move", "star", "answer", "change-ticket", "note", "answer-tic
           "pause-relay", "resume-relay", "remove-relay", "revoke-app-password",
           "several-held", "release", "discard-held", "restore-held", "distrust",
           "move-message", "split-message", "undo-move", "catch-all",
-          "add-alias", "remove-alias", "change-answers", "change-receiving-policy"}  # fmt: skip
+          "add-alias", "remove-alias", "change-answers", "change-receiving-policy",
+          "handle", "undo-change", "save-view", "remove-view", "add-label",
+          "change-label", "delete-label", "change-view",
+          "look", "answer-invitation", "leave-list", "discard-draft", "restore-draft", "add-draft-file",
+          "change-signature", "add-saved-reply", "change-saved-reply", "remove-saved-reply",
+          "subscribe", "unsubscribe", "switch-keys", "session"}  # fmt: skip
 
 
 # Their bodies name what they are about.
@@ -116,8 +146,47 @@ def things_of(house: House) -> dict[str, object]:
         "move_id": move.pk,
         "into_id": move.source_id,
         "alias_id": add_alias(house.as_key, house.support, "sales@house.test").pk,
+        "label_id": create_label(house.as_alice, "Label of house.test").pk,
+        "view_id": save_view(
+            house.as_alice, house.support, name="A view", query="house.test", shared=True, now=timezone.now()
+        ).pk,
+        "change_id": do_to_many(
+            house.as_alice, house.support, [message.thread_id], Wish(Deed.STAR), now=timezone.now()
+        ).pk,
+        **written_by(house),
+        "with_file_id": arrive(house.support, raw=with_file()).pk,
+        "n": 1,
         "trusted_id": trust_sender(house.as_alice, "customer.example", now=timezone.now()).pk,
     }
+
+
+def written_by(house: House) -> dict[str, object]:
+    """A draft with a file, and a saved reply, of Alice's."""
+    now = timezone.now()
+    typed = Typed({"subject": "house.test"}, document=document("To house.test"))
+    draft = save_draft(
+        house.as_alice, uuid.uuid4(), typed, mailbox=house.support, thread_id=None, now=now
+    ).draft
+    file = begin_file(
+        draft, uuid.uuid4(), filename="a.txt", content_type="text/plain", size_bytes=4, content_id="", now=now
+    )
+    append_piece(file, 0, b"text")
+    reply = keep_saved_reply(
+        house.as_alice, name="A reply", document=document("house.test"), mailbox=None, row=None, now=now
+    )
+    return {"draft_id": draft.pk, "file_id": file.pk, "reply_id": reply.pk}
+
+
+def with_file() -> bytes:
+    mail = EmailMessage()
+    mail["From"], mail["To"], mail["Message-ID"] = (
+        "elena@customer.example",
+        "support@house.test",
+        "<f@x.example>",
+    )
+    mail.set_content("With a file.")
+    mail.add_attachment("a list", filename="list.txt")
+    return mail.as_bytes(policy=SMTP)
 
 
 def held_by(house: House) -> HeldMessage:
@@ -154,6 +223,8 @@ def refused_by(house: House) -> RefusedSubmission:
 def address_of(pattern: URLPattern, things: Mapping[str, object]) -> str:
     if pattern.name in OF_SENT_MAIL:
         things = {**things, "message_id": things["sent_id"]}
+    if pattern.name == "preview":
+        things = {**things, "message_id": things["with_file_id"]}
     wanted = pattern.pattern.converters
     return reverse(f"webmail:{pattern.name}", kwargs={name: things[name] for name in wanted})
 
@@ -201,7 +272,7 @@ def test_nobody_gets_anywhere_without_signing_in(pattern: URLPattern, house: Hou
 
 
 def test_what_is_not_there_answers_like_what_is_not_for_one(house: House, alice: Client) -> None:
-    things = dict.fromkeys(things_of(house), uuid.uuid4()) | {"folder": "inbox"}
+    things = dict.fromkeys(things_of(house), uuid.uuid4()) | {"folder": "inbox", "n": 1}
     admin = browser_of(house.admin)
     for pattern in named_patterns():
         if pattern.name not in OF_ONESELF | OF_NOTHING:

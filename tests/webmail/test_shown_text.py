@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.mime.html import sanitise_html
-from apps.webmail.mail_frame import frame_document, mark_elsewhere
+from apps.webmail.mail_frame import FrameLook, frame_document, mark_elsewhere
 from apps.webmail.plain_text import MAX_SHOWN_CHARS, link, show_text
 
 TAGS_WE_WRITE = re.compile(r'<a href="[^"<>]*" target="_blank" rel="noopener noreferrer nofollow">|</a>')
@@ -85,7 +85,10 @@ def test_a_link_that_leads_elsewhere_is_marked(href: str, shown: str, marked: bo
 
 def document(body: str, *, quotes_shown: bool = False) -> str:
     return frame_document(
-        sanitise_html(body), quotes_shown=quotes_shown, language="en", page_origin="http://127.0.0.1:8000"
+        sanitise_html(body),
+        FrameLook(quotes_shown=quotes_shown),
+        language="en",
+        page_origin="http://127.0.0.1:8000",
     )
 
 
@@ -119,5 +122,5 @@ def test_the_frame_tells_its_height_to_our_page_alone() -> None:
 def test_a_large_mail_is_framed_in_time() -> None:
     started = time.monotonic()
     sanitised = "<p>" + "<a href='https://x.example/'>bank.example</a> words &amp; more" * 20_000 + "</p>"
-    frame_document(sanitised, quotes_shown=False, language="en", page_origin="http://127.0.0.1")
+    frame_document(sanitised, FrameLook(quotes_shown=False), language="en", page_origin="http://127.0.0.1")
     assert time.monotonic() - started < 5

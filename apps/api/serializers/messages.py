@@ -115,7 +115,11 @@ class ReportSerializer(serializers.Serializer[Any]):
     recipient = serializers.CharField(help_text="Whom it names: the mail may have been forwarded.")
     proof = serializers.ChoiceField(choices=ReportProof.choices, help_text="How we know what it is about.")
     reported_at = serializers.DateTimeField()
-    message = serializers.UUIDField(source="message_id", help_text="The report itself; see its `raw`.")
+    message = serializers.UUIDField(
+        source="message_id",
+        allow_null=True,
+        help_text="The report itself; see its `raw`. Null where it was held for what it carries.",
+    )
 
 
 class ScreeningSerializer(serializers.Serializer[Any]):
@@ -229,6 +233,9 @@ class SignatureSerializer(ProofSerializer):
     domain = serializers.CharField()
     selector = serializers.CharField()
     algorithm = serializers.CharField()
+    covers_unsubscribe = serializers.BooleanField(
+        required=False, help_text="It holds over List-Unsubscribe and List-Unsubscribe-Post (RFC 8058 §4)."
+    )
 
 
 class DkimSerializer(ProofSerializer):

@@ -34,7 +34,9 @@ class PageQuery(StrictSerializer):
 class MailboxMessagesQuery(PageQuery):
     folder = serializers.ChoiceField(choices=Folder.choices, required=False)
     q = TextField(
-        required=False, max_length=1000, help_text="All of these words occur; the last may be unfinished."
+        required=False,
+        max_length=1000,
+        help_text="All of these words occur (the last may be unfinished), and operators such as `from:` hold.",
     )
     state = serializers.ChoiceField(choices=MESSAGE_STATES, required=False)
 
@@ -61,4 +63,8 @@ class TicketsQuery(PageQuery):
     mailbox = serializers.UUIDField(required=False)
     tag = TextField(required=False, max_length=100)
     requester = TextField(required=False, max_length=1000, help_text="The address of whoever asked.")
-    q = TextField(required=False, max_length=1000, help_text="A ticket's number, or words of its messages.")
+    q = TextField(
+        required=False,
+        max_length=1000,
+        help_text="A ticket's number, or words and operators that one of its messages matches.",
+    )

@@ -59,7 +59,7 @@ class MoveSerializer(SplitSerializer):
     """One message into another ticket."""
 
     message = serializers.UUIDField()
-    into = serializers.UUIDField(help_text="A ticket of the same mailbox.")
+    into = serializers.UUIDField(help_text="A ticket of the same mailbox: its customers write there again.")
 
 
 class PersonSerializer(serializers.Serializer[Any]):

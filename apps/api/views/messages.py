@@ -43,7 +43,6 @@ from apps.mailboxes.selectors import (
     message_for,
     messages_for,
     raw_of,
-    search_messages,
     visible_mailboxes,
 )
 from apps.mime.compose import Unsubscribe
@@ -52,6 +51,7 @@ from apps.outbound.selectors import deliveries_for
 from apps.outbound.services import cancel_message, reschedule_message, retry_message
 from apps.outbound.signing.sending import signature_before
 from apps.outbound.submission.submit import Submission, SubmittedAttachment, submit_message
+from apps.tickets.finding import find_messages
 from apps.tickets.intake import FILED
 
 
@@ -237,7 +237,7 @@ def filtered_messages(principal: Principal, query: dict[str, Any]) -> QuerySet[M
         sent = Exists(entries_for(principal).filter(message=OuterRef("pk"), side=Side.SENDER))
         messages = messages.filter(~sent) if state == FILED else messages.filter(sent, state=state)
     if text := query.get("q"):
-        messages = search_messages(messages, text)
+        messages = find_messages(principal, messages, text, timezone.now())
     return messages
 
 

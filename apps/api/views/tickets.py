@@ -27,8 +27,9 @@ from apps.api.views.messages import attachments_of
 from apps.mailboxes.selectors import mailbox_for
 from apps.mime.address import comparable_address
 from apps.outbound.submission.replies import Reply, reply_to_ticket
+from apps.tickets.finding import find_tickets
 from apps.tickets.models import Ticket
-from apps.tickets.selectors import search_tickets, ticket_for, tickets_for
+from apps.tickets.selectors import ticket_for, tickets_for
 from apps.tickets.services import UNCHANGED, add_note, change_ticket
 
 
@@ -143,7 +144,7 @@ def filtered_tickets(principal: Principal, query: dict[str, Any]) -> QuerySet[Ti
     if requester := query.get("requester"):
         tickets = tickets.filter(requester_address__iexact=comparable_address(requester))
     if text := query.get("q"):
-        tickets = search_tickets(tickets, text)
+        tickets = find_tickets(principal, tickets, text, timezone.now())
     return tickets
 
 

@@ -3,6 +3,10 @@
     recognise   is it a report, and what does it say?            outside any transaction, pure
     take_in     which deliveries, file it, act                   in the caller's transaction, which marks the row filed
 
+Anybody to whom we ever wrote can make up a report, and a true one may carry what it returns. So one in which a scanner
+found something, or at which none could look, is acted on and not filed: it is held like other mail (`OnlyTold`), and
+lies beneath the mail it is about once it is let in.
+
 A report is kept whole, as a message of its conversation that is read already: no ticket opens or reopens for it. It
 lies beneath the mail it is about, in the mailbox that sent it, and the conversation shows what it says beside the
 recipient. What it changes is `effects`.
@@ -12,44 +16,53 @@ mail for whoever wrote (`writers_mailboxes`). So does a report about nothing we 
 mailbox's name from elsewhere, and a person should see what came of it. Only a bounce of a bounce goes nowhere (RFC 5321
 §4.5.5): it is filed in the Archive, read, and an event counts it.
 
-A crash before the caller's commit leaves nothing; the same mail comes again, and is the same report.
+A crash before the caller's commit leaves nothing; the same mail comes again, and is the same report. So is one that
+was held until a scanner answered: it is acted on once.
 """
 
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from apps.blobs.models import Blob
 from apps.events.services import publish
 from apps.mailboxes.filing import Filed, FiledRule
-from apps.mailboxes.models import Folder, Mailbox, MailboxEntry, Message, Side, Thread
+from apps.mailboxes.models import Folder, Mailbox, Message, Side, Thread
 from apps.mailboxes.projection import PreparedMessage
-from apps.mailboxes.threads import ThreadChoice, locked_thread_of
+from apps.mailboxes.threads import ThreadChoice
 from apps.mime.message import MessageKind
 from apps.outbound.bounces import effects
-from apps.outbound.bounces.matching import Match, match, signed_deliveries
+from apps.outbound.bounces.matching import match, signed_deliveries
 from apps.outbound.bounces.reading import kind_of, read_report
 from apps.outbound.bounces.report import Report
 from apps.outbound.bounces.return_path import ReturnPaths, return_paths
 from apps.outbound.errors import ReportTooEarly
 from apps.outbound.models import Delivery, DeliveryState
-from apps.tickets.intake import QuietPlace, file_quietly
-
-_BENEATH = timedelta(microseconds=1)
+from apps.tickets.intake import QuietPlace, file_beneath, file_quietly
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A received mail that may be a report, for one organisation."""
+    """A received mail that may be a report, for one organisation. `received_id` is the same whenever it comes again;
+    `is_held`: nobody is to have it before a person has looked."""
 
+    received_id: uuid.UUID
     organisation_id: uuid.UUID
     recipients: Sequence[str]
     prepared: PreparedMessage
     raw_blob: Blob
     received_at: datetime
     authentication: dict[str, Any] | None = None
+    is_held: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OnlyTold:
+    """What a report tells has been acted on, and its mail lies nowhere: the caller holds it."""
+
+    about: Message
 
 
 def recognise(prepared: PreparedMessage, raw: bytes, *, envelope_sender: str) -> Report | None:
@@ -57,9 +70,11 @@ def recognise(prepared: PreparedMessage, raw: bytes, *, envelope_sender: str) ->
     return read_report(prepared.parsed, raw, envelope_sender=envelope_sender)
 
 
-def take_in(arrival: Arrival, report: Report, mailboxes: Sequence[Mailbox], now: datetime) -> Message | None:
-    """File a report and do what follows from it, in the caller's transaction. None: it is about nothing we know, and is
-    mail like any other for `mailboxes`.
+def take_in(
+    arrival: Arrival, report: Report, mailboxes: Sequence[Mailbox], now: datetime
+) -> Message | OnlyTold | None:
+    """File a report and do what follows from it, in the caller's transaction; one to be held is not filed. None: it is
+    about nothing we know, and is mail like any other for `mailboxes`.
 
     Raises ReportTooEarly while a delivery it is about is still being sent: its own result must be written first.
     """
@@ -67,33 +82,21 @@ def take_in(arrival: Arrival, report: Report, mailboxes: Sequence[Mailbox], now:
     if any(one.delivery.state == DeliveryState.SENDING for one in matches):
         raise ReportTooEarly(str(matches[0].delivery.pk))
     if matches:
-        message = _file(arrival, report, matches)
+        about = matches[0].delivery.message
+        message = None if arrival.is_held else _file(arrival, report, about)
         for one in matches:
-            effects.apply(one, message, now)
-        return message
-    if report.returned.is_automatic:
+            effects.apply(one, message, now, received_id=arrival.received_id)
+        return message or OnlyTold(about)
+    if report.returned.is_automatic and not arrival.is_held:
         return _file_bounce_of_a_bounce(arrival, mailboxes)
     publish(arrival.organisation_id, "report.unmatched", dialect=report.dialect)
     return None
 
 
-def _file(arrival: Arrival, report: Report, matches: Sequence[Match]) -> Message:
-    about = matches[0].delivery.message
-    because = (
-        Filed(FiledRule.REPORTS_ON, {"subject": about.subject})
-        if about.subject
-        else Filed(FiledRule.REPORTS_ON_UNNAMED)
-    )
-    senders_copies = MailboxEntry.objects.filter(message=about, side=Side.SENDER)
-    return file_quietly(
+def _file(arrival: Arrival, report: Report, about: Message) -> Message:
+    return file_beneath(
+        about,
         as_kind(arrival.prepared, kind_of(report)),
-        # Locked: whoever moves that mail to another ticket takes its reports along.
-        choice=ThreadChoice(locked_thread_of(about), because),
-        # Just beneath the mail it is about, so that lists go on showing that one.
-        places=[
-            QuietPlace(entry.mailbox_id, Folder(entry.folder), entry.sorted_at - _BENEATH)
-            for entry in senders_copies
-        ],
         received_at=arrival.received_at,
         raw_blob=arrival.raw_blob,
         authentication=arrival.authentication,

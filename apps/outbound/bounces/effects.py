@@ -7,9 +7,10 @@
     anything at all         about an `uncertain` delivery proves that it was accepted: → sent
 
 A delivery in any other state keeps it: a person may have decided meanwhile, or be sending it again. Each report is a
-row with its evidence and an event, whatever it changes.
+row with its evidence and an event, whatever it changes; one that was held and comes again only gets its mail.
 """
 
+import uuid
 from datetime import datetime
 
 from django.utils.translation import gettext as _
@@ -47,14 +48,23 @@ _LASTING_WISH = {
 
 
 def apply(
-    match: Match, message: Message, now: datetime, policy: SuppressionPolicy = DEFAULT_SUPPRESSION_POLICY
-) -> DeliveryReport:
-    """Write one report down and do what follows from it, in the caller's transaction. `message` is its mail."""
+    match: Match,
+    message: Message | None,
+    now: datetime,
+    policy: SuppressionPolicy = DEFAULT_SUPPRESSION_POLICY,
+    *,
+    received_id: uuid.UUID,
+) -> None:
+    """Write one report down and do what follows from it, in the caller's transaction. `message` is its mail, None while
+    that is held; `received_id` the same for both."""
     told, delivery = match.told, match.delivery
+    if DeliveryReport.objects.filter(delivery=delivery, received_id=received_id).update(message=message):
+        return
     nature = nature_of(told.status, told.diagnostic) if is_final(told) else None
     report = DeliveryReport.objects.create(
         organisation_id=delivery.organisation_id,
         message=message,
+        received_id=received_id,
         delivery=delivery,
         action=told.action,
         proof=match.proof,
@@ -70,7 +80,7 @@ def apply(
         f"delivery.reported_{told.action}",
         message_id=delivery.message_id,
         delivery_id=delivery.pk,
-        report=str(message.pk),
+        report=str(message.pk) if message is not None else None,
         nature=report.nature,
         proof=match.proof,
     )
@@ -81,7 +91,6 @@ def apply(
     if nature is None and told.action != ReportAction.NOTED:
         reason = _("A report shows that it was accepted: %(said)s") % {"said": said(told)}
         transitions.confirm(delivery.pk, reason, now)
-    return report
 
 
 def _bounce(

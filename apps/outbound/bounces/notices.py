@@ -28,6 +28,7 @@ from django.utils.translation import ngettext
 from apps.events.notices import announce
 from apps.events.services import publish
 from apps.mailboxes.models import Folder, MailboxEntry, Message, Side
+from apps.mailboxes.services import OUT_OF_SIGHT
 from apps.outbound.bounces.refusals import heed_refusals
 from apps.outbound.clocks import clock, on_the_clock
 from apps.outbound.models import (
@@ -148,13 +149,13 @@ def _write(
 
 
 def _call_attention(message_id: uuid.UUID) -> None:
-    """The sender's copy counts as unread, and its conversation is back in the Inbox if it was archived."""
+    """The sender's copy counts as unread, and its conversation is back in the Inbox if it was archived or snoozed."""
     copies = MailboxEntry.objects.filter(message=message_id, side=Side.SENDER)
     mailbox_ids = list(copies.values_list("mailbox_id", flat=True))
     copies.update(is_read=False)
     thread_id = Message.objects.values_list("thread_id", flat=True).get(pk=message_id)
     MailboxEntry.objects.filter(
-        thread=thread_id, mailbox__in=mailbox_ids, side=Side.RECIPIENT, folder=Folder.ARCHIVE
+        thread=thread_id, mailbox__in=mailbox_ids, side=Side.RECIPIENT, folder__in=OUT_OF_SIGHT
     ).update(folder=Folder.INBOX)
     announce(mailbox_ids)
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from django.db.models import Exists, OuterRef
 
 from apps.accounts.principal import Principal
-from apps.mailboxes.models import Message, Side
+from apps.mailboxes.models import Mailbox, MailboxEntry, Message, Side
 from apps.mailboxes.selectors import entries_for
 from apps.outbound.models import Delivery, DeliveryNotice, DeliveryReport
 from apps.outbound.selectors import deliveries_for
@@ -36,6 +36,12 @@ def reports_by_delivery(
     return dict(found)
 
 
-def reports_among(message_ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
-    """Those of the messages that are reports on mail of ours: they are shown with the mail they are about."""
-    return set(DeliveryReport.objects.filter(message__in=message_ids).values_list("message_id", flat=True))
+def reports_in(mailbox: Mailbox, thread_id: uuid.UUID) -> set[uuid.UUID]:
+    """Those messages of a conversation that are reports on mail of ours: they are shown with the mail they are about.
+
+    By the conversation and not by its messages: to name a thousand of them costs more than to find them.
+    """
+    of_conversation = MailboxEntry.objects.filter(mailbox=mailbox, thread_id=thread_id).values("message_id")
+    return set(
+        DeliveryReport.objects.filter(message__in=of_conversation).values_list("message_id", flat=True)
+    )

@@ -20,7 +20,7 @@ from apps.screening.verdict import Policy
 
 _LOOK = """
 SELECT m.id, m.organisation_id, m.sender_address, m.received_at,
-    raw.id, raw.size_bytes, raw.stored_at, spool.content,
+    raw.id, raw.size_bytes, raw.stored_at, raw.pack_id, raw.pack_offset, spool.content,
     verdict.outcome, verdict.reason, verdict.version, verdict.tries, verdict.try_again_at,
     signature.fields, signature.selectors, signature.made_at, policy.encrypted_archives,
     EXISTS (
@@ -47,6 +47,8 @@ class Seen(NamedTuple):
     raw_id: uuid.UUID
     size_bytes: int
     stored_at: datetime | None
+    pack_id: uuid.UUID | None
+    pack_offset: int | None
     spooled: bytes | None
     verdict: Remembered | None
     signature: Signature | None
@@ -55,7 +57,13 @@ class Seen(NamedTuple):
 
     @property
     def raw(self) -> Blob:
-        return Blob(id=self.raw_id, size_bytes=self.size_bytes, stored_at=self.stored_at)
+        return Blob(
+            id=self.raw_id,
+            size_bytes=self.size_bytes,
+            stored_at=self.stored_at,
+            pack_id=self.pack_id,
+            pack_offset=self.pack_offset,
+        )
 
 
 def look_at(message_ids: Collection[uuid.UUID], *, small_bytes: int) -> list[Seen]:
@@ -67,11 +75,11 @@ def look_at(message_ids: Collection[uuid.UUID], *, small_bytes: int) -> list[See
         return [
             Seen._make(
                 (
-                    *row[:8],
-                    Remembered._make(row[8:13]) if row[8] is not None else None,
-                    Signature(*row[13:16]) if row[13] is not None else None,
-                    policy_of(row[16]),
-                    row[17],
+                    *row[:10],
+                    Remembered._make(row[10:15]) if row[10] is not None else None,
+                    Signature(*row[15:18]) if row[15] is not None else None,
+                    policy_of(row[18]),
+                    row[19],
                 )
             )
             for row in cursor.fetchall()

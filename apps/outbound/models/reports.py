@@ -31,7 +31,17 @@ class ReportProof(models.TextChoices):
 class DeliveryReport(TenantRow):
     """One report about one delivery. Its mail is kept whole: `message`."""
 
-    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="+")
+    message = models.ForeignKey(
+        Message,
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="+",
+        help_text=_("Null where its mail was held for what it carries"),
+    )
+    received_id = models.UUIDField(
+        null=True, blank=True, help_text=_("As which it came; null for older ones")
+    )
     delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="reports")
     action = models.CharField(max_length=16, choices=ReportAction.choices)
     proof = models.CharField(max_length=16, choices=ReportProof.choices)

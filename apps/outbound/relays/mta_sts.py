@@ -29,8 +29,8 @@ from weakref import WeakValueDictionary
 import httpx
 import structlog
 
+from apps.names.public_addresses import is_public
 from apps.names.resolver import NamesUnavailable, NoSuchName, Resolver
-from apps.outbound.relays.public_addresses import is_public
 
 log = structlog.get_logger(__name__)
 

@@ -16,9 +16,9 @@ import random
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from apps.names.public_addresses import is_public
 from apps.names.resolver import IPAddress, MxRecord, NamesUnavailable, NoSuchName, Resolver
 from apps.outbound.errors import RelayRefused, RelayUnavailable
-from apps.outbound.relays.public_addresses import is_public
 
 ADDRESSES_PER_SERVER = 4
 SERVERS_LOOKED_UP = 10

@@ -7,8 +7,9 @@ from apps.accounts.principal import Principal
 from apps.mailboxes.errors import NotVisible
 from apps.mailboxes.filing import Filed, FiledRule
 from apps.mailboxes.models import Message
+from apps.mailboxes.quoted import known_by_id
 from apps.mailboxes.selectors import message_for
-from apps.mailboxes.threads import ThreadChoice, known_by_id
+from apps.mailboxes.threads import ThreadChoice
 from apps.outbound.errors import Fault, SubmissionInvalid
 from apps.outbound.submission.validation import can_be_referred_to, check_message_id
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from apps.mime.compose import Unsubscribe
+from apps.mime.compose import CalendarPart, Unsubscribe
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,8 @@ class Submission:
     `priority` is "", high, normal, low or bulk; the last two go the slow lane. `cancel_if_replied`: whoever still waits
     for it does not get it once somebody has answered in the conversation. `auto_submitted` is RFC 3834's keyword for
     what no person wrote; no edge takes it from a caller. `reply_token`: answers are asked for at an address that names
-    this mail (`mailboxes.message_ids`), unless `reply_to` says where.
+    this mail (`mailboxes.message_ids`), unless `reply_to` says where. `calendar` is an answer to an invitation; it
+    is not kept with what was refused: the invitation is answered again.
     """
 
     sender: str
@@ -47,6 +48,7 @@ class Submission:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     cancel_if_replied: bool = False
     unsubscribe: Unsubscribe | None = None
+    calendar: CalendarPart | None = None
     auto_submitted: str = ""
     reply_token: bool = False
 

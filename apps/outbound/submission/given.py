@@ -18,7 +18,8 @@ from apps.mailboxes.addresses import look_up
 from apps.mailboxes.loops import turn_after
 from apps.mailboxes.models import OwnedAddress
 from apps.mailboxes.projection import prepare
-from apps.mailboxes.threads import MAX_QUOTED, known_by_id
+from apps.mailboxes.quoted import known_by_id
+from apps.mailboxes.threads import MAX_QUOTED
 from apps.mime.address import Address, comparable_address, normalise_address
 from apps.mime.message import MessageKind, ParsedMessage
 from apps.mime.sendable import Sendable, Unsendable, make_sendable

@@ -148,6 +148,7 @@ def _compose(
         references=ancestry.references,
         headers=submission.headers,
         unsubscribe=submission.unsubscribe,
+        calendar=submission.calendar,
         attachments=tuple(
             OutgoingAttachment(clean_filename(one.filename), one.content_type, one.content, one.content_id)
             for one in submission.attachments

@@ -4,6 +4,7 @@ The message and the ticket's new state are one commit. The answer goes to whoeve
 address they asked answers to go to (RFC 5322 §3.6.2), unless the agent names somebody else.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -51,11 +52,13 @@ def reply_to_ticket(
     *,
     idempotency_key: str | None,
     now: datetime,
+    also: Callable[[Message], None] | None = None,
     mends: RefusedSubmission | None = None,
 ) -> Submitted:
-    """Send an answer in a ticket the caller may see. Raises what `submit_message` raises."""
+    """Send an answer in a ticket the caller may see, together with whatever `also` writes. Raises what
+    `submit_message` raises."""
     try:
-        return _reply(principal, ticket, reply, key=idempotency_key, mends=mends, now=now)
+        return _reply(principal, ticket, reply, key=idempotency_key, also=also, mends=mends, now=now)
     except SubmissionInvalid as error:
         asked = _as_asked(reply)
         keep_refused(principal, asked, error, now=now, key=idempotency_key, mends=mends, ticket=ticket)
@@ -68,6 +71,7 @@ def _reply(
     reply: Reply,
     *,
     key: str | None,
+    also: Callable[[Message], None] | None,
     mends: RefusedSubmission | None,
     now: datetime,
 ) -> Submitted:
@@ -83,6 +87,8 @@ def _reply(
 
     def change_ticket(message: Message) -> None:
         record_reply(principal, ticket, message, state=reply.state, now=now)
+        if also is not None:
+            also(message)
 
     submission = _submission(ticket, reply)
     ancestry = _ancestry_in(ticket)

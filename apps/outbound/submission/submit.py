@@ -28,8 +28,9 @@ from apps.events.services import NewEvent, publish_all
 from apps.mailboxes.loops import goes_in_circles, told_of_a_loop
 from apps.mailboxes.models import Direction, Folder, Message, Side, Thread
 from apps.mailboxes.projection import draft
+from apps.mailboxes.quoted import locked_thread_of
 from apps.mailboxes.services import entry_of
-from apps.mailboxes.threads import ThreadChoice, choose_thread, locked_thread_of
+from apps.mailboxes.threads import ThreadChoice, choose_thread
 from apps.mime.address import normalise_address
 from apps.organisations.inserting import insert
 from apps.outbound.bounces.suppressions import suppressed_among
@@ -88,9 +89,10 @@ def submit_message(
     *,
     idempotency_key: str | None,
     now: datetime,
+    also: Callable[[Message], None] | None = None,
     mends: RefusedSubmission | None = None,
 ) -> Submitted:
-    """Take a message for sending; when this returns it is committed.
+    """Take a message for sending; when this returns it is committed, with whatever `also` writes.
 
     Raises SubmissionInvalid naming every wrong field, by then kept in the error queue; QuotaReached;
     IdempotencyConflict; and ObjectStoreUnavailable when a large part has no place to go. A recipient in our own domain
@@ -100,7 +102,7 @@ def submit_message(
     try:
         check_idempotency_key(idempotency_key)
         request = request_of(principal, idempotency_key, submission) if idempotency_key else None
-        return submit(principal, submission, request=request, now=now, mends=mends)
+        return submit(principal, submission, request=request, now=now, also=also, mends=mends)
     except SubmissionInvalid as error:
         keep_refused(principal, as_asked(submission), error, now=now, key=idempotency_key, mends=mends)
         raise

@@ -16,7 +16,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from apps.events.models import Event
-from apps.events.services import consume
+from apps.events.services import Consumer
 from apps.mailboxes.models import Direction, Message, MessageKind
 from apps.outbound import transitions
 from apps.outbound.models import WAITING, Delivery
@@ -44,11 +44,6 @@ def replied_meanwhile(delivery_ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
     return set(wished.filter(Exists(answers)).order_by().values_list("pk", flat=True))
 
 
-def cancel_what_was_answered() -> int:
-    """Read the event log on, and cancel what an answer has made needless; by how many events."""
-    return consume(CONSUMER, _cancel_answered, only=Q(kind__in=[_CANCELLED, *_HEARD]))
-
-
 def _cancel_answered(events: Sequence[Event]) -> None:
     cancelled = {event.message_id for event in events if event.kind == _CANCELLED and event.message_id}
     if cancelled:
@@ -65,3 +60,7 @@ def _cancel_answered(events: Sequence[Event]) -> None:
         transitions.cancel_replied(answered, timezone.now())
         messages = Delivery.objects.filter(pk__in=answered).order_by().values_list("message_id", flat=True)
         put_senders_copy_away(set(messages))
+
+
+# What an answer has made needless.
+cancel_what_was_answered = Consumer(CONSUMER, _cancel_answered, only=Q(kind__in=[_CANCELLED, *_HEARD]))

@@ -9,6 +9,7 @@ from apps.accounts.models import User
 from apps.classify.priority import Because
 from apps.mailboxes.models import Mailbox, Thread
 from apps.organisations.models import Organisation, TenantRow
+from apps.tickets.models.handled import BulkChange, Deed, Mention
 from apps.tickets.models.held import (
     DmarcWish,
     ForbiddenFiles,
@@ -24,12 +25,15 @@ from apps.tickets.models.spam import Opinion, SpamClue, SpamKnowledge, SpamMark
 
 __all__ = [
     "PRIORITY_REASONS",
+    "BulkChange",
+    "Deed",
     "DmarcWish",
     "ForbiddenFiles",
     "HeldMessage",
     "HeldState",
     "HoldCause",
     "LockedArchives",
+    "Mention",
     "Note",
     "Opinion",
     "ReceivingPolicy",

@@ -43,6 +43,14 @@ class HeldMessage(TenantRow):
     received_at = models.DateTimeField(help_text=_("When we took custody"))
     authentication = models.JSONField(null=True, blank=True, help_text=_("As Message.authentication"))
 
+    about = models.ForeignKey(
+        Message,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        help_text=_("The mail of ours that it reports on, and lies beneath once released"),
+    )
     kind = models.CharField(max_length=16, choices=MessageKind.choices, default=MessageKind.MAIL)
     sender_name = models.TextField(blank=True)
     sender_address = models.TextField(blank=True)

@@ -12,10 +12,13 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from apps.mailboxes.conversations import ConversationRow
+from apps.mime.clean import clean_line
+from apps.mime.document import document_of
 from apps.outbound.explanations import Explanation
 from apps.outbound.models import DeliveryState
 from apps.webmail.built_files import built_url
 from apps.webmail.plain_text import link
+from apps.writing.models import Signature
 
 register = template.Library()
 register.simple_tag(built_url, name="built")
@@ -43,6 +46,14 @@ def truth_icon(told: Explanation) -> SafeString:
         return icon("triangle-alert", told.icon)
     shapes = {"good": "check-check", "wait": "clock", "bad": "circle-x"}
     return icon(shapes[told.icon], told.icon)
+
+
+@register.filter
+def signature_line(signature: object) -> str:
+    """A signature in one line, for the composer's foot."""
+    if not isinstance(signature, Signature):  # a template says "" for what there is none of
+        return ""
+    return clean_line(document_of(signature.document).text, 120)
 
 
 @register.filter

@@ -4,6 +4,8 @@ No cookies, no scripts.
 See content_answers.py for tokens and headers.
 """
 
+from collections.abc import Callable
+
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils import timezone
@@ -22,10 +24,30 @@ from apps.mailboxes.selectors import html_of
 from apps.mime.bounded import default_parser
 from apps.mime.clean import clean_filename
 from apps.mime.html import resolve_cids
+from apps.mime.remote_images import show_remote
 from apps.outbound.signing.sending import raw_as_sent
-from apps.webmail.content_answers import opened, part_of, private, sandboxed, unreadable
-from apps.webmail.content_tokens import ContentClaim, ContentKind, content_url
-from apps.webmail.mail_frame import frame_document
+from apps.reading.errors import NothingToSee, NotNow
+from apps.reading.remote_pictures import picture_at
+from apps.webmail.content_answers import (
+    message_of,
+    no_picture,
+    opened,
+    part_of,
+    private,
+    sandboxed,
+    unreadable,
+)
+from apps.webmail.content_tokens import (
+    ContentClaim,
+    ContentKind,
+    TokenInvalid,
+    content_url,
+    read_remote_token,
+    remote_url,
+)
+from apps.webmail.mail_frame import FrameLook, frame_document
+
+MAX_VIEWED_BYTES = 2 * 1024 * 1024
 
 
 @require_safe
@@ -42,10 +64,10 @@ def body(request: HttpRequest, token: str) -> HttpResponse:
         raise Http404
     claim, message = opened(ContentKind.BODY, token)
     try:
-        sanitised = resolve_cids(html_of(message), _picture_urls(claim, message))
+        sanitised = resolve_cids(html_of(message), picture_urls(claim, message))
     except BlobError as error:
         return unreadable(message, error)
-    return _framed(request, sanitised)
+    return _framed(request, claim, sanitised)
 
 
 @require_safe
@@ -63,13 +85,15 @@ def enclosed(request: HttpRequest, token: str) -> HttpResponse:
     except BlobError as error:
         return unreadable(message, error)
     html = parsed.html or f'<div style="white-space: pre-wrap">{escape(parsed.text)}</div>'
-    return _framed(request, resolve_cids(html, _picture_urls(claim, message, within=part.n)))
+    return _framed(request, claim, resolve_cids(html, picture_urls(claim, message, within=part.n)))
 
 
-def _framed(request: HttpRequest, sanitised: str) -> HttpResponse:
+def _framed(request: HttpRequest, claim: ContentClaim, sanitised: str) -> HttpResponse:
+    if request.GET.get("pictures") == "shown":
+        sanitised = show_remote(sanitised, proxied(claim))
     document = frame_document(
         sanitised,
-        quotes_shown=request.GET.get("quotes") == "shown",
+        FrameLook.of_query(request.GET),
         language=get_language() or settings.LANGUAGE_CODE,
         page_origin=settings.WEB_ORIGIN,
     )
@@ -85,18 +109,46 @@ def _framed(request: HttpRequest, sanitised: str) -> HttpResponse:
 
 @require_safe
 def original(request: HttpRequest, token: str) -> HttpResponse:
-    """The message as it came or was sent, byte for byte."""
+    """The message as it came or was sent, byte for byte; with `?view=text`, its beginning to be read in place."""
     claim, message = opened(ContentKind.ORIGINAL, token)
     reader = Principal.of_user(User.objects.get(pk=claim.user_id))
     try:
         content = raw_as_sent(reader, message)
     except BlobError as error:
         return unreadable(message, error)
+    if request.GET.get("view") == "text":
+        shown = content[:MAX_VIEWED_BYTES]
+        return sandboxed(shown, "text/plain; charset=utf-8", filename="message.txt", in_place=True)
     name = f"{clean_filename(message.subject)[:80] or 'message'}.eml"
     return sandboxed(content, "message/rfc822", filename=name)
 
 
-def _picture_urls(claim: ContentClaim, message: Message, *, within: int | None = None) -> dict[str, str]:
+def proxied(claim: ContentClaim) -> Callable[[str], str]:
+    """Makes the proxy's address of a picture elsewhere."""
+    now = timezone.now()
+    return lambda url: remote_url(claim, url, now)
+
+
+@require_safe
+def remote(request: HttpRequest, token: str) -> HttpResponse:
+    """A picture from elsewhere, which a mail shows and its reader asked to see: fetched and drawn anew by us."""
+    if request.headers.get("Sec-Fetch-Dest", "image") != "image":
+        raise Http404
+    try:
+        claim, url = read_remote_token(token, timezone.now())
+    except TokenInvalid as error:
+        raise Http404 from error
+    message = message_of(claim)
+    try:
+        picture = picture_at(message.organisation_id, url)
+    except NothingToSee:
+        return no_picture()
+    except NotNow:
+        return no_picture(is_final=False)
+    return sandboxed(picture, "image/webp", filename="picture.webp", in_place=True)
+
+
+def picture_urls(claim: ContentClaim, message: Message, *, within: int | None = None) -> dict[str, str]:
     """Where the pictures are that a body shows; for that of an enclosed message, those within it."""
     now = timezone.now()
     return {

@@ -1,27 +1,26 @@
 """Folders, conversations, and what one does with them."""
 
 import uuid
-from datetime import datetime
 from typing import Any
-from urllib.parse import urlencode
 
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.accounts.principal import Principal
-from apps.mailboxes.conversations import Page, Position, conversations
 from apps.mailboxes.errors import NotVisible
 from apps.mailboxes.models import Folder, Mailbox
 from apps.mailboxes.selectors import mailbox_for, message_for, visible_mailboxes
-from apps.mailboxes.services import MOVABLE, mark_conversation_read, star_conversation
-from apps.tickets.selectors import ticket_of, tickets_by_thread
+from apps.mailboxes.services import MOVABLE, mark_conversation_read
+from apps.tickets.selectors import ticket_of
 from apps.tickets.spam import mark_conversation, move_and_remember
 from apps.webmail.access import for_people, wants_fragment
 from apps.webmail.answering import recipients_of_answer
 from apps.webmail.customers import customer_of
+from apps.webmail.drafts import answer_begun
+from apps.webmail.listing import list_context, query_in, rows_context
 from apps.webmail.reading import ShownConversation, show_conversation, show_folded, show_message
 from apps.webmail.send_later import choices
 from apps.webmail.shell import Place, page_context, rail_of, team_first
@@ -48,11 +47,11 @@ def rail(request: HttpRequest, principal: Principal) -> HttpResponse:
 @for_people
 def folder(request: HttpRequest, principal: Principal, mailbox_id: uuid.UUID, folder: Folder) -> HttpResponse:
     mailbox = mailbox_for(principal, mailbox_id)
-    context = _list_context(request, mailbox, folder)
+    context = list_context(request, principal, mailbox, folder)
     return render(
         request,
         "webmail/folder.html",
-        page_context(principal, Place(mailbox.pk, folder), **context),
+        page_context(principal, Place(mailbox.pk, folder, query_in(request)), **context),
     )
 
 
@@ -61,7 +60,7 @@ def folder(request: HttpRequest, principal: Principal, mailbox_id: uuid.UUID, fo
 def rows(request: HttpRequest, principal: Principal, mailbox_id: uuid.UUID, folder: Folder) -> HttpResponse:
     """A page of rows alone: the next one when the list's end is reached, the first one when something changed."""
     mailbox = mailbox_for(principal, mailbox_id)
-    return render(request, "webmail/rows.html", _list_context(request, mailbox, folder))
+    return render(request, "webmail/rows.html", rows_context(request, principal, mailbox, folder))
 
 
 @require_safe
@@ -79,14 +78,14 @@ def conversation(
         if ticket is None or ticket.merged_into is None:
             raise
         return HttpResponseRedirect(conversation_url(mailbox, folder, ticket.merged_into.thread_id))
-    context = _conversation_context(shown, folder)
+    context = _conversation_context(principal, shown, folder)
     if wants_fragment(request):
         return render(request, "webmail/conversation.html", context | {"is_fragment": True})
-    context |= _list_context(request, mailbox, folder) | {"pane": "reading"}
+    context |= list_context(request, principal, mailbox, folder) | {"pane": "reading"}
     return render(
         request,
         "webmail/folder.html",
-        page_context(principal, Place(mailbox.pk, folder), **context),
+        page_context(principal, Place(mailbox.pk, folder, query_in(request)), **context),
     )
 
 
@@ -158,17 +157,6 @@ def move(
     return JsonResponse({"changed": changed})
 
 
-@require_POST
-@for_people
-def star(
-    request: HttpRequest, principal: Principal, mailbox_id: uuid.UUID, folder: Folder, thread_id: uuid.UUID
-) -> HttpResponse:
-    mailbox = mailbox_for(principal, mailbox_id)
-    star_conversation(principal, mailbox, thread_id, starred=request.POST.get("starred") == "1")
-    shown = show_conversation(principal, mailbox, folder, thread_id, timezone.now())
-    return render(request, "webmail/bar.html", _conversation_context(shown, folder))
-
-
 def _unfolded(request: HttpRequest) -> uuid.UUID | None:
     """The message before which the browser has unfolded the conversation already."""
     try:
@@ -187,7 +175,7 @@ def conversation_url(mailbox: Mailbox, folder: Folder, thread_id: uuid.UUID) -> 
     )
 
 
-def _conversation_context(shown: ShownConversation, folder: Folder) -> dict[str, Any]:
+def _conversation_context(principal: Principal, shown: ShownConversation, folder: Folder) -> dict[str, Any]:
     recipients = recipients_of_answer(shown.mailbox, shown.answers)
     return {
         "shown": shown,
@@ -195,41 +183,7 @@ def _conversation_context(shown: ShownConversation, folder: Folder) -> dict[str,
         "folder": folder,
         "answer_to": ", ".join(recipients.to),
         "answer_everybody": ", ".join(recipients.everybody),
+        "answer_leaves_out": ", ".join(recipients.left_out),
+        "begun": answer_begun(principal, shown.mailbox, shown.thread_id, shown.answers),
         "moments": choices(timezone.now()),
     }
-
-
-def _list_context(request: HttpRequest, mailbox: Mailbox, folder: Folder) -> dict[str, Any]:
-    query = request.GET.get("q", "").strip()
-    page = conversations(mailbox, folder, query=query, before=_position(request.GET.get("before", "")))
-    tickets = tickets_by_thread(mailbox, [row.thread_id for row in page.rows])
-    rows_url = reverse("webmail:rows", kwargs={"mailbox_id": mailbox.pk, "folder": folder})
-    return {
-        "mailbox": mailbox,
-        "folder": folder,
-        "query": query,
-        "rows": [(row, tickets.get(row.thread_id)) for row in page.rows],
-        "rows_url": f"{rows_url}?{urlencode({'q': query})}" if query else rows_url,
-        "more_url": _more_url(rows_url, query, page),
-    }
-
-
-def _more_url(rows_url: str, query: str, page: Page) -> str:
-    if page.next is None:
-        return ""
-    before = f"{page.next.sorted_at.isoformat()}~{page.next.entry_id}"
-    return f"{rows_url}?{urlencode({'before': before} | ({'q': query} if query else {}))}"
-
-
-def _position(text: str) -> Position | None:
-    """Where the page before ended. A position nobody was given is no page of ours: 404."""
-    if not text:
-        return None
-    try:
-        sorted_at, _separator, entry_id = text.partition("~")
-        moment = datetime.fromisoformat(sorted_at)
-        if moment.tzinfo is None:
-            raise Http404
-        return Position(moment, uuid.UUID(entry_id))
-    except ValueError as error:
-        raise Http404 from error

@@ -25,15 +25,10 @@ from apps.mailboxes.attachments import (
 )
 from apps.mailboxes.models import Message, Part
 from apps.mime.clean import clean_filename
-from apps.webmail.content_answers import opened, opened_part, private, sandboxed, unreadable
+from apps.reading.errors import NothingToSee, NotNow
+from apps.reading.previews import PreviewKind, page_picture, preview_kind
+from apps.webmail.content_answers import no_picture, opened, opened_part, sandboxed, unreadable
 from apps.webmail.content_tokens import ContentKind
-
-# What stands where a picture cannot be shown: ours, without a script, and shown as a picture only.
-NO_PICTURE = (
-    b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 160 120" fill="none" stroke="#8a8f98" stroke-width="3" '
-    b'stroke-linecap="round" stroke-linejoin="round"><rect x="52" y="36" width="56" height="48" rx="6"/>'
-    b'<path d="M52 74l16-16 14 14M108 70l-12-10-8 7M46 90l68-60"/><circle cx="92" cy="50" r="4"/></svg>'
-)
 
 
 @require_safe
@@ -57,16 +52,31 @@ def thumbnail(request: HttpRequest, token: str) -> HttpResponse:
     """A small picture of a picture, made now where there is none; a drawing of ours where none can be made."""
     message, part = opened_part(ContentKind.THUMBNAIL, token)
     if not may_have_thumbnail(part):
-        return _no_picture()
+        return no_picture()
     try:
         small = thumbnail_of(part.blob)
         if small.image is None:
-            return _no_picture()
+            return no_picture(is_final=small.is_refused_for_good)
         return sandboxed(blobs.read(small.image), "image/webp", filename="thumbnail.webp", in_place=True)
     except NotYet:
-        later = _no_picture()
-        later["Cache-Control"] = "no-store"
-        return later
+        return no_picture(is_final=False)
+    except BlobError as error:
+        return unreadable(message, error)
+
+
+@require_safe
+def page(request: HttpRequest, token: str) -> HttpResponse:
+    """A picture of one page of a PDF, drawn by us: `?page=` counts from 1."""
+    message, part = opened_part(ContentKind.PAGE, token)
+    number = request.GET.get("page", "1")
+    if preview_kind(part) != PreviewKind.PDF or not number.isdecimal() or len(number) > 4:
+        raise Http404
+    try:
+        return sandboxed(page_picture(part, int(number)), "image/webp", filename="page.webp", in_place=True)
+    except NothingToSee:
+        return no_picture()
+    except NotNow:
+        return no_picture(is_final=False)
     except BlobError as error:
         return unreadable(message, error)
 
@@ -114,9 +124,3 @@ def _bytes(message: Message, part: Part, content_type: str, *, in_place: bool) -
     except BlobError as error:
         return unreadable(message, error)
     return sandboxed(content, content_type, filename=part.filename, in_place=in_place)
-
-
-def _no_picture() -> HttpResponse:
-    response = HttpResponse(NO_PICTURE, content_type="image/svg+xml")
-    response["Content-Security-Policy"] = "default-src 'none'; sandbox"
-    return private(response)

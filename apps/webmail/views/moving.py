@@ -13,9 +13,10 @@ from apps.accounts.principal import Principal
 from apps.mailboxes.models import Folder
 from apps.mailboxes.selectors import message_for
 from apps.tickets.errors import TicketInvalid
+from apps.tickets.finding import find_tickets
 from apps.tickets.models import MoveKind, Ticket, TicketMove
 from apps.tickets.moving import merge_tickets, move_message, split_message, undo_move
-from apps.tickets.selectors import move_for, search_tickets, ticket_for, tickets_for, tickets_of
+from apps.tickets.selectors import move_for, ticket_for, tickets_for, tickets_of
 from apps.webmail.access import for_people
 from apps.webmail.views.conversations import conversation_url
 
@@ -31,7 +32,9 @@ def mover(request: HttpRequest, principal: Principal, ticket_id: uuid.UUID) -> H
     named = request.GET.get("message", "")
     candidates = tickets_for(principal).filter(mailbox=ticket.mailbox_id, merged_into=None)
     if query:
-        found = search_tickets(candidates, query).order_by("-last_activity_at", "-id")
+        found = find_tickets(principal, candidates, query, timezone.localtime()).order_by(
+            "-last_activity_at", "-id"
+        )
     else:
         found = tickets_of(principal, ticket.requester_address).filter(mailbox=ticket.mailbox_id)
     context = {

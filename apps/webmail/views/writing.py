@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -15,7 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.accounts.principal import Principal
 from apps.mailboxes.errors import NotVisible
-from apps.mailboxes.models import Folder, MailboxEntry, Message, Side
+from apps.mailboxes.models import Folder, Mailbox, MailboxEntry, Message, Side
 from apps.mailboxes.selectors import mailbox_for, message_for, visible_entries, visible_mailboxes
 from apps.outbound.causes import Cause
 from apps.outbound.errors import IdempotencyConflict, NotPossibleNow, QuotaReached, SubmissionInvalid
@@ -27,11 +28,15 @@ from apps.outbound.submission.submit import Submission, Submitted, submit_messag
 from apps.tickets.errors import TicketInvalid
 from apps.tickets.selectors import ticket_for
 from apps.webmail.access import for_people, wants_fragment
-from apps.webmail.mending import files_left, mended, open_for_mending
+from apps.webmail.drafts import draft_told, open_draft_for, with_signatures
+from apps.webmail.mending import files_left, html_left, mended, open_for_mending
+from apps.webmail.rendering import Rendered, render_written
 from apps.webmail.send_later import choices, read_moment, told
 from apps.webmail.shell import show_page, team_first
 from apps.webmail.views.conversations import conversation_url
 from apps.webmail.written import UNDO_SECONDS, WrittenMail, read_written_mail
+from apps.writing.drafts import draft_of_message, end_with, reopen_draft
+from apps.writing.reminders import AboutToBeSent, Reminder, reminders_for
 
 REFUSALS = (SubmissionInvalid, QuotaReached, NotPossibleNow, IdempotencyConflict)
 
@@ -39,21 +44,25 @@ REFUSALS = (SubmissionInvalid, QuotaReached, NotPossibleNow, IdempotencyConflict
 @require_http_methods(["GET", "POST"])
 @for_people
 def compose(request: HttpRequest, principal: Principal) -> HttpResponse:
-    """A new mail; with `?mend=` a refused one, with all that was typed."""
+    """A new mail; with `?draft=` one that was begun before, with `?mend=` a refused one, with all that was typed."""
     if request.method == "POST":
         return _send(principal, read_written_mail(request))
-    mend = request.GET.get("mend", "")
+    mend, begun = request.GET.get("mend", ""), request.GET.get("draft", "")
     mending = open_for_mending(refused_by_id(principal, mend)) if mend else None
     if mending is not None and not mending.refused.is_open:
         raise NotVisible(mend)
+    mailboxes = team_first(visible_mailboxes(principal))
     context: dict[str, Any] = {
-        "mailboxes": team_first(visible_mailboxes(principal)),
+        "mailboxes": with_signatures(principal, mailboxes),
         "to": request.GET.get("to", ""),
         "mending": mending,
+        "draft": draft_told(open_draft_for(principal, begun)) if begun else None,
         "moments": choices(timezone.now()),
+        "prefix": "dock" if request.GET.get("in") == "dock" else "field",
     }
     if wants_fragment(request):
-        return render(request, "webmail/compose.html", context)
+        template = "webmail/dock.html" if context["prefix"] == "dock" else "webmail/compose.html"
+        return render(request, template, context)
     return show_page(request, principal, "compose", **context)
 
 
@@ -65,7 +74,7 @@ def answer(
     """Answer a message that is no ticket, from the mailbox it is read in."""
     mailbox = mailbox_for(principal, mailbox_id)
     answered = message_for(principal, message_id)
-    return _send(principal, read_written_mail(request), sender=mailbox.address, answered=answered)
+    return _send(principal, read_written_mail(request), mailbox=mailbox, answered=answered)
 
 
 @require_POST
@@ -75,12 +84,16 @@ def answer_ticket(request: HttpRequest, principal: Principal, ticket_id: uuid.UU
     written = read_written_mail(request)
     refused = _mended_by(principal, written)
     try:
-        _require_text(written)
+        rendered = render_written(principal, written)
+        _require_text(rendered)
+        if reminders := _reminders(written, rendered, mailbox=ticket.mailbox, thread_id=ticket.thread_id):
+            return _remind(reminders)
         reply = Reply(
-            text=written.text,
+            text=rendered.text,
+            html=rendered.html or (html_left(written, refused) if refused else ""),
             to=written.to,
             cc=written.cc,
-            attachments=(*(files_left(written, refused) if refused else ()), *written.attachments),
+            attachments=(*(files_left(written, refused) if refused else ()), *rendered.attachments),
             hold_seconds=UNDO_SECONDS,
             state=written.state,
             send_at=_send_at(written),
@@ -92,6 +105,7 @@ def answer_ticket(request: HttpRequest, principal: Principal, ticket_id: uuid.UU
             reply,
             idempotency_key=written.idempotency_key,
             now=timezone.now(),
+            also=_end_draft(principal, written),
             mends=refused,
         )
     except TicketInvalid as error:
@@ -104,8 +118,14 @@ def answer_ticket(request: HttpRequest, principal: Principal, ticket_id: uuid.UU
 @require_POST
 @for_people
 def cancel(request: HttpRequest, principal: Principal, message_id: uuid.UUID) -> HttpResponse:
-    """Take back what has not left yet."""
-    return _change_sending(principal, message_id, cancel_message)
+    """Take back what has not left yet; what it was written as is a draft again."""
+    message, now = message_for(principal, message_id), timezone.now()
+    with transaction.atomic():
+        cancel_message(principal, message, now)
+        draft = draft_of_message(principal, message)
+        if draft is not None:
+            reopen_draft(principal, draft, now)
+    return JsonResponse({"draft": str(draft.pk)} if draft is not None else {})
 
 
 @require_POST
@@ -134,20 +154,29 @@ def _change_sending(
 
 
 def _send(
-    principal: Principal, written: WrittenMail, *, sender: str = "", answered: Message | None = None
+    principal: Principal,
+    written: WrittenMail,
+    *,
+    mailbox: Mailbox | None = None,
+    answered: Message | None = None,
 ) -> HttpResponse:
     refused = _mended_by(principal, written)
     try:
+        rendered = render_written(principal, written)
         if answered is not None:
-            _require_text(written)
+            _require_text(rendered)
+        thread_id = answered.thread_id if answered else None
+        if reminders := _reminders(written, rendered, mailbox=mailbox, thread_id=thread_id):
+            return _remind(reminders)
         submission = Submission(
-            sender=sender or written.sender,
+            sender=mailbox.address if mailbox else written.sender,
             to=written.to,
             cc=written.cc,
             bcc=written.bcc,
             subject=_subject(written, answered),
-            text=written.text,
-            attachments=written.attachments,
+            text=rendered.text,
+            html=rendered.html,
+            attachments=rendered.attachments,
             in_reply_to=str(answered.pk) if answered else "",
             hold_seconds=UNDO_SECONDS,
             send_at=_send_at(written),
@@ -158,11 +187,40 @@ def _send(
             mended(written, refused, submission) if refused else submission,
             idempotency_key=written.idempotency_key,
             now=timezone.now(),
+            also=_end_draft(principal, written),
             mends=refused,
         )
     except REFUSALS as error:
         return _refused(error)
     return _accepted(principal, submitted, refused)
+
+
+def _end_draft(principal: Principal, written: WrittenMail) -> Callable[[Message], None] | None:
+    if not written.draft:
+        return None
+    return lambda message: end_with(principal, written.draft, message, timezone.now())
+
+
+def _reminders(
+    written: WrittenMail, rendered: Rendered, *, mailbox: Mailbox | None, thread_id: uuid.UUID | None
+) -> list[Reminder]:
+    """What a page that can ask asks about; none for one that cannot."""
+    if written.despite is None:
+        return []
+    mail = AboutToBeSent(
+        text=f"{written.subject}\n{rendered.typed}",
+        recipients=[*written.to, *written.cc, *written.bcc],
+        has_files=any(not one.content_id for one in rendered.attachments) or bool(written.kept_files),
+        mailbox=mailbox,
+        thread_id=thread_id,
+        seen=written.seen,
+    )
+    return reminders_for(mail, written.despite)
+
+
+def _remind(reminders: list[Reminder]) -> JsonResponse:
+    told = [{"code": one.code, "sentence": one.sentence} for one in reminders]
+    return JsonResponse({"reminders": told}, status=422)
 
 
 def _mended_by(principal: Principal, written: WrittenMail) -> RefusedSubmission | None:
@@ -178,9 +236,9 @@ def _send_at(written: WrittenMail) -> datetime | None:
     return moment
 
 
-def _require_text(written: WrittenMail) -> None:
+def _require_text(rendered: Rendered) -> None:
     """An answer without a word and without a file is a slip of the hand."""
-    if not written.text.strip() and not written.attachments:
+    if not rendered.typed.strip() and not rendered.attachments:
         raise SubmissionInvalid("text", _("Write something first."))
 
 

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from apps.blobs.discarding import delete_discarded
 from apps.blobs.errors import ObjectStoreUnavailable
+from apps.blobs.repacking import repack_some
 from apps.erasure.errors import ErasureInvalid
 from apps.erasure.models import ErasureState
 from apps.erasure.services import erase_as_operator
@@ -49,7 +50,7 @@ class Command(BaseCommand):
                     # Other processes file it, and tell nobody when that is done.
                     time.sleep(LOOK_AGAIN_SECONDS)
                 erasure.refresh_from_db()
-            while delete_discarded():
+            while delete_discarded() + repack_some():
                 pass
         except ObjectStoreUnavailable as error:
             raise CommandError("S3 does not answer; `schedule` goes on when it does.") from error

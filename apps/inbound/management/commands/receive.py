@@ -1,23 +1,29 @@
-"""The receive process: SMTP from the world on one port, submission by those who have an account on another."""
+"""The receive process: SMTP from the world on one port, submission by those who have an account on another.
+
+With RECEIVE_PROCESSES more than one, it is that many, which serve both ports together (`receivers`).
+"""
 
 import asyncio
 import signal
 import socket
-from dataclasses import replace
-from functools import partial
-from typing import Any
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import structlog
 import uvloop
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from apps.inbound.board import Board, Seat
 from apps.inbound.certificates import Certificates
 from apps.inbound.desk import Desk
 from apps.inbound.errors import CannotListen
 from apps.inbound.limits import IN_FLIGHT_BYTES, Gate, Limits, plain_address
-from apps.inbound.listener import Listener
+from apps.inbound.listener import Listener, open_port
 from apps.inbound.rates import Rates, connect
+from apps.inbound.receivers import Receivers
 from apps.inbound.smtp import ListenerKind
 from apps.inbound.submission import SubmissionDesk
 from apps.inbound.tally import Tally
@@ -36,33 +42,52 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                runner.run(_receive())
+            ports = _Ports.open()
+            certificates = _certificates()
         except CannotListen as error:
             raise CommandError(str(error), returncode=1) from error
+        processes = settings.RECEIVE_PROCESSES
+        boards = (Board(processes), Board(processes))
+
+        def serve(number: int) -> None:
+            seats = [board.seat(number) for board in boards]
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(_receive(ports, certificates, seats))
+
+        if processes == 1:
+            serve(0)
+        else:
+            Receivers(processes, serve, boards).run()
 
 
-async def _receive() -> None:
-    # However large messages may be here, one address brings two at once, and leaves room for two of others.
-    room_bytes = max(IN_FLIGHT_BYTES, 4 * settings.SMTP_MAX_SIZE_BYTES)
-    limits = Limits(
-        max_size_bytes=settings.SMTP_MAX_SIZE_BYTES,
-        max_in_flight_bytes=room_bytes,
-        max_in_flight_bytes_per_address=room_bytes // 2,
-        trusted_networks=tuple(settings.SMTP_TRUSTED_NETWORKS),
-        proxy_networks=tuple(settings.SMTP_PROXY_NETWORKS),
-        max_connections_per_minute=settings.SMTP_CONNECTIONS_PER_MINUTE,
-        max_messages_per_minute=settings.SMTP_MESSAGES_PER_MINUTE,
-    )
+@dataclass(frozen=True, slots=True)
+class _Ports:
+    """What is listened on, for the world and for people with an account."""
+
+    world: list[socket.socket]
+    submission: list[socket.socket]
+
+    @classmethod
+    def open(cls) -> Self:
+        """Raises CannotListen."""
+        return cls(
+            open_port(settings.SMTP_HOST, settings.SMTP_PORT),
+            open_port(settings.SMTP_HOST, settings.SUBMISSION_PORT, setting="SUBMISSION_PORT"),
+        )
+
+
+async def _receive(ports: _Ports, certificates: Certificates, seats: Sequence[Seat]) -> None:
+    limits = _limits()
     tally = Tally(connect(settings.REDIS_URL))
-    listeners = _listeners(limits, _certificates(), tally)
+    world, submission = _kinds(limits, certificates, tally, seats)
+    listeners = [Listener(world, ports.world), Listener(submission, ports.submission)]
     for listener in listeners:
         await listener.start()
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    heartbeat = Heartbeat("receive", check=partial(_answers, limits))
+    heartbeat = Heartbeat("receive", check=lambda: _turns(loop) and _answers(limits))
     heartbeat.start()
     telling = loop.create_task(tally.tell_on())
     if not settings.SMTP_TLS_CERTIFICATE.exists():
@@ -76,12 +101,29 @@ async def _receive() -> None:
     log.info("receive_stopped")
 
 
-def _listeners(limits: Limits, certificates: Certificates, tally: Tally) -> list[Listener]:
+def _limits() -> Limits:
+    # However large messages may be here, one address brings two at once, and leaves room for two of others.
+    room_bytes = max(IN_FLIGHT_BYTES, 4 * settings.SMTP_MAX_SIZE_BYTES)
+    return Limits(
+        max_size_bytes=settings.SMTP_MAX_SIZE_BYTES,
+        max_in_flight_bytes=room_bytes,
+        max_in_flight_bytes_per_address=room_bytes // 2,
+        trusted_networks=tuple(settings.SMTP_TRUSTED_NETWORKS),
+        proxy_networks=tuple(settings.SMTP_PROXY_NETWORKS),
+        max_connections_per_minute=settings.SMTP_CONNECTIONS_PER_MINUTE,
+        max_messages_per_minute=settings.SMTP_MESSAGES_PER_MINUTE,
+    )
+
+
+def _kinds(
+    limits: Limits, certificates: Certificates, tally: Tally, seats: Sequence[Seat]
+) -> tuple[ListenerKind, ListenerKind]:
     """Each counts for itself: strangers who fill the one port do not keep those with an account from the other."""
     hostname = settings.MAIL_HOSTNAME or socket.gethostname()
+    seat_of_world, seat_of_submission = seats
     from_the_world = ListenerKind(
         service=Desk(hostname),
-        gate=Gate(limits),
+        gate=Gate(limits, seat_of_world),
         rates=Rates(limits, connect(settings.REDIS_URL)),
         tally=tally,
         hostname=hostname,
@@ -97,7 +139,7 @@ def _listeners(limits: Limits, certificates: Certificates, tally: Tally) -> list
     )
     submission = ListenerKind(
         service=SubmissionDesk(of_submissions),
-        gate=Gate(of_submissions),
+        gate=Gate(of_submissions, seat_of_submission),
         rates=Rates(of_submissions, connect(settings.REDIS_URL), name="submission"),
         tally=tally,
         name="submission",
@@ -105,12 +147,7 @@ def _listeners(limits: Limits, certificates: Certificates, tally: Tally) -> list
         certificates=certificates,
         requires_tls=True,
     )
-    return [
-        Listener(from_the_world, host=settings.SMTP_HOST, port=settings.SMTP_PORT),
-        Listener(
-            submission, host=settings.SMTP_HOST, port=settings.SUBMISSION_PORT, setting="SUBMISSION_PORT"
-        ),
-    ]
+    return from_the_world, submission
 
 
 def _certificates() -> Certificates:
@@ -120,6 +157,13 @@ def _certificates() -> Certificates:
     if certificates.context() is None and certificate.exists():
         raise CannotListen(f"SMTP_TLS_CERTIFICATE: {certificate} and {key} are no certificate and its key")
     return certificates
+
+
+def _turns(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether this process's own loop goes on: at the ports another one may answer."""
+    turned = threading.Event()
+    loop.call_soon_threadsafe(turned.set)
+    return turned.wait(CHECK_SECONDS)
 
 
 def _answers(limits: Limits) -> bool:
