@@ -33,6 +33,8 @@ test: $(VENV)/tests static/built/manifest.json browser lint types layers tests #
 test-slow: $(VENV)/tests static/built/manifest.json browser scanners ## start the whole product and kill it; real scanners; fuzzing
 	@echo '== slow tests'
 	@$(call pytest,-m slow --ignore=tests/fuzz --ignore=tests/browser)
+	@echo '== processes that are killed at their work'
+	@$(call pytest,-m 'processes and not slow' -n $(JOBS) --dist worksteal)
 	@echo '== fuzzing, and the slow walks in a browser'
 	@$(call pytest,tests/fuzz tests/browser -m slow -n $(JOBS) --dist worksteal)
 	@echo '== every state, in both sizes and both schemes'
@@ -60,7 +62,7 @@ layers: $(VENV)/tests ## import-linter: who may know whom
 JOBS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ "$$n" -le 4 ] && echo $$n || echo 4)
 tests: $(VENV)/tests static/built/manifest.json browser ## all tests that are not slow; JOBS=2 at a time
 	@echo '== tests'
-	@$(call pytest,-m 'not slow and not matrix' -n $(JOBS) --dist worksteal)
+	@$(call pytest,-m 'not slow and not processes and not matrix' -n $(JOBS) --dist worksteal)
 
 # pytest's status 5 (no test was run) is a failure too, and says nothing by itself.
 define pytest

@@ -15,7 +15,7 @@ hypothesis.settings.load_profile("house")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`make test` photographs a sample, `make test-slow` everything."""
+    """`make test` takes the walks that are marked `sampled`, `make test-slow` all that photograph what they see."""
     parser.addoption(
         "--whole-matrix",
         action="store_true",
@@ -23,6 +23,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Before `-m` chooses: who photographs is of the matrix, and of `make test` only where it says so."""
+    photographed = [one for one in items if "photograph" in getattr(one, "fixturenames", ())]
+    for one in photographed:
+        if one.get_closest_marker("sampled") is None:
+            one.add_marker("matrix")
     if config.getoption("--whole-matrix"):
-        items[:] = [one for one in items if "photograph" in getattr(one, "fixturenames", ())]
+        items[:] = photographed

@@ -105,7 +105,6 @@ def test_a_stranger_who_quotes_a_ticket_is_joined_with_one_click(
     assert ticket(2).merged_into == ticket(1)
 
 
-@pytest.mark.matrix
 def test_a_message_is_moved_by_the_menu_and_taken_back_from_the_history(
     house: House, page: Page, sign_in: SignIn, photograph: Photograph
 ) -> None:
@@ -181,7 +180,6 @@ def test_the_customers_other_tickets_are_one_click_away(
     expect(page.get_by_role("heading", level=1)).to_have_text("Where is my parcel?")
 
 
-@pytest.mark.matrix
 def test_a_long_conversation_shows_its_ends_and_the_rest_when_asked(
     house: House, page: Page, sign_in: SignIn, photograph: Photograph
 ) -> None:

@@ -17,7 +17,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 ELENA = "elena@customer.example"
 
 
-@pytest.mark.matrix
 def test_an_admin_erases_a_customer(
     house: House, page: Page, sign_in: Callable[[str], None], photograph: Callable[[str], None]
 ) -> None:

@@ -122,7 +122,6 @@ def test_all_of_a_long_folder_are_handled_at_once(house: House, page: Page, sign
     wait_until(lambda: Ticket.objects.filter(state="open").count() == 60)
 
 
-@pytest.mark.matrix
 def test_a_label_is_made_where_it_is_needed(
     house: House, page: Page, sign_in: SignIn, photograph: Photograph
 ) -> None:

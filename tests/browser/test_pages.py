@@ -14,7 +14,7 @@ from tests.browser.test_handling import NAMELESS
 from tests.outbound.sending import send
 from tests.people import House
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.sampled]
 
 FOR_ALL = [
     "Held",

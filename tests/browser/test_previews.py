@@ -31,7 +31,6 @@ FILES = {
 }
 
 
-@pytest.mark.matrix
 def test_every_kind_of_file_is_seen_in_its_place(
     house: House, page: Page, sign_in: Callable[[str], None], photograph: Callable[..., None]
 ) -> None:

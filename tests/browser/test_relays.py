@@ -38,7 +38,6 @@ def work() -> None:
     assert not worker.is_alive()
 
 
-@pytest.mark.matrix
 def test_relays_are_seen_tested_and_mended(
     *, house: House, remote: RemoteServer, page: Page, sign_in: SignIn, photograph: Photograph
 ) -> None:

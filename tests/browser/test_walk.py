@@ -17,7 +17,7 @@ from tests.people import House
 from tests.polling import wait_until
 from tests.remote.server import RemoteServer
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.sampled]
 
 SignIn = Callable[[str], None]
 Photograph = Callable[..., None]

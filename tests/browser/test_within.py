@@ -44,7 +44,6 @@ def test_an_invitation_is_a_card_beside_the_words(
     photograph("within-invitation")
 
 
-@pytest.mark.matrix
 def test_an_invitation_is_answered_by_one_press_and_taken_back(
     house: House, page: Page, sign_in: Callable[[str], None], photograph: Callable[..., None]
 ) -> None:

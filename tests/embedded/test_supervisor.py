@@ -15,6 +15,8 @@ from tests.embedded.runs import choose_ports, start_run
 from tests.polling import wait_until
 from tests.servers import Servers
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture
 def outside(servers: Servers) -> dict[str, str]:

@@ -19,7 +19,7 @@ from tests.polling import wait_until
 from tests.processes import ProductProcess
 from tests.servers import Servers
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
 
 CONTENTS = 8000
 KILLS = 3

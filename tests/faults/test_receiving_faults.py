@@ -32,7 +32,7 @@ from tests.polling import wait_until
 from tests.processes import over_this_database
 from tests.servers import Servers
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
 
 SENDERS = 4
 MAILS_EACH = 40

@@ -37,7 +37,7 @@ from tests.servers import Servers
 
 __all__ = ["synchronous_commits"]
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
 
 PER_SECOND = 50
 SESSIONS = 25

@@ -30,7 +30,7 @@ from tests.remote.script import Phase
 from tests.remote.server import RemoteServer
 from tests.servers import Servers
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
 
 # Where a conversation stands when its worker is killed: the phase, and whether the server has taken the message.
 PHASES = (

@@ -17,7 +17,7 @@ from tests.inbound.submitting import mail
 from tests.people import House
 from tests.polling import wait_until
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
 
 ELENA = "elena@customer.example"
 PROGRAMS = 4

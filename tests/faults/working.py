@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from django.db import DatabaseError, InterfaceError, connection
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from apps.outbound.models import Delivery
 from apps.outbound.sweeper import sweep_deliveries
@@ -19,22 +19,29 @@ class WorkProcess(ProductProcess):
 
 
 def let_leases_lapse() -> None:
-    """What a minute does to the leases of a worker that is dead or asleep."""
-    Delivery.objects.filter(state="sending").update(lease_expires_at=timezone.now())
+    """What a minute does to the leases of a worker that is dead or asleep, on PostgreSQL's clock as they are."""
+    Delivery.objects.filter(state="sending").update(lease_expires_at=Now())
 
 
 def sweep_until(condition: Callable[[], bool], *, what: str, seconds: float = 90) -> None:
     """Sweep, as the schedule process does, until `condition` holds. PostgreSQL may be away meanwhile."""
+    outages: list[DatabaseError | InterfaceError] = []
 
     def swept() -> bool:
         try:
             sweep_deliveries()
             return condition()
-        except (DatabaseError, InterfaceError):
+        except (DatabaseError, InterfaceError) as error:
+            outages.append(error)
             connection.close()
             return False
 
-    wait_until(swept, seconds, what=what)
+    try:
+        wait_until(swept, seconds, what=what)
+    except AssertionError as error:
+        error.add_note(f"{len(outages)} rounds found no database, the last: {outages[-1:]}")
+        error.add_note(f"deliveries now: {counts()}")
+        raise
 
 
 def counts() -> dict[str, int]:

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 from django.db.models import F
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from apps.outbound.delivery import DEFAULT_LEASE_POLICY
 from apps.outbound.draining.drain import Drain
@@ -72,15 +72,19 @@ PATIENT = replace(QUICK, relay=replace(QUICK.relay, timeouts=Timeouts()))
 
 
 def let_a_quarter_minute_pass(loop: SimulatedLoop) -> None:
-    """On the worker's clock and on PostgreSQL's; until the lease is renewed as it must be."""
+    """On the worker's clock and on PostgreSQL's; until the lease is renewed as it must be, and whoever renewed it
+    sleeps again: what is let pass before would pass for nobody.
+    """
+    renewals_begun = loop.sleeps_of(15)
     Delivery.objects.update(lease_expires_at=F("lease_expires_at") - timedelta(seconds=15))
     loop.let_pass(15)
     fresh = DEFAULT_LEASE_POLICY.lease - timedelta(seconds=10)
     wait_until(
-        lambda: Delivery.objects.filter(lease_expires_at__gt=timezone.now() + fresh).exists(),
+        lambda: Delivery.objects.filter(lease_expires_at__gt=Now() + fresh).exists(),
         what="the lease is renewed",
         seconds=20,
     )
+    wait_until(lambda: loop.sleeps_of(15) > renewals_begun, what="the next renewal is waited for", seconds=20)
 
 
 def test_a_250_that_comes_after_ninety_seconds_is_waited_for_and_heard(

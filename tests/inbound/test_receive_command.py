@@ -14,7 +14,7 @@ from tests.inbound.wire import RawClient, send, stuffed
 from tests.mail import raw_mail
 from tests.people import House
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
 
 
 def test_it_takes_mail_and_ends_well_when_told_to(house: House) -> None:

@@ -16,7 +16,7 @@ from tests.mail import raw_mail
 from tests.people import House
 from tests.polling import wait_until
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
 
 
 def children_of(process: ReceiveProcess) -> list[psutil.Process]:

@@ -6,11 +6,14 @@ Sockets, threads and PostgreSQL stay as they are; only what asyncio itself waits
 import asyncio
 import selectors
 import threading
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Any
+from contextvars import Context
+from typing import Any, TypeVarTuple
 
 QUIET_SECONDS = 0.004
+Given = TypeVarTuple("Given")
 
 
 class SimulatedLoop(asyncio.SelectorEventLoop):
@@ -20,6 +23,7 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         super().__init__(selector)
         self._ahead = 0.0
         self._stands_at: float | None = None
+        self._sleeps = Counter[float]()
 
     def time(self) -> float:
         return (super().time() if self._stands_at is None else self._stands_at) + self._ahead
@@ -28,11 +32,27 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
     def standing_still(self) -> Iterator[None]:
         """From any thread. Only what is let pass passes, however long the machine takes over it."""
         self._stands_at = super().time()
-        yield
-        self._stands_at = None
+        try:
+            yield
+        finally:
+            self._stands_at = None
+
+    def call_later(
+        self,
+        delay: float,
+        callback: Callable[[*Given], object],
+        *args: *Given,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        self._sleeps[delay] += 1
+        return super().call_later(delay, callback, *args, context=context)
+
+    def sleeps_of(self, seconds: float) -> int:
+        """From any thread. How often somebody began to sleep for just so long."""
+        return self._sleeps[seconds]
 
     def let_pass(self, seconds: float) -> None:
-        """From any thread."""
+        """From any thread. Passes for those who sleep already: see `sleeps_of`."""
         self.call_soon_threadsafe(self._jump, seconds)
 
     def _jump(self, seconds: float) -> None:

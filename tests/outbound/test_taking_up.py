@@ -123,6 +123,7 @@ def test_a_queue_that_fills_up_within_a_minute_is_claimed_from_as_cheaply(templa
     assert rows_read() - rows_before < 1_000
 
 
+@pytest.mark.slow
 def test_results_read_no_more_than_their_own_rows(template: Submitted) -> None:
     """Whether PostgreSQL has counted the queue, or believes it to be empty."""
     for analysed in (False, True):

@@ -4,9 +4,12 @@ import json
 import subprocess
 import sys
 
+import pytest
 from django.conf import settings
 
 from tests.outbound.limits.limiting import most_in_any_window, new_prefix
+
+pytestmark = pytest.mark.processes
 
 PROCESSES = 4
 WINDOW_SECONDS = 2.0
