@@ -85,8 +85,13 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def context(chromium: Browser, web: str) -> Iterator[BrowserContext]:
+    """A browser whose person asks for less motion: what is measured has arrived, and no drawer is on its way."""
     context = chromium.new_context(
-        base_url=web, viewport={"width": 1440, "height": 900}, timezone_id="Europe/Berlin", locale="en-GB"
+        base_url=web,
+        viewport={"width": 1440, "height": 900},
+        timezone_id="Europe/Berlin",
+        locale="en-GB",
+        reduced_motion="reduce",
     )
     context.set_default_timeout(PATIENCE_SECONDS * 1000)
     yield context

@@ -37,7 +37,6 @@ def rail_paths(page: Page) -> list[str]:
 @pytest.mark.slow
 def test_every_page_keeps_to_wcag_and_mirrors(house: House, page: Page, sign_in: SignIn) -> None:
     arrive(house.support)
-    page.emulate_media(reduced_motion="reduce")  # the rail is a drawer below 1100 px, and slides out of sight
     sign_in("admin@house.test")
     wrong = []
     paths = rail_paths(page)
@@ -54,7 +53,6 @@ def test_every_page_keeps_to_wcag_and_mirrors(house: House, page: Page, sign_in:
 
 def test_a_conversation_mirrors(house: House, page: Page, sign_in: SignIn, photograph: Photograph) -> None:
     arrive(house.support)
-    page.emulate_media(reduced_motion="reduce")  # or the drawer would be measured on its way out of sight
     sign_in("alice@house.test")
     page.keyboard.press("o")
     page.wait_for_selector("#conversation")
