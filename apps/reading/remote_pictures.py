@@ -7,15 +7,19 @@
 The sender's server learns that somebody of this installation looked, and when; not who, with what, or from where.
 
 A crash at any step leaves nothing. What could not be fetched is remembered for a few minutes, so that a dead server
-does not hold a thread for each look.
+is not asked at each look.
 
-Limits: `AT_ONCE` are fetched at a time in a process; the others wait `PATIENCE_SECONDS` for a turn, then their place
-stays empty until the page is opened again. A picture that changes at its address is the old one for a day.
+Limits: fetched by a few threads of a process (`TURNS`); what waits too long for one, or belongs to a mail whose
+pictures took `SECONDS_OF_A_MAIL` lately, stays empty until the page is opened again. A picture that changes at its
+address is the old one for a day.
 """
 
+import functools
 import hashlib
 import threading
 import uuid
+from concurrent.futures import Future
+from time import monotonic
 
 import structlog
 from django.conf import settings
@@ -24,14 +28,16 @@ from redis.exceptions import RedisError
 
 from apps.fetching.errors import FetchFailed
 from apps.fetching.fetch import FetchPolicy, fetch
+from apps.fetching.turns import TurnPolicy, Turns
 from apps.mime.filetypes import SVG, detect_type
 from apps.reading.errors import NothingToSee, NotNow
 from apps.reading.looking import look_into
 
 log = structlog.get_logger(__name__)
 
-AT_ONCE = 6
-PATIENCE_SECONDS = 10.0
+TURNS = TurnPolicy(at_once=6, of_one_house=4, patience_seconds=10.0)
+SECONDS_OF_A_MAIL = 60.0
+SPENT_KEPT_SECONDS = 600
 KEPT_SECONDS = 24 * 3600
 FAILURE_KEPT_SECONDS = 300
 LARGEST_KEPT_BYTES = 400 * 1024
@@ -41,19 +47,43 @@ DEADLINE_SECONDS = 8.0
 MAX_BYTES = 10 * 1024 * 1024
 _WANTED = {"Accept": "image/avif,image/webp,image/png,image/jpeg,image/gif"}
 
-_turns = threading.BoundedSemaphore(AT_ONCE)
+_turns = Turns(TURNS)
+_lock = threading.Lock()
+_under_way: dict[str, Future[bytes]] = {}
 
 
-def picture_at(organisation_id: uuid.UUID, url: str) -> bytes:
-    """The picture at an address, as WebP. Raises NothingToSee with the reason, and NotNow."""
+def picture_at(organisation_id: uuid.UUID, message_id: uuid.UUID, url: str) -> Future[bytes]:
+    """The picture at an address that a message names, as WebP, once it is there.
+
+    It may raise NothingToSee with the reason, and NotNow; and is cancelled when no turn came.
+    """
     # Each organisation has its own, or one could tell by the time it takes what another has read.
     key = f"remote-picture:{organisation_id}:{hashlib.sha256(url.encode()).hexdigest()}"
     kept = _recall(key)
+    if kept is not None:
+        return _settled(kept)
+    with _lock:
+        coming = _under_way.get(key)
+        if coming is None:
+            coming = _turns.take(organisation_id, functools.partial(_fetch_and_keep, key, message_id, url))
+            _under_way[key] = coming
+            coming.add_done_callback(lambda _coming: _under_way.pop(key, None))
+    return coming
+
+
+def _settled(kept: bytes | str) -> Future[bytes]:
+    """A picture, or why there is none."""
+    settled: Future[bytes] = Future()
     if isinstance(kept, bytes):
-        return kept
-    if isinstance(kept, str):
-        raise NothingToSee(kept)
-    if not _turns.acquire(timeout=PATIENCE_SECONDS):
+        settled.set_result(kept)
+    else:
+        settled.set_exception(NothingToSee(kept))
+    return settled
+
+
+def _fetch_and_keep(key: str, message_id: uuid.UUID, url: str) -> bytes:
+    began = monotonic()
+    if _spent(message_id, 0) > SECONDS_OF_A_MAIL:
         raise NotNow
     try:
         picture = _fetched(url)
@@ -61,7 +91,7 @@ def picture_at(organisation_id: uuid.UUID, url: str) -> bytes:
         _remember(key, nothing.code, FAILURE_KEPT_SECONDS)
         raise
     finally:
-        _turns.release()
+        _spent(message_id, monotonic() - began)
     if len(picture) <= LARGEST_KEPT_BYTES and _have_room(len(picture)):
         _remember(key, picture, KEPT_SECONDS)
     return picture
@@ -85,9 +115,10 @@ def _fetched(url: str) -> bytes:
     return bytes(picture)
 
 
-def _recall(key: str) -> object:
+def _recall(key: str) -> bytes | str | None:
     try:
-        return cache.get(key)
+        kept: bytes | str | None = cache.get(key)
+        return kept
     except RedisError as error:
         log.warning("remote_picture_cache_unavailable", error=type(error).__name__)
         return None
@@ -107,3 +138,14 @@ def _have_room(size_bytes: int) -> bool:
         return cache.incr("remote-pictures:bytes", size_bytes) <= BOUND_BYTES
     except (RedisError, ValueError):  # away, or expired between the two
         return False
+
+
+def _spent(message_id: uuid.UUID, seconds: float) -> float:
+    """What a message's pictures took lately, with so much more."""
+    key = f"remote-pictures:spent:{message_id}"
+    try:
+        cache.add(key, 0, SPENT_KEPT_SECONDS)
+        milliseconds: int = cache.incr(key, round(seconds * 1000))
+    except (RedisError, ValueError):  # away, or expired between the two
+        return seconds
+    return milliseconds / 1000

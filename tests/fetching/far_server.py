@@ -47,6 +47,19 @@ class FarServer:
         self.answers[path] = answer
         return self.url(path)
 
+    def hold(self, path: str, body: bytes) -> threading.Event:
+        """Answered once the event is set."""
+        may_go = threading.Event()
+        head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+
+        def answer(write: Callable[[bytes], object]) -> None:
+            while not may_go.wait(0.05) and not self.over.is_set():
+                pass
+            write(head + body)
+
+        self.answers[path] = answer
+        return may_go
+
 
 @contextmanager
 def far_server() -> Iterator[FarServer]:

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import path
 from django.utils import translation
 
+from apps.webmail import waiting
+from apps.webmail.waiting import WaitsFor, begun, must_wait
 from mailplatform.http import HttpHandler
 
 SEEN: list[tuple[str, str]] = []
@@ -32,7 +35,17 @@ def wait_for_another(_request: HttpRequest) -> HttpResponse:
     return HttpResponse()
 
 
-urlpatterns = [path("look", look), path("wait", wait_for_another)]
+SLOW: list[Future[str]] = []
+
+
+def wait_for_something_slow(request: HttpRequest) -> HttpResponse:
+    slow = begun(request, lambda: SLOW[0])
+    if must_wait(request, slow):
+        return WaitsFor(slow)
+    return HttpResponse(slow.result(timeout=0) if slow.done() else "not yet")
+
+
+urlpatterns = [path("look", look), path("wait", wait_for_another), path("slow", wait_for_something_slow)]
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +56,9 @@ def _urls(settings: Any) -> Iterator[None]:
     SEEN.clear()
 
 
-async def ask(handler: HttpHandler, to: str, *body: bytes) -> list[Mapping[str, Any]]:
+async def ask(
+    handler: HttpHandler, to: str, *body: bytes, host: str = "127.0.0.1"
+) -> list[Mapping[str, Any]]:
     """What the handler sends."""
     events = [
         {"type": "http.request", "body": part, "more_body": n < len(body)} for n, part in enumerate(body, 1)
@@ -56,7 +71,7 @@ async def ask(handler: HttpHandler, to: str, *body: bytes) -> list[Mapping[str, 
     async def send(message: Mapping[str, Any]) -> None:
         sent.append(message)
 
-    headers = [(b"host", b"127.0.0.1"), (b"content-length", str(sum(map(len, body))).encode())]
+    headers = [(b"host", host.encode()), (b"content-length", str(sum(map(len, body))).encode())]
     await handler(
         {"type": "http", "method": "GET", "path": to, "query_string": b"", "headers": headers}, receive, send
     )
@@ -90,6 +105,29 @@ def test_requests_are_worked_on_side_by_side() -> None:
 
     for start, _content in asyncio.run(both(HttpHandler(threads=2))):
         assert start["status"] == 200
+
+
+def test_what_waits_for_something_slow_keeps_no_thread() -> None:
+    SLOW[:] = [Future()]
+
+    async def both(handler: HttpHandler) -> tuple[Any, Any]:
+        slow = asyncio.create_task(ask(handler, "/slow"))
+        # With one thread these are answered one after the other, so the slow one has been asked for by then.
+        await asyncio.sleep(0)
+        quick = [await ask(handler, "/look") for _n in range(2)]
+        SLOW[0].set_result("there")
+        return await slow, quick[-1]
+
+    (start, content), quick = asyncio.run(both(HttpHandler(threads=1)))
+    assert (start["status"], content["body"]) == (200, b"there")
+    assert quick[0]["status"] == 201
+
+
+def test_who_has_waited_long_enough_is_answered_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "PATIENCE_SECONDS", 0.01)
+    SLOW[:] = [Future()]
+    _start, content = asyncio.run(ask(HttpHandler(threads=1), "/slow"))
+    assert content["body"] == b"not yet"
 
 
 def test_a_file_is_sent_whole_however_long_it_is() -> None:

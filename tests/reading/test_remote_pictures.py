@@ -1,19 +1,27 @@
 """Pictures from elsewhere: fetched by us, drawn anew, kept for a while, and nothing but pictures."""
 
 import io
-import threading
+import uuid
+from concurrent.futures import CancelledError
 
 import pytest
 from django.core.cache import cache
 from PIL import Image
 from pytest_django import Settings
 
+from apps.fetching.turns import TurnPolicy, Turns
 from apps.reading import remote_pictures
 from apps.reading.errors import NothingToSee, NotNow
-from apps.reading.remote_pictures import picture_at
 from tests.fetching.far_server import FarServer
 from tests.people import House
 from tests.pictures import bomb_png, photograph_held_upright, picture
+
+A_MAIL = uuid.uuid4()
+SOON = 20  # seconds: a deadline for a busy machine
+
+
+def picture_at(organisation_id: uuid.UUID, url: str) -> bytes:
+    return remote_pictures.picture_at(organisation_id, A_MAIL, url).result(SOON)
 
 
 def code_of(house: House, url: str) -> str:
@@ -100,12 +108,43 @@ def test_a_slow_server_is_left_at_the_deadline(
 def test_who_waits_too_long_for_a_turn_comes_again(
     house: House, far: FarServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remote_pictures, "_turns", threading.BoundedSemaphore(1))
-    monkeypatch.setattr(remote_pictures, "PATIENCE_SECONDS", 0.01)
+    now = [0.0]
+    policy = TurnPolicy(at_once=1, patience_seconds=10)
+    monkeypatch.setattr(remote_pictures, "_turns", Turns(policy, clock=lambda: now[0]))
+    over = far.hold("/held.png", picture())
+    slow = remote_pictures.picture_at(house.organisation.pk, A_MAIL, far.url("/held.png"))
     url = far.serve("/a.png", picture())
-    with remote_pictures._turns, pytest.raises(NotNow):
-        picture_at(house.organisation.pk, url)
+    late = remote_pictures.picture_at(house.organisation.pk, A_MAIL, url)
+    now[0] = 10.1
+    over.set()
+    assert slow.result(SOON)
+    with pytest.raises(CancelledError):
+        late.result(SOON)
     assert picture_at(house.organisation.pk, url)
+
+
+def test_two_who_look_at_once_fetch_it_once(house: House, far: FarServer) -> None:
+    over = far.hold("/held.png", picture())
+    both = [
+        remote_pictures.picture_at(house.organisation.pk, A_MAIL, far.url("/held.png")) for _look in range(2)
+    ]
+    over.set()
+    assert both[0].result(SOON) == both[1].result(SOON)
+    assert len(far.asked) == 1
+
+
+def test_a_mail_whose_pictures_take_for_ever_is_left_alone_for_a_while(
+    house: House, far: FarServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote_pictures, "SECONDS_OF_A_MAIL", 0.2)
+    monkeypatch.setattr(remote_pictures, "DEADLINE_SECONDS", 0.3)
+    assert code_of(house, far.drip("/slow.png")) == "timed_out"
+    url = far.serve("/a.png", picture())
+    with pytest.raises(NotNow):
+        picture_at(house.organisation.pk, url)
+    assert [one.path for one in far.asked] == ["/slow.png"]
+    another = remote_pictures.picture_at(house.organisation.pk, uuid.uuid4(), url)
+    assert another.result(SOON)
 
 
 def test_no_more_is_kept_than_there_is_room_for(

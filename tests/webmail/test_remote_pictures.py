@@ -1,5 +1,6 @@
 """A mail's pictures from elsewhere on the page and in its frame: held, asked for, trusted, and never for others."""
 
+import asyncio
 import re
 from collections.abc import Iterator
 from html import unescape
@@ -16,12 +17,15 @@ from pytest_django import Settings
 
 from apps.mailboxes.models import Folder, Message
 from apps.webmail.content_tokens import ContentClaim, ContentKind, content_url, remote_url
+from mailplatform.http import HttpHandler
 from tests.arrivals import arrive
 from tests.fetching.far_server import FarServer, far_server
 from tests.mime.mails import mail
 from tests.mime.test_unwrap import FORWARDED, forward
 from tests.people import House
 from tests.pictures import picture
+from tests.platform.test_http import ask
+from tests.polling import wait_until
 
 CONTENT_HOST = urlsplit(configured.CONTENT_ORIGIN).netloc
 PROVEN = {"dmarc": {"result": "pass", "reason": "", "domain": "shop.example", "proven_by": "signature"}}
@@ -199,3 +203,24 @@ def test_pictures_in_what_is_forwarded_are_asked_for_with_the_messages_own(
 
 def test_what_is_forwarded_and_wants_nothing_has_no_button(house: House, alice: Client) -> None:
     assert "pictures-held" not in page_of(alice, house, arrive(house.support, forward(FORWARDED)))
+
+
+@pytest.mark.usefixtures("transactional_db")
+def test_a_slow_picture_keeps_no_thread_from_those_who_work(house: House, far: FarServer) -> None:
+    message = newsletter(house, url := far.url("/slow.png"))
+    may_come = far.hold("/slow.png", picture())
+    place = remote_url(ContentClaim(message.pk, house.alice.pk), url, timezone.now())
+
+    async def both(handler: HttpHandler) -> tuple[Any, Any]:
+        slow = asyncio.create_task(
+            ask(handler, place.removeprefix(configured.CONTENT_ORIGIN), host=CONTENT_HOST)
+        )
+        await asyncio.to_thread(wait_until, lambda: far.asked)
+        meanwhile = await ask(handler, "/content/nothing/", host=CONTENT_HOST)
+        may_come.set()
+        return await slow, meanwhile
+
+    (start, content), meanwhile = asyncio.run(both(HttpHandler(threads=1)))
+    assert meanwhile[0]["status"] == 404
+    assert start["status"] == 200
+    assert content["body"].startswith(b"RIFF")

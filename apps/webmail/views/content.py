@@ -5,6 +5,7 @@ See content_answers.py for tokens and headers.
 """
 
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -46,6 +47,7 @@ from apps.webmail.content_tokens import (
     remote_url,
 )
 from apps.webmail.mail_frame import FrameLook, frame_document
+from apps.webmail.waiting import WaitsFor, begun, must_wait
 
 MAX_VIEWED_BYTES = 2 * 1024 * 1024
 
@@ -139,11 +141,14 @@ def remote(request: HttpRequest, token: str) -> HttpResponse:
     except TokenInvalid as error:
         raise Http404 from error
     message = message_of(claim)
+    coming = begun(request, lambda: picture_at(message.organisation_id, message.pk, url))
+    if must_wait(request, coming):
+        return WaitsFor(coming)
     try:
-        picture = picture_at(message.organisation_id, url)
+        picture = coming.result(timeout=0)
     except NothingToSee:
         return no_picture()
-    except NotNow:
+    except (NotNow, CancelledError, TimeoutError):
         return no_picture(is_final=False)
     return sandboxed(picture, "image/webp", filename="picture.webp", in_place=True)
 
