@@ -80,6 +80,11 @@ class MailComposer extends HTMLElement {
     return this.keeping.says(this.mail);
   }
 
+  /** Whether anything stands in one of its forms. */
+  get isWritten() {
+    return this.forms?.some((form) => this.keeping.says(form)) ?? false;
+  }
+
   keepOnServer() {
     return this.keeping.onServer();
   }

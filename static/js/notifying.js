@@ -12,6 +12,7 @@ export function startNotifying() {
     remember("");
     return;
   }
+  navigator.serviceWorker?.addEventListener("message", goIfSpared);
   drawFigure();
   const rail = document.getElementById("rail");
   if (rail) new MutationObserver(drawFigure).observe(rail, { childList: true, subtree: true, characterData: true });
@@ -24,6 +25,15 @@ export function startNotifying() {
     remember("");
     sayAgain();
   });
+}
+
+/** A notification was pressed: go there, unless something is being written here that one would be led away from. */
+function goIfSpared({ data, ports: [answer] }) {
+  if (!data?.go) return;
+  const isNeeded = document.querySelector("dialog[open]") !== null
+    || [...document.querySelectorAll("mail-composer")].some((composer) => composer.isWritten);
+  answer.postMessage(!isNeeded);
+  if (!isNeeded) location.assign(data.go);
 }
 
 /** Unread conversations in the inboxes, as the rail counts them. */

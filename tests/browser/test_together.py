@@ -3,9 +3,11 @@
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from django.conf import settings
+from django.urls import reverse
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from apps.mailboxes.models import Message
+from apps.mailboxes.models import Folder, Message
 from tests.arrivals import arrive
 from tests.people import PASSWORD, House
 
@@ -13,6 +15,10 @@ pytestmark = pytest.mark.browser
 
 SignIn = Callable[[str], None]
 Photograph = Callable[..., None]
+
+
+def at(house: House, message: Message) -> str:
+    return reverse("webmail:conversation", args=[house.support.pk, Folder.INBOX, message.thread_id])
 
 
 def second_browser(chromium: Browser, web: str) -> Page:
@@ -100,3 +106,48 @@ def test_notifications_are_chosen_and_their_worker_is_let_in_by_the_policy(
         ".then(() => navigator.serviceWorker.ready).then(one => one.active.scriptURL)"
     )
     assert state == f"{page.url.split('/notifications')[0]}/service-worker.js"
+
+
+# What a press on a notification does, in a browser without a screen: no window may be opened or brought forward there.
+PRESS = """async (url) => {
+  const done = [];
+  self.clients.openWindow = async (wanted) => { done.push("opened"); };
+  WindowClient.prototype.focus = async function () { done.push("focused"); return this; };
+  await self.registration.showNotification("New mail", { data: { url } });
+  const [notification] = await self.registration.getNotifications();
+  const pressed = new NotificationEvent("notificationclick", { notification });
+  const waits = [];
+  pressed.waitUntil = (work) => waits.push(work);
+  self.dispatchEvent(pressed);
+  await Promise.all(waits);
+  return [done, (await self.registration.getNotifications()).length];
+}"""
+
+
+def test_a_notification_leads_no_window_away_from_what_is_written_in_it(
+    house: House, page: Page, sign_in: SignIn, context: BrowserContext
+) -> None:
+    read, other = (
+        arrive(house.support, subject=name, message_id=f"{name}@shop.example") for name in ("Lamp", "Chair")
+    )
+    context.grant_permissions(["notifications"], origin=settings.WEB_ORIGIN)
+    sign_in("alice@house.test")
+    page.goto(at(house, read))
+    page.evaluate("navigator.serviceWorker.register('/service-worker.js', {scope: '/'})")
+    worker = (
+        context.service_workers[0] if context.service_workers else context.wait_for_event("serviceworker")
+    )
+    page.evaluate("navigator.serviceWorker.ready.then(() => null)")
+
+    assert worker.evaluate(PRESS, at(house, read)) == [["focused"], 0]
+    page.get_by_label("Your answer").click()
+    page.keyboard.type("Dear Elena, I am just ")
+    assert worker.evaluate(PRESS, at(house, other)) == [["opened"], 0]
+    assert page.url.endswith(at(house, read))
+    page.keyboard.type("writing this.")
+    expect(page.get_by_label("Your answer")).to_contain_text("I am just writing this.")
+
+    page.keyboard.press("ControlOrMeta+a")
+    page.keyboard.press("Delete")
+    assert worker.evaluate(PRESS, at(house, other)) == [["focused"], 0]
+    page.wait_for_url(f"**{at(house, other)}")
