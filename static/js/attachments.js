@@ -1,6 +1,7 @@
 // The files of a composer: uploaded as soon as they are picked, dropped or pasted, with their progress on their chip.
 
-import { pictureFrom, removeUpload, upload } from "./uploads.js";
+import { mayTryAgain, pictureFrom, removeUpload, upload } from "./uploads.js";
+import { Refused } from "./request.js";
 import { say } from "./words.js";
 
 const PICTURES = new Set(["image/png", "image/jpeg", "image/gif", "image/webp"]);
@@ -24,6 +25,8 @@ export class Attachments {
       if (event.target.closest("[data-picks]")) input.click();
       const dropped = event.target.closest("[data-drops-file]");
       if (dropped) this.#remove(dropped.dataset.dropsFile);
+      const retried = event.target.closest("[data-retries-file]");
+      if (retried) this.#tryAgain(retried.dataset.retriesFile);
     });
     composer.addEventListener("paste", (event) => {
       if (event.defaultPrevented || !event.clipboardData.files.length) return;
@@ -99,7 +102,7 @@ export class Attachments {
     row.stopper = new AbortController();
     const keeper = this.keeper();
     try {
-      if (!keeper.isKept && !(await keeper.save())) throw new Error(say("upload_broken"));
+      if (!keeper.isKept && !(await keeper.save())) throw new Refused(0, null);
       const base = `${keeper.base}${keeper.id}/`;
       const told = await upload(row.file, {
         base, id: row.id, inline: row.isPicture, signal: row.stopper.signal,
@@ -116,10 +119,19 @@ export class Attachments {
     } catch (error) {
       row.isOnItsWay = false;
       if (row.stopper.signal.aborted) return;
-      row.problem = error.body?.detail ?? say("upload_broken");
+      row.mayTryAgain = mayTryAgain(error);
+      row.problem = row.mayTryAgain ? say("upload_stuck") : (error.body?.detail ?? say("upload_broken"));
     }
     this.#draw();
     this.onChange();
+  }
+
+  #tryAgain(id) {
+    const row = this.#rows.find((one) => one.id === id);
+    Object.assign(row, { problem: "", mayTryAgain: false });
+    row.journey = this.#bring(row);
+    this.#draw();
+    this.holder.querySelector(`[data-drops-file="${id}"]`)?.focus();
   }
 
   #remove(id) {
@@ -149,7 +161,11 @@ export class Attachments {
       bar.hidden = !row.isOnItsWay;
       bar.value = Math.round((row.share ?? 0) * 100);
       bar.setAttribute("aria-label", row.filename);
-      const button = chip.querySelector("button");
+      const again = chip.querySelector("[data-retries]");
+      again.hidden = !row.mayTryAgain;
+      again.dataset.retriesFile = row.id;
+      again.setAttribute("aria-label", say("retry_file", { name: row.filename }));
+      const button = chip.querySelector("[data-drops]");
       button.dataset.dropsFile = row.id;
       button.setAttribute("aria-label", say("remove_file", { name: row.filename }));
       return chip;

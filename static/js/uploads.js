@@ -6,11 +6,13 @@ import { csrfToken, isOver, post, Refused } from "./request.js";
 const PIECE_BYTES = 1024 * 1024;
 const TRIES = 6;
 const FIRST_PAUSE_MS = 500;
+// A piece over the slowest line that anybody works on; what takes longer hangs.
+const PIECE_WITHIN_MS = 120_000;
 
 /** Bring `file` to `base` (a draft's address). `onProgress(share)` from 0 to 1. Resolves to what the server tells of it. */
 export async function upload(file, { base, id, inline, onProgress, signal }) {
   const announced = { id, filename: file.name, content_type: file.type, size_bytes: file.size, inline };
-  let told = await insist(() => ask("POST", `${base}files/`, { body: JSON.stringify(announced), signal }));
+  let told = await insist(() => ask("POST", `${base}files/`, { body: JSON.stringify(announced), signal }), signal);
   let offset = Number(told.received_bytes);
   while (!told.is_whole) {
     const from = offset;
@@ -42,8 +44,9 @@ function bring(url, file, offset, signal) {
 
 async function ask(method, url, { body, signal, headers = {} }) {
   let response;
+  const within = AbortSignal.timeout(PIECE_WITHIN_MS);
   try {
-    response = await fetch(url, { method, body, signal, headers: { "X-CSRFToken": csrfToken(), Accept: "application/json", ...headers } });
+    response = await fetch(url, { method, body, signal: signal ? either(signal, within) : within, headers: { "X-CSRFToken": csrfToken(), Accept: "application/json", ...headers } });
   } catch (error) {
     if (signal?.aborted) throw error;
     throw new Refused(0, { detail: error.message });
@@ -57,14 +60,28 @@ async function ask(method, url, { body, signal, headers = {} }) {
   return answer;
 }
 
-/** Again after a pause, while it is the line or the server that fails and not what was asked. */
+/** One signal of two (AbortSignal.any, which Firefox has had since 124 only). */
+function either(...signals) {
+  const both = new AbortController();
+  for (const one of signals) {
+    if (one.aborted) both.abort(one.reason);
+    one.addEventListener("abort", () => both.abort(one.reason), { once: true });
+  }
+  return both.signal;
+}
+
+/** Whether it was the line or the server that failed, and not what was asked. */
+export function mayTryAgain(error) {
+  return error instanceof Refused && (error.status === 0 || error.status >= 500);
+}
+
+/** Again after a pause, while trying again may help. */
 async function insist(run, signal) {
   for (let n = 1; ; n += 1) {
     try {
       return await run();
     } catch (error) {
-      const may = error instanceof Refused && (error.status === 0 || error.status >= 500);
-      if (!may || n === TRIES || signal?.aborted) throw error;
+      if (!mayTryAgain(error) || n === TRIES || signal?.aborted) throw error;
       await new Promise((resolve) => { setTimeout(resolve, FIRST_PAUSE_MS * 2 ** n); });
     }
   }

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import FilePayload, Page, expect
 
 from apps.mailboxes.models import Message
 from apps.mailboxes.selectors import raw_of
 from apps.outbound.models import Delivery, DeliveryState
-from apps.writing.models import Draft
+from apps.writing.models import Draft, DraftFile
 from tests.arrivals import arrive
 from tests.people import House
 from tests.polling import wait_until
@@ -83,3 +83,24 @@ def test_what_was_typed_survives_a_window_that_dies_before_the_server_heard_of_i
     expect(page.get_by_label("Subject")).to_have_value("The ferry")
     page.get_by_label("Text", exact=True).fill("It leaves at nine.")
     wait_until(lambda: Draft.objects.filter(snippet="It leaves at nine.").exists())
+
+
+def test_a_file_that_did_not_get_through_is_sent_again_at_a_press(
+    *, house: House, page: Page, sign_in: SignIn, photograph: Photograph, foreseen: set[int]
+) -> None:
+    foreseen.add(503)
+    sign_in("alice@house.test")
+    page.goto("/compose/")
+    page.wait_for_selector(".written")
+    page.route("**/drafts/**", lambda route: route.fulfill(status=503, body=""))
+    page.locator("input[type=file]").set_input_files(
+        FilePayload(name="report.bin", mimeType="application/octet-stream", buffer=b"x" * 3_000)
+    )
+    chip = page.locator("[data-files] .file")
+    expect(chip).to_contain_text("It did not get through.")
+    photograph("compose-file-stuck")
+    page.unroute("**/drafts/**")
+    page.get_by_role("button", name="Try again to send report.bin").click()
+    expect(chip).to_contain_text("3 kB")
+    wait_until(lambda: DraftFile.objects.filter(blob__isnull=False).count() == 1)
+    expect(page.get_by_role("button", name="Try again to send report.bin")).to_have_count(0)
