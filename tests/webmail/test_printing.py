@@ -1,5 +1,6 @@
 """On paper and behind the mail: print views of the content origin, a mail's head, its original to be read."""
 
+import re
 from urllib.parse import urlsplit
 
 import pytest
@@ -10,7 +11,10 @@ from django.utils import timezone
 
 from apps.mailboxes.models import Folder, Message
 from apps.webmail.content_tokens import ContentClaim, ContentKind, content_url
+from apps.webmail.views import printing
 from tests.arrivals import arrive
+from tests.mime.mails import mail
+from tests.mime.test_unwrap import FORWARDED, forward
 from tests.people import House
 
 CONTENT_HOST = urlsplit(settings.CONTENT_ORIGIN).netloc
@@ -125,3 +129,33 @@ def test_both_are_offered_beside_the_message(house: House, message: Message, ali
     assert f'href="{printing}?message={message.pk}"' in page
     assert reverse("webmail:head", args=[message.pk]) in page
     assert reverse("webmail:print", args=[house.support.pk, message.thread_id]) in page
+
+
+def test_what_is_forwarded_is_printed_with_its_own_head_and_pictures(house: House, content: Client) -> None:
+    message = arrive(
+        house.support, forward(forward(FORWARDED, text=b"Between.\r\n").replace(b"limit", b"middle"))
+    )
+    page = content.get(path_of(house, message)).content.decode()
+    assert 0 < page.index("See below.") < page.index("Between.") < page.index("Old words")
+    assert "Ben Ode" in page
+    assert "Lämp" in page
+    assert 'style="margin-inline-start: 20px"' in page
+    assert 'style="margin-inline-start: 40px"' in page
+    assert re.search(r'<img[^>]+src="http[^"]+/content/inline/', page)
+
+
+def test_what_is_within_is_escaped_on_paper_too(house: House, content: Client) -> None:
+    inner = mail(b"<script>alert(1)</script>", From='"<script>x</script>" <b@x.example>', Subject="<script>")
+    page = content.get(path_of(house, arrive(house.support, forward(inner)))).content.decode()
+    assert "&lt;script&gt;alert(1)" in page
+    assert "<script" not in page
+
+
+def test_of_more_than_can_be_read_in_time_the_beginning_is_printed(
+    house: House, content: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(printing, "WITHIN_SECONDS", 0)
+    message = arrive(house.support, forward(mail(b"One two three.", From="b@x.example")))
+    page = content.get(path_of(house, message)).content.decode()
+    assert "One two three." in page
+    assert "Only the beginning of this message is printed here" in page

@@ -4,12 +4,17 @@ Mail's HTML never stands on the pages' origin, so what is printed is a document 
 like every one that holds mail. To print it at one press, the page opens a frame of ours (`?now`) that holds nothing but
 that document and one line of script, which asks the browser to print it. Opened by itself it is printed by Ctrl+P.
 
-Limits: of a long conversation the newest `MAX_PRINTED` messages.
+Limits: of a long conversation the newest `MAX_PRINTED` messages. Messages within them are read for
+`WITHIN_SECONDS` in all; of those that come later the beginning is printed, which is kept.
 """
 
 import secrets
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
+from time import monotonic
+from typing import Any
 
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
@@ -24,11 +29,13 @@ from django.views.decorators.http import require_safe
 from apps.accounts.models import User
 from apps.accounts.principal import Principal
 from apps.blobs.errors import BlobError
+from apps.blobs.selectors import read
 from apps.mailboxes.attachments import files_of
 from apps.mailboxes.conversations import conversation, outline
 from apps.mailboxes.errors import NotVisible
 from apps.mailboxes.models import Message, Part
 from apps.mailboxes.selectors import bodies_of, mailbox_for, message_for
+from apps.mime.bounded import default_parser
 from apps.mime.clean import clean_text
 from apps.mime.html import resolve_cids
 from apps.mime.remote_images import show_remote
@@ -43,16 +50,47 @@ from apps.webmail.views.content import picture_urls, proxied
 
 MAX_PRINTED = 200
 MAX_HEAD_BYTES = 256 * 1024
+WITHIN_SECONDS = 10.0
+INDENT_PX = 20
+MAX_INDENTS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class PrintedBody:
+    """Escaped or sanitised; one of the two."""
+
+    html: SafeString | None = None
+    text: SafeString | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PrintedWithin:
+    """A message within a message. `is_cut`: only its beginning."""
+
+    told: dict[str, Any]
+    at: datetime | None
+    indent_px: int
+    body: PrintedBody
+    is_cut: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Printed:
-    """A message on paper; its body is escaped or sanitised."""
+    """A message on paper."""
 
     message: Message
-    html: SafeString | None = None
-    text: SafeString | None = None
+    body: PrintedBody
     files: list[Part] = field(default_factory=list)
+    within: list[PrintedWithin] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """How a message is printed: with which pictures, for whom, and `until` when what is within it is read."""
+
+    look: Look
+    user_id: uuid.UUID
+    until: float
 
 
 @require_safe
@@ -90,19 +128,22 @@ def printed(request: HttpRequest, token: str) -> HttpResponse:
     messages = [message]
     if "mailbox" in request.GET:
         messages = _conversation(principal, request.GET["mailbox"], message)
+    looks = looks_at(principal, messages)
+    until = monotonic() + WITHIN_SECONDS
     try:
         bodies = bodies_of(messages)
+        on_paper = [
+            _printed(one, bodies[one.pk], Paper(looks.get(one.pk, Look()), claim.user_id, until))
+            for one in messages
+        ]
     except BlobError as error:
         return unreadable(message, error)
-    looks = looks_at(principal, messages)
     document = render_to_string(
         "webmail/content/print.html",
         {
             "language": get_language() or settings.LANGUAGE_CODE,
             "subject": messages[0].subject,
-            "printed": [
-                _printed(one, bodies[one.pk], looks.get(one.pk, Look()), claim.user_id) for one in messages
-            ],
+            "printed": on_paper,
         },
     )
     response = HttpResponse(document)
@@ -149,17 +190,39 @@ def _conversation(principal: Principal, mailbox_id: str, message: Message) -> li
     return conversation(principal, mailbox, message.thread_id, ids)
 
 
-def _printed(message: Message, body: tuple[str, str], look: Look, user_id: uuid.UUID) -> Printed:
+def _printed(message: Message, body: tuple[str, str], paper: Paper) -> Printed:
     text, html = body
-    files = files_of(message)
+    within = list(_within(message, paper))
+    return Printed(message, _body(message, text, html, paper), files_of(message), within)
+
+
+def _within(message: Message, paper: Paper) -> Iterator[PrintedWithin]:
+    """The messages within a message, in its order; one within another stands further in."""
+    parts = {part.n: part for part in message.parts.all()}
+    depths: dict[int, int] = {}
+    for told in message.contents.get("enclosed", []):
+        part = parts[told["n"]]
+        depths[part.n] = depths.get(part.within, 0) + 1
+        left = paper.until - monotonic()
+        if left > 0:
+            parsed = default_parser().parse(read(part.blob), timeout_seconds=left)
+            body = _body(message, parsed.text, parsed.html, paper, within=part.n)
+        else:
+            body = PrintedBody(text=link(told["snippet"]))
+        at = datetime.fromisoformat(told["date"]) if told["date"] else None
+        indent_px = INDENT_PX * min(depths[part.n], MAX_INDENTS)
+        yield PrintedWithin(told, at, indent_px, body, is_cut=left <= 0)
+
+
+def _body(message: Message, text: str, html: str, paper: Paper, *, within: int | None = None) -> PrintedBody:
     if not html:
-        return Printed(message, text=link(text[:MAX_SHOWN_CHARS].strip("\n")), files=files)
-    claim = ContentClaim(message.pk, user_id)
-    shown = resolve_cids(html, picture_urls(claim, message))
-    if look.shows_pictures:
+        return PrintedBody(text=link(text[:MAX_SHOWN_CHARS].strip("\n")))
+    claim = ContentClaim(message.pk, paper.user_id)
+    shown = resolve_cids(html, picture_urls(claim, message, within=within))
+    if paper.look.shows_pictures:
         shown = show_remote(shown, proxied(claim))
     # From the sanitiser; what was added is escaped.
-    return Printed(message, html=mark_safe(mark_links(shown)), files=files)  # noqa: S308
+    return PrintedBody(html=mark_safe(mark_links(shown)))  # noqa: S308
 
 
 @require_safe
